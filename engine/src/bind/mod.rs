@@ -1,0 +1,1 @@
+//! captures and query to the wire

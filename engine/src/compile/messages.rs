@@ -1,0 +1,330 @@
+//! Message and enum descriptors to plans. In: a linked pool. Out: the [`Plan`]. Always: indices follow the order of the pool.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax};
+
+use super::SchemaError;
+use crate::json;
+use crate::plan::{
+    Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
+    Form, Int64Style, Kind, MessageIndex, MessagePlan, NameTable, NumberTable, Options, Plan, Tag,
+};
+
+/// Compiles every message and enum of the pool.
+pub(super) fn compile(pool: &DescriptorPool, options: &Options) -> Result<Plan, SchemaError> {
+    let compiler = Compiler {
+        messages: (0..)
+            .zip(pool.all_messages())
+            .map(|(index, message)| (message.full_name().to_owned(), index))
+            .collect(),
+        enums: (0..)
+            .zip(pool.all_enums())
+            .map(|(index, each)| (each.full_name().to_owned(), index))
+            .collect(),
+        options,
+    };
+    let messages: Box<[_]> = pool
+        .all_messages()
+        .map(|message| compiler.message(&message))
+        .collect::<Result<_, _>>()?;
+    let enums = pool
+        .all_enums()
+        .map(|each| compiler.enumeration(&each))
+        .collect();
+    let message_names = NameTable::new(
+        (0..)
+            .zip(&messages)
+            .map(|(index, message)| (&*message.full_name, index)),
+    );
+    Ok(Plan {
+        messages,
+        enums,
+        message_names,
+        options: *options,
+    })
+}
+
+struct Compiler<'a> {
+    messages: HashMap<String, u32>,
+    enums: HashMap<String, u32>,
+    options: &'a Options,
+}
+
+impl Compiler<'_> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the count of fields is checked first, and oneofs have fields"
+    )]
+    fn message(&self, descriptor: &MessageDescriptor) -> Result<MessagePlan, SchemaError> {
+        let mut descriptors: Vec<_> = descriptor.fields().collect();
+        descriptors.sort_by_key(FieldDescriptor::number);
+        if descriptors.len() > usize::from(u16::MAX - 1) {
+            return Err(SchemaError::new(format!(
+                "{}: message {} has {} fields; at most {} can be served",
+                descriptor.parent_file().name(),
+                descriptor.full_name(),
+                descriptors.len(),
+                u16::MAX - 1
+            )));
+        }
+        let oneofs: Vec<_> = descriptor
+            .oneofs()
+            .filter(|oneof| !oneof.is_synthetic())
+            .collect();
+        let fields: Box<[_]> = descriptors
+            .iter()
+            .map(|field| {
+                let oneof = field
+                    .containing_oneof()
+                    .and_then(|of| oneofs.iter().position(|each| *each == of));
+                self.field(field, oneof.map(|index| index as u16))
+            })
+            .collect();
+        let form = form(descriptor)?;
+        let numbers: Vec<_> = fields.iter().map(|field| field.number).collect();
+        // JSON names first: where the JSON name of one field is the proto name of another, the JSON name is meant.
+        let json_names = (0..)
+            .zip(&fields)
+            .map(|(index, field)| (&*field.json_name, index));
+        let proto_names = (0..)
+            .zip(&fields)
+            .map(|(index, field)| (&*field.name, index));
+        Ok(MessagePlan {
+            full_name: descriptor.full_name().into(),
+            form,
+            names: NameTable::new(json_names.chain(proto_names)),
+            numbers: NumberTable::new(&numbers),
+            oneof_count: oneofs.len() as u16,
+            oneof_names: oneofs.iter().map(|oneof| oneof.name().into()).collect(),
+            fields,
+        })
+    }
+
+    fn field(&self, descriptor: &FieldDescriptor, oneof: Option<u16>) -> FieldPlan {
+        let kind = self.kind(descriptor);
+        let cardinality = if descriptor.is_map() {
+            Cardinality::Map
+        } else if !descriptor.is_list() {
+            Cardinality::Singular
+        } else if descriptor.is_packed() {
+            Cardinality::Packed
+        } else {
+            Cardinality::Repeated
+        };
+        let wire_type = if cardinality == Cardinality::Packed {
+            2
+        } else {
+            kind.wire_type()
+        };
+        let mut key = Vec::new();
+        let name = match self.options.names {
+            FieldNames::Json => descriptor.json_name(),
+            FieldNames::Proto => descriptor.name(),
+        };
+        json::write::string(name, &mut key);
+        key.push(b':');
+        let mut unset = Vec::new();
+        if let Some(value) = self.unset_value(descriptor, cardinality) {
+            unset.extend_from_slice(&key);
+            unset.extend_from_slice(&value);
+        }
+        FieldPlan {
+            name: descriptor.name().into(),
+            json_name: descriptor.json_name().into(),
+            number: descriptor.number(),
+            kind,
+            cardinality,
+            has_presence: descriptor.supports_presence(),
+            oneof,
+            tag: Tag::new(descriptor.number(), wire_type),
+            element_tag: Tag::new(descriptor.number(), kind.wire_type()),
+            key: key.into(),
+            unset: unset.into(),
+        }
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a linked pool holds every type its fields name"
+    )]
+    fn kind(&self, descriptor: &FieldDescriptor) -> Kind {
+        use prost_reflect::Kind as Described;
+        match descriptor.kind() {
+            Described::Double => Kind::Double,
+            Described::Float => Kind::Float,
+            Described::Int32 => Kind::Int32,
+            Described::Int64 => Kind::Int64,
+            Described::Uint32 => Kind::Uint32,
+            Described::Uint64 => Kind::Uint64,
+            Described::Sint32 => Kind::Sint32,
+            Described::Sint64 => Kind::Sint64,
+            Described::Fixed32 => Kind::Fixed32,
+            Described::Fixed64 => Kind::Fixed64,
+            Described::Sfixed32 => Kind::Sfixed32,
+            Described::Sfixed64 => Kind::Sfixed64,
+            Described::Bool => Kind::Bool,
+            Described::String => Kind::String,
+            Described::Bytes => Kind::Bytes,
+            Described::Enum(each) => Kind::Enum(EnumIndex(self.enums[each.full_name()])),
+            Described::Message(message) => {
+                let index = MessageIndex(self.messages[message.full_name()]);
+                if descriptor.is_group() {
+                    Kind::Group(index)
+                } else {
+                    Kind::Message(index)
+                }
+            }
+        }
+    }
+
+    /// What is written for an unset field (SEMANTICS 99, 100), or nothing.
+    fn unset_value(
+        &self,
+        descriptor: &FieldDescriptor,
+        cardinality: Cardinality,
+    ) -> Option<Vec<u8>> {
+        match (self.options.defaults, cardinality) {
+            (Defaults::Omit, _) => None,
+            (_, Cardinality::Map) => Some(b"{}".to_vec()),
+            (_, Cardinality::Repeated | Cardinality::Packed) => Some(b"[]".to_vec()),
+            (_, Cardinality::Singular) if !descriptor.supports_presence() => {
+                Some(self.default_value(descriptor))
+            }
+            (Defaults::NoPresence, _) => None,
+            // `containing_oneof` counts the synthetic oneof of an `optional` field too: neither kind of member is written.
+            (Defaults::All, _) => descriptor
+                .containing_oneof()
+                .is_none()
+                .then(|| b"null".to_vec()),
+        }
+    }
+
+    fn default_value(&self, descriptor: &FieldDescriptor) -> Vec<u8> {
+        use prost_reflect::Kind as Described;
+        let text: &[u8] = match descriptor.kind() {
+            Described::Bool => b"false",
+            Described::String | Described::Bytes => b"\"\"",
+            Described::Int64
+            | Described::Uint64
+            | Described::Sint64
+            | Described::Fixed64
+            | Described::Sfixed64
+                if self.options.int64 == Int64Style::String =>
+            {
+                b"\"0\""
+            }
+            Described::Enum(each) => {
+                let default = each.default_value();
+                return self.enum_text(&each, default.name(), default.number());
+            }
+            _ => b"0",
+        };
+        text.to_vec()
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the values of one enum are far fewer than 2^32"
+    )]
+    fn enumeration(&self, descriptor: &EnumDescriptor) -> EnumPlan {
+        let mut values: Vec<_> = descriptor
+            .values()
+            .map(|value| EnumValuePlan {
+                number: value.number(),
+                text: self
+                    .enum_text(descriptor, value.name(), value.number())
+                    .into(),
+            })
+            .collect();
+        // The sort is stable and of aliases the first stays: the first name is the one that is written.
+        values.sort_by_key(|value| value.number);
+        values.dedup_by_key(|value| value.number);
+        let named: Vec<_> = descriptor
+            .values()
+            .filter_map(|value| {
+                let index = values
+                    .binary_search_by_key(&value.number(), |each| each.number)
+                    .ok()?;
+                Some((value.name().to_owned(), index as u32))
+            })
+            .collect();
+        EnumPlan {
+            full_name: descriptor.full_name().into(),
+            is_null_value: is_null_value(descriptor),
+            is_closed: descriptor.parent_file().syntax() == Syntax::Proto2,
+            names: NameTable::new(named.iter().map(|(name, index)| (name.as_str(), *index))),
+            values: values.into(),
+            default: descriptor.default_value().number(),
+        }
+    }
+
+    fn enum_text(&self, descriptor: &EnumDescriptor, name: &str, number: i32) -> Vec<u8> {
+        if is_null_value(descriptor) {
+            return b"null".to_vec();
+        }
+        match self.options.enums {
+            EnumStyle::Number => number.to_string().into_bytes(),
+            EnumStyle::Name => {
+                let mut text = Vec::new();
+                json::write::string(name, &mut text);
+                text
+            }
+        }
+    }
+}
+
+fn is_null_value(descriptor: &EnumDescriptor) -> bool {
+    descriptor.full_name() == "google.protobuf.NullValue"
+}
+
+/// The JSON form of a message, by its name. The well-known ones are relied upon by their fields, so a file that defines one
+/// of these names otherwise is refused.
+fn form(descriptor: &MessageDescriptor) -> Result<Form, SchemaError> {
+    let (form, fields): (_, &[&str]) = match descriptor.full_name() {
+        "google.protobuf.Timestamp" => (Form::Timestamp, &["1 int64 seconds", "2 int32 nanos"]),
+        "google.protobuf.Duration" => (Form::Duration, &["1 int64 seconds", "2 int32 nanos"]),
+        "google.protobuf.FieldMask" => (Form::FieldMask, &["1 string paths"]),
+        "google.protobuf.Struct" => (
+            Form::Struct,
+            &["1 google.protobuf.Struct.FieldsEntry fields"],
+        ),
+        "google.protobuf.ListValue" => (Form::ListValue, &["1 google.protobuf.Value values"]),
+        "google.protobuf.Any" => (Form::Any, &["1 string type_url", "2 bytes value"]),
+        "google.protobuf.Value" => (
+            Form::Value,
+            &[
+                "1 google.protobuf.NullValue null_value",
+                "2 double number_value",
+                "3 string string_value",
+                "4 bool bool_value",
+                "5 google.protobuf.Struct struct_value",
+                "6 google.protobuf.ListValue list_value",
+            ],
+        ),
+        "google.protobuf.DoubleValue" => (Form::Wrapper, &["1 double value"]),
+        "google.protobuf.FloatValue" => (Form::Wrapper, &["1 float value"]),
+        "google.protobuf.Int64Value" => (Form::Wrapper, &["1 int64 value"]),
+        "google.protobuf.UInt64Value" => (Form::Wrapper, &["1 uint64 value"]),
+        "google.protobuf.Int32Value" => (Form::Wrapper, &["1 int32 value"]),
+        "google.protobuf.UInt32Value" => (Form::Wrapper, &["1 uint32 value"]),
+        "google.protobuf.BoolValue" => (Form::Wrapper, &["1 bool value"]),
+        "google.protobuf.StringValue" => (Form::Wrapper, &["1 string value"]),
+        "google.protobuf.BytesValue" => (Form::Wrapper, &["1 bytes value"]),
+        _ => return Ok(Form::Object),
+    };
+    let found: Vec<_> = descriptor
+        .fields()
+        .map(|field| format!("{} {:?} {}", field.number(), field.kind(), field.name()))
+        .collect();
+    if found != fields {
+        return Err(SchemaError::new(format!(
+            "{}: {} is not the well-known type of that name: its fields are [{}], expected [{}]; leave the file out, Transom brings its own",
+            descriptor.parent_file().name(),
+            descriptor.full_name(),
+            found.join(", "),
+            fields.join(", ")
+        )));
+    }
+    Ok(form)
+}

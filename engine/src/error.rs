@@ -1,0 +1,210 @@
+//! What can go wrong with one request, and the one table from kind to HTTP status and gRPC code.
+//! In: a kind, a place and an offset, set where the fault is seen. Out: a small `Copy` value; its text is made at the edge.
+//! Always: making an [`Error`] costs nothing; the words, and the path of the field, are found by a cold second look at the input.
+
+use crate::grpc::Code;
+
+/// One fault of one request or reply: what, where, and at which byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What is wrong.
+    pub kind: ErrorKind,
+    /// Which part of the exchange it is in.
+    pub place: Place,
+    /// Byte offset from the start of that part.
+    pub offset: u32,
+}
+
+/// The part of an exchange an [`Error`] points into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The request as a whole; the offset has no meaning.
+    Request,
+    /// The request body, as JSON text.
+    Body,
+    /// The variable of the path with this index in the route.
+    Path(u16),
+    /// The query; the offset is that of the parameter in the request target.
+    Query,
+    /// The bytes of the reply message.
+    Reply,
+}
+
+/// What is wrong, sorted by who can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(
+    missing_docs,
+    reason = "each kind is described by the text it becomes, in `ErrorKind::text`"
+)]
+pub enum ErrorKind {
+    // The client: JSON that is no JSON.
+    UnexpectedEnd,
+    ExpectedValue,
+    ExpectedKey,
+    ExpectedColon,
+    ExpectedCommaOrClose,
+    TrailingData,
+    InvalidNumber,
+    InvalidEscape,
+    LoneSurrogate,
+    ControlCharacter,
+    InvalidUtf8,
+    ByteOrderMark,
+    TooDeep,
+    // The client: JSON, or a path or query value, that does not fit the field.
+    Expected(Expected),
+    OutOfRange(Expected),
+    NotAnInteger,
+    UnknownEnumName,
+    UnknownEnumNumber,
+    UnknownField,
+    DuplicateField,
+    DuplicateKey,
+    OneofConflict,
+    NullElement,
+    AnyUnsupported,
+    // The client: path and query.
+    BadPercentEscape,
+    GivenTwice,
+    NotBindable,
+    StepIntoScalar,
+    TooManyParameters,
+    TooManySteps,
+    UnknownParameter,
+    // The client: HTTP.
+    MalformedHead,
+    HeadTooLarge,
+    TooManyHeaders,
+    TargetTooLong,
+    UnsupportedVersion,
+    BadHost,
+    BadContentLength,
+    BadTransferEncoding,
+    BadChunk,
+    BodyTooLarge,
+    UnsupportedCharset,
+    UnsupportedContentEncoding,
+    UnsupportedExpectation,
+    BadTimeout,
+    BadMetadata,
+    NotFound,
+    MethodNotAllowed,
+    StreamingUnsupported,
+    // The upstream: a reply that is no valid message.
+    WireTruncated,
+    WireVarint,
+    WireTag,
+    WireGroup,
+    WireTooDeep,
+    WireUtf8,
+    WireUnprintable(Expected),
+    ReplyFrame,
+    ReplyTooLarge,
+    ReplyCompressed,
+    ReplyCount,
+}
+
+/// What a place wanted, for the words of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each is described by the text it becomes, in `Expected::text`"
+)]
+pub enum Expected {
+    Object,
+    Array,
+    String,
+    Bool,
+    Int32,
+    Uint32,
+    Int64,
+    Uint64,
+    Float,
+    Double,
+    Base64,
+    EnumValue,
+    Timestamp,
+    Duration,
+    FieldMask,
+    Struct,
+    Value,
+    Any,
+    Null,
+}
+
+impl Error {
+    /// An error at a byte of the JSON body.
+    #[cold]
+    pub const fn body(kind: ErrorKind, offset: usize) -> Self {
+        Self::at(kind, Place::Body, offset)
+    }
+
+    /// An error at a byte of the reply message.
+    #[cold]
+    pub const fn reply(kind: ErrorKind, offset: usize) -> Self {
+        Self::at(kind, Place::Reply, offset)
+    }
+
+    /// An error of the request as a whole.
+    #[cold]
+    pub const fn request(kind: ErrorKind) -> Self {
+        Self::at(kind, Place::Request, 0)
+    }
+
+    /// An error at a byte of `place`.
+    #[cold]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "offsets are bounded by the limits on bodies and targets, below 4 GiB"
+    )]
+    pub const fn at(kind: ErrorKind, place: Place, offset: usize) -> Self {
+        Self {
+            kind,
+            place,
+            offset: offset as u32,
+        }
+    }
+
+    /// The HTTP status this error is answered with (SEMANTICS 115).
+    pub const fn http_status(self) -> u16 {
+        self.kind.status().0
+    }
+
+    /// The gRPC code in the error body (SEMANTICS 114).
+    pub const fn code(self) -> Code {
+        self.kind.status().1
+    }
+}
+
+impl ErrorKind {
+    /// The one table from kind to HTTP status and gRPC code (SEMANTICS 115, THREATS of docs/OPERATIONS).
+    const fn status(self) -> (u16, Code) {
+        match self {
+            Self::HeadTooLarge | Self::TooManyHeaders => (431, Code::InvalidArgument),
+            Self::TargetTooLong => (414, Code::InvalidArgument),
+            Self::UnsupportedVersion => (505, Code::Unimplemented),
+            Self::BodyTooLarge => (413, Code::ResourceExhausted),
+            Self::UnsupportedCharset | Self::UnsupportedContentEncoding => {
+                (415, Code::InvalidArgument)
+            }
+            Self::UnsupportedExpectation => (417, Code::InvalidArgument),
+            Self::NotFound => (404, Code::NotFound),
+            Self::MethodNotAllowed => (405, Code::Unimplemented),
+            Self::StreamingUnsupported | Self::AnyUnsupported => (501, Code::Unimplemented),
+            // SEMANTICS 73: a reply above the limit is never cut.
+            Self::ReplyTooLarge => (500, Code::ResourceExhausted),
+            Self::WireTruncated
+            | Self::WireVarint
+            | Self::WireTag
+            | Self::WireGroup
+            | Self::WireTooDeep
+            | Self::WireUtf8
+            | Self::WireUnprintable(_)
+            | Self::ReplyFrame
+            | Self::ReplyCompressed
+            | Self::ReplyCount => (500, Code::Internal),
+            _ => (400, Code::InvalidArgument),
+        }
+    }
+}

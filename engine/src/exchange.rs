@@ -1,0 +1,1 @@
+//! One HTTP request and its reply through every stage.

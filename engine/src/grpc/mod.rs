@@ -1,0 +1,7 @@
+//! The gRPC layer as text and bytes: message prefix, status, metadata, timeout.
+//! In: bytes of a reply body, header and trailer values. Out: message slices, [`Code`]s, header values.
+//! Always: knows neither sockets nor HTTP/2; nothing here trusts what an upstream sent.
+
+mod code;
+
+pub use code::Code;

@@ -1,0 +1,33 @@
+//! Every bound of the engine in one place, each with its unit, its default and the reason.
+//! In: nothing. Out: constants. Always: a bound is checked before memory or time is spent on what it bounds.
+
+/// Levels of nesting a JSON text, a protobuf message or a type may have (SEMANTICS 96). The conformance suite wants 25 accepted
+/// and 200 refused.
+pub const DEPTH_MAX: u32 = 100;
+
+/// Bytes of a request head: request line and headers with their line ends (431).
+pub const HEAD_LEN_MAX: usize = 32 * 1024;
+
+/// Headers in one request head (431).
+pub const HEADER_COUNT_MAX: usize = 100;
+
+/// Bytes of the request target (414, SEMANTICS 61).
+pub const TARGET_LEN_MAX: usize = 8 * 1024;
+
+/// Bytes of a request body, and of a reply message: the default limit of gRPC itself (413, SEMANTICS 73).
+pub const BODY_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes that chunk headers, extensions and trailers may add to a body before it is refused (400).
+pub const CHUNK_OVERHEAD_LEN_MAX: usize = 16 * 1024;
+
+/// Query parameters in one request (400, SEMANTICS 61).
+pub const QUERY_PARAMETER_COUNT_MAX: usize = 256;
+
+/// Dotted steps in one query key (400, SEMANTICS 61).
+pub const QUERY_STEP_COUNT_MAX: usize = 32;
+
+/// Bytes of an excerpt of foreign text inside an error message.
+pub const EXCERPT_LEN_MAX: usize = 48;
+
+/// Bytes of `grpc-message` text that is passed on.
+pub const STATUS_MESSAGE_LEN_MAX: usize = 8 * 1024;

@@ -1,0 +1,335 @@
+//! Immutable tables that steer the hot path. In: nothing at run time; `compile` builds them once from descriptors.
+//! Out: look-ups by name, number and index. Always: no descriptor, no logic beyond look-up, `Send + Sync`, swapped as a whole.
+//!
+//! Everything of one schema lives in one [`Plan`]; parts refer to each other by index. What the options of a schema decide (names,
+//! what is printed when unset) is already resolved into the tables, so that no stage asks for an option per field.
+
+mod name_table;
+mod number_table;
+mod options;
+mod route;
+
+pub(crate) use name_table::NameTable;
+pub(crate) use number_table::NumberTable;
+pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
+pub(crate) use route::{
+    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, VariablePlan,
+};
+
+/// All message and enum plans of one schema.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) messages: Box<[MessagePlan]>,
+    pub(crate) enums: Box<[EnumPlan]>,
+    /// Full name to message, for `Any` and for callers who look one up.
+    pub(crate) message_names: NameTable,
+    pub(crate) options: Options,
+}
+
+/// Index of a message in [`Plan::messages`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageIndex(pub(crate) u32);
+
+/// Index of an enum in [`Plan::enums`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EnumIndex(pub(crate) u32);
+
+/// Index of a field in [`MessagePlan::fields`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FieldIndex(pub(crate) u16);
+
+/// A message of a schema: what [`to_wire`](crate::to_wire()) and [`to_json`](crate::to_json()) convert.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'s> {
+    pub(crate) plan: &'s Plan,
+    pub(crate) index: MessageIndex,
+}
+
+impl Message<'_> {
+    /// The full name, without a leading dot.
+    pub fn full_name(&self) -> &str {
+        &self.plan.message(self.index).full_name
+    }
+}
+
+/// One message type.
+#[derive(Debug)]
+pub(crate) struct MessagePlan {
+    pub(crate) full_name: Box<str>,
+    /// Which JSON form the message has.
+    pub(crate) form: Form,
+    /// In ascending order of field number: the order in which a well-behaved encoder writes them.
+    pub(crate) fields: Box<[FieldPlan]>,
+    /// JSON name and proto name, both, to the field.
+    pub(crate) names: NameTable,
+    /// Field number to the field.
+    pub(crate) numbers: NumberTable,
+    /// Real oneofs (synthetic ones excluded). Every `FieldPlan::oneof` is below.
+    pub(crate) oneof_count: u16,
+    /// Names of the real oneofs, for errors. `oneof_names.len() == oneof_count`.
+    pub(crate) oneof_names: Box<[Box<str>]>,
+}
+
+/// The JSON form of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// An object with the message's fields; `google.protobuf.Empty` too.
+    Object,
+    /// `google.protobuf.Timestamp`
+    Timestamp,
+    /// `google.protobuf.Duration`
+    Duration,
+    /// `google.protobuf.FieldMask`
+    FieldMask,
+    /// `google.protobuf.Struct`
+    Struct,
+    /// `google.protobuf.Value`
+    Value,
+    /// `google.protobuf.ListValue`
+    ListValue,
+    /// `google.protobuf.Any`
+    Any,
+    /// `google.protobuf.*Value`: the bare value of field 1, which is `fields[0]`.
+    Wrapper,
+}
+
+/// One field.
+#[derive(Debug)]
+pub(crate) struct FieldPlan {
+    /// The field's name in the proto file.
+    pub(crate) name: Box<str>,
+    /// The field's JSON name.
+    pub(crate) json_name: Box<str>,
+    pub(crate) number: u32,
+    pub(crate) kind: Kind,
+    pub(crate) cardinality: Cardinality,
+    /// Whether "unset" differs from "default" for this field (messages, oneof members, `optional`, proto2 singular).
+    pub(crate) has_presence: bool,
+    /// The real oneof this field is a member of.
+    pub(crate) oneof: Option<u16>,
+    /// The tag as `to_wire` writes it before a value: LEN for strings, messages, maps and packed lists.
+    pub(crate) tag: Tag,
+    /// The tag before one element: differs from `tag` only for packed lists.
+    pub(crate) element_tag: Tag,
+    /// The key as `to_json` writes it: quoted, escaped, with its colon: `"pageSize":`.
+    pub(crate) key: Box<[u8]>,
+    /// Key and value as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
+    /// `"pageSize":0`.
+    pub(crate) unset: Box<[u8]>,
+}
+
+/// How often a field occurs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cardinality {
+    /// At most once; `required` of proto2 too.
+    Singular,
+    /// A list, one tag an element.
+    Repeated,
+    /// A list of scalars in one LEN field.
+    Packed,
+    /// A map; `kind` is the message of its entries, whose `fields[0]` is the key and `fields[1]` the value.
+    Map,
+}
+
+/// The type of a field's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the protobuf language")]
+pub(crate) enum Kind {
+    Double,
+    Float,
+    Int32,
+    Int64,
+    Uint32,
+    Uint64,
+    Sint32,
+    Sint64,
+    Fixed32,
+    Fixed64,
+    Sfixed32,
+    Sfixed64,
+    Bool,
+    String,
+    Bytes,
+    Enum(EnumIndex),
+    Message(MessageIndex),
+    /// A message between start-group and end-group tags; `tag` is the start.
+    Group(MessageIndex),
+}
+
+/// A field tag, already encoded. `bytes[..len]` is a varint of `number << 3 | wire type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag {
+    /// The varint; bytes from `len` on are zero.
+    pub(crate) bytes: [u8; 5],
+    /// 1 to 5.
+    pub(crate) len: u8,
+}
+
+/// One enum type.
+#[derive(Debug)]
+pub(crate) struct EnumPlan {
+    pub(crate) full_name: Box<str>,
+    /// `google.protobuf.NullValue`, whose JSON form is `null`.
+    pub(crate) is_null_value: bool,
+    /// Whether a number without a name is refused (proto2) or kept (proto3).
+    pub(crate) is_closed: bool,
+    /// Name, aliases too, to the index of its value in `values`.
+    pub(crate) names: NameTable,
+    /// One a number, the first name where there are aliases, sorted by number.
+    pub(crate) values: Box<[EnumValuePlan]>,
+    /// The number of the value an unset field has.
+    pub(crate) default: i32,
+}
+
+/// One number of an enum.
+#[derive(Debug)]
+pub(crate) struct EnumValuePlan {
+    pub(crate) number: i32,
+    /// As `to_json` writes it: `"NAME"`, or the bare number by option, or `null` for `NullValue`.
+    pub(crate) text: Box<[u8]>,
+}
+
+impl Plan {
+    /// The message with this full name (no leading dot).
+    pub fn find_message(&self, full_name: &str) -> Option<Message<'_>> {
+        self.message_names
+            .find(full_name.as_bytes())
+            .map(|index| Message {
+                plan: self,
+                index: MessageIndex(index),
+            })
+    }
+
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every MessageIndex is made by compile for this arena"
+    )]
+    pub(crate) fn message(&self, index: MessageIndex) -> &MessagePlan {
+        &self.messages[index.0 as usize]
+    }
+
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every EnumIndex is made by compile for this arena"
+    )]
+    pub(crate) fn enumeration(&self, index: EnumIndex) -> &EnumPlan {
+        &self.enums[index.0 as usize]
+    }
+}
+
+impl MessagePlan {
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every FieldIndex is made by compile for this message"
+    )]
+    pub(crate) fn field(&self, index: FieldIndex) -> &FieldPlan {
+        &self.fields[index.0 as usize]
+    }
+
+    /// The field with this JSON or proto name.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the table holds field indices, which are u16"
+    )]
+    pub(crate) fn find_field(&self, name: &[u8]) -> Option<FieldIndex> {
+        self.names.find(name).map(|index| FieldIndex(index as u16))
+    }
+}
+
+impl EnumPlan {
+    /// The number of the value with this name, aliases included.
+    pub(crate) fn find_number(&self, name: &[u8]) -> Option<i32> {
+        let index = self.names.find(name)?;
+        self.values.get(index as usize).map(|value| value.number)
+    }
+
+    /// The value with this number.
+    #[inline]
+    pub(crate) fn find_value(&self, number: i32) -> Option<&EnumValuePlan> {
+        // Most enums count up from zero without gaps, so that the number is the index.
+        if let Some(value) = usize::try_from(number)
+            .ok()
+            .and_then(|index| self.values.get(index))
+            && value.number == number
+        {
+            return Some(value);
+        }
+        let index = self
+            .values
+            .binary_search_by_key(&number, |value| value.number)
+            .ok()?;
+        self.values.get(index)
+    }
+}
+
+impl Kind {
+    /// The wire type of one value: 0 varint, 1 fixed 64, 2 length-delimited, 3 group, 5 fixed 32.
+    #[inline]
+    pub(crate) const fn wire_type(self) -> u8 {
+        match self {
+            Self::Int32
+            | Self::Int64
+            | Self::Uint32
+            | Self::Uint64
+            | Self::Sint32
+            | Self::Sint64
+            | Self::Bool
+            | Self::Enum(_) => 0,
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
+            Self::String | Self::Bytes | Self::Message(_) => 2,
+            Self::Group(_) => 3,
+            Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
+        }
+    }
+}
+
+impl Tag {
+    /// Encodes the tag of a field. `number` is 1 to 2^29 - 1, as descriptors guarantee.
+    pub(crate) const fn new(number: u32, wire_type: u8) -> Self {
+        let mut rest = number << 3 | wire_type as u32;
+        let mut tag = Self {
+            bytes: [0; 5],
+            len: 0,
+        };
+        loop {
+            let byte = (rest & 0x7f) as u8;
+            rest >>= 7;
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "a varint of 32 bits has at most 5 bytes"
+            )]
+            {
+                tag.bytes[tag.len as usize] = if rest == 0 { byte } else { byte | 0x80 };
+            }
+            tag.len += 1;
+            if rest == 0 {
+                return tag;
+            }
+        }
+    }
+
+    /// The encoded bytes.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len as usize).unwrap_or(&self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tag_of_a_large_number_takes_five_bytes() {
+        assert_eq!(Tag::new(1, 0).as_bytes(), [0x08]);
+        assert_eq!(Tag::new(16, 2).as_bytes(), [0x82, 0x01]);
+        assert_eq!(
+            Tag::new((1 << 29) - 1, 7).as_bytes(),
+            [0xff, 0xff, 0xff, 0xff, 0x0f]
+        );
+    }
+}

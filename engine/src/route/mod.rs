@@ -1,0 +1,1 @@
+//! paths to routes

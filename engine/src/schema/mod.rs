@@ -1,0 +1,1 @@
+//! linked descriptors and HTTP rules

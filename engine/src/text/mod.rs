@@ -1,0 +1,1 @@
+//! formats used both ways
