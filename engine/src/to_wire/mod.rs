@@ -102,13 +102,13 @@ pub(crate) fn field_to_wire(
 struct Pass<'p, 'j, 's> {
     plan: &'p Plan,
     json: Cursor<'j>,
-    /// Objects and arrays that are open. depth <= `DEPTH_MAX`.
+    /// Objects and arrays that are open. `depth <= DEPTH_MAX`.
     depth: u32,
     seen: &'s mut Vec<u64>,
     keys: &'s mut Vec<map::EntryKey>,
     text: &'s mut Vec<u8>,
     out: &'s mut Vec<u8>,
-    /// Where the output of this pass begins. start <= out.len().
+    /// Where the output of this pass begins. `start <= out.len()`.
     start: usize,
 }
 
@@ -186,3 +186,6 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
