@@ -1,4 +1,7 @@
+use std::fmt::Write as _;
+
 use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage};
 
 use super::*;
 use crate::Schema;
@@ -145,13 +148,60 @@ fn a_duplicate_is_found_in_a_large_map() {
     let message = schema.message("transom.test.v1.Maps").unwrap();
     let mut text = "{\"byInt32\":{".to_owned();
     for index in 0..50_000_u32 {
-        text += &format!("\"{}\":1,", index * 7919 % 50_000);
+        write!(text, "\"{}\":1,", index * 7919 % 50_000).unwrap();
     }
     let offset = text.len();
     text += "\"4e1\":1}}";
     let mut out = Vec::new();
     let result = to_wire(message, text.as_bytes(), &mut Scratch::default(), &mut out);
     assert_eq!(result, Err(Error::body(ErrorKind::DuplicateKey, offset)));
+}
+
+/// Goal: lengths of every width nest, whichever of them are put in late. Method: a list that doubles the length of its message
+/// at every level, read by another implementation.
+#[test]
+fn lengths_of_every_width_nest() {
+    let schema = schema();
+    let message = schema.message("transom.test.v1.Nested").unwrap();
+    let descriptors = protox::compile(["kinds.proto"], ["../protos/test"]).unwrap();
+    let pool = DescriptorPool::decode(&descriptors.encode_to_vec()[..]).unwrap();
+    let descriptor = pool.get_message_by_name("transom.test.v1.Nested").unwrap();
+    let mut text = "{\"name\":\"x\"}".to_owned();
+    for level in 1..14 {
+        text = format!("{{\"children\":[{text},{{}},{text}],\"count\":{level}}}");
+        let mut out = b"before".to_vec();
+        to_wire(message, text.as_bytes(), &mut Scratch::default(), &mut out).unwrap();
+        let wire = out.strip_prefix(b"before").unwrap();
+        let ours = DynamicMessage::decode(descriptor.clone(), wire).unwrap();
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        let theirs = DynamicMessage::deserialize(descriptor.clone(), &mut deserializer).unwrap();
+        assert!(ours == theirs, "level {level}");
+        assert_eq!(
+            wire.len(),
+            theirs.encoded_len(),
+            "level {level}: every length is as short as can be"
+        );
+    }
+}
+
+/// Goal: the keys of a map are compared where they stand, though the entries around them have not moved yet.
+#[test]
+fn a_duplicate_is_found_between_entries_whose_lengths_come_late() {
+    let schema = schema();
+    let message = schema.message("transom.test.v1.Maps").unwrap();
+    let long = "x".repeat(1000);
+    for (last, expected) in [("c", Ok(())), ("a", Err(ErrorKind::DuplicateKey))] {
+        let text = format!(
+            "{{\"messages\":{{\"a\":{{\"name\":\"{long}\"}},\"b\":{{}},\"{last}\":{{\"child\":{{\"name\":\"{long}\"}}}}}}}}"
+        );
+        let result = to_wire(
+            message,
+            text.as_bytes(),
+            &mut Scratch::default(),
+            &mut Vec::new(),
+        );
+        assert_eq!(result.map_err(|error| error.kind), expected);
+    }
 }
 
 /// Goal: the deepest nesting of what takes most of the stack a level fits a stack as small as a thread may be given.
