@@ -8,13 +8,15 @@ mod name_table;
 mod number_table;
 mod options;
 mod route;
+mod route_table;
 
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
 pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
 pub(crate) use route::{
-    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, VariablePlan,
+    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, ShapePlan, VariablePlan,
 };
+pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
 /// All message and enum plans of one schema.
 #[derive(Debug)]
