@@ -12,7 +12,9 @@ use std::fmt;
 pub(crate) use route_table::RouteTableBuilder;
 pub use views::{Body, Method, Route};
 
-use crate::plan::{Message, MethodIndex, MethodPlan, Options, Plan, RouteIndex, RoutePlan, RouteTable};
+use crate::plan::{
+    Message, MethodIndex, MethodPlan, Options, Plan, RouteIndex, RoutePlan, RouteTable,
+};
 use crate::route::{self, NoRoute};
 use crate::schema::link;
 
@@ -66,18 +68,17 @@ impl Schema {
 
     /// All methods that are served, in the order of the descriptor set.
     pub fn methods(&self) -> impl ExactSizeIterator<Item = Method<'_>> {
-        self.methods.iter().map(|plan| Method {
-            plan,
-            schema: self,
-        })
+        self.methods
+            .iter()
+            .map(|plan| Method { plan, schema: self })
     }
 
     /// All routes: those of rules in the order of the descriptor set, then the `POST /package.Service/Method` of each method.
     pub fn routes(&self) -> impl ExactSizeIterator<Item = Route<'_>> {
-        self.routes.routes.iter().map(|plan| Route {
-            plan,
-            schema: self,
-        })
+        self.routes
+            .routes
+            .iter()
+            .map(|plan| Route { plan, schema: self })
     }
 
     /// Finds the route of a request. `path` is the raw path: from its first `/` up to a `?`. Where the variables are in it

@@ -143,9 +143,7 @@ impl Compiler<'_> {
             let other = &self.routes[other as usize];
             return Err(format!(
                 "it takes the same requests as `{} {}` of {}; change the path, verb or method of one of the two",
-                other.http_method,
-                other.template,
-                self.methods[other.method.0 as usize].full_name
+                other.http_method, other.template, self.methods[other.method.0 as usize].full_name
             ));
         }
         self.routes.push(route);

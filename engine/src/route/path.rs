@@ -79,10 +79,7 @@ impl<'p> Path<'p> {
         let last = self.segment_count().checked_sub(1)?;
         let segment = slice(path, self.starts, last);
         let at = segment.iter().rposition(|&byte| byte == b':')?;
-        let normal_at = self
-            .segment(last)
-            .iter()
-            .rposition(|&byte| byte == b':')?;
+        let normal_at = self.segment(last).iter().rposition(|&byte| byte == b':')?;
         Some(Verb {
             text: segment.get(at + 1..)?,
             colon: self.starts.get(last)? + at as u32,

@@ -27,8 +27,7 @@ const ALWAYS: [&str; 9] = [
 ];
 
 /// What to do about a set that is not what it should be.
-const REMEDY: &str =
-    "give the output of `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`";
+const REMEDY: &str = "give the output of `protoc --include_imports --descriptor_set_out=FILE` or `buf build -o FILE`";
 
 /// A linked descriptor set.
 #[derive(Debug)]
@@ -155,10 +154,7 @@ fn add_bundled(files: &mut Vec<File>) -> Result<(), SchemaError> {
         .iter()
         .flat_map(|file| file.outline.symbols())
         .collect();
-    let mut present: HashSet<_> = files
-        .iter()
-        .map(|file| file.outline.name.clone())
-        .collect();
+    let mut present: HashSet<_> = files.iter().map(|file| file.outline.name.clone()).collect();
     let mut wanted: VecDeque<String> = files
         .iter()
         .flat_map(|file| file.outline.dependency.iter().cloned())
@@ -246,12 +242,8 @@ fn files_behind_public_imports(files: &[File]) -> Vec<Vec<String>> {
     files
         .iter()
         .map(|file| {
-            let mut seen: HashSet<&str> = file
-                .outline
-                .dependency
-                .iter()
-                .map(String::as_str)
-                .collect();
+            let mut seen: HashSet<&str> =
+                file.outline.dependency.iter().map(String::as_str).collect();
             let mut open: Vec<&str> = seen.iter().copied().collect();
             let mut more = Vec::new();
             while let Some(name) = open.pop() {

@@ -87,7 +87,7 @@ impl Variable {
 struct Parser<'t> {
     /// What is not yet parsed, a suffix of the template.
     rest: &'t str,
-    /// Bytes of the template.
+    /// Bytes of the template up to the end of `rest`.
     len: usize,
     template: Template,
 }
@@ -113,7 +113,8 @@ impl<'t> Parser<'t> {
             self.expect('/')?;
         }
         if let Some(verb) = verb {
-            self.template.verb = Some(self.literal(verb, "verb")?);
+            // The segments end at the colon.
+            self.template.verb = Some(literal(verb, "verb", self.len + 1)?);
         }
         Ok(())
     }
@@ -124,8 +125,7 @@ impl<'t> Parser<'t> {
         let (segments, verb) = self.rest.split_at_checked(at)?;
         let verb = verb.strip_prefix(':')?;
         self.rest = segments;
-        // The verb counts as parsed from here on, so that offsets in errors stay those of the template.
-        self.len -= verb.len() + 1;
+        self.len = self.len - verb.len() - 1;
         Some(verb)
     }
 
@@ -178,7 +178,7 @@ impl<'t> Parser<'t> {
         let segment = match text {
             "*" => Segment::Star,
             "**" => Segment::Rest,
-            _ => Segment::Literal(self.literal(text, "segment")?),
+            _ => Segment::Literal(literal(text, "segment", self.offset())?),
         };
         // SEMANTICS 2: one `**`, and behind it nothing but literals.
         if self.template.rest().is_some() && !matches!(segment, Segment::Literal(_)) {
@@ -190,35 +190,6 @@ impl<'t> Parser<'t> {
         self.rest = rest;
         self.template.segments.push(segment);
         Ok(())
-    }
-
-    fn literal(&self, text: &str, what: &str) -> Result<String, String> {
-        let at = self.offset();
-        if text.is_empty() {
-            return Err(format!("a {what} is empty, at byte {at}"));
-        }
-        if let Some(bad) = text
-            .chars()
-            .find(|&each| "*{}?#\\\"<>".contains(each) || each.is_whitespace() || each.is_control())
-        {
-            return Err(format!(
-                "`{}` cannot stand in a {what}, at byte {at}",
-                bad.escape_default()
-            ));
-        }
-        // The first piece is what comes before any percent sign.
-        let is_escaped = text.split('%').skip(1).all(|after| {
-            after
-                .as_bytes()
-                .get(..2)
-                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-        });
-        if !is_escaped {
-            return Err(format!(
-                "a `%` is not followed by two hex digits, in the {what} at byte {at}"
-            ));
-        }
-        Ok(text.to_owned())
     }
 
     fn take(&mut self, wanted: char) -> bool {
@@ -248,6 +219,35 @@ impl<'t> Parser<'t> {
     fn offset(&self) -> usize {
         self.len - self.rest.len()
     }
+}
+
+/// A literal of a template that starts at byte `at` of it.
+fn literal(text: &str, what: &str, at: usize) -> Result<String, String> {
+    if text.is_empty() {
+        return Err(format!("a {what} is empty, at byte {at}"));
+    }
+    if let Some(bad) = text
+        .chars()
+        .find(|&each| "*{}?#\\\"<>".contains(each) || each.is_whitespace() || each.is_control())
+    {
+        return Err(format!(
+            "`{}` cannot stand in a {what}, at byte {at}",
+            bad.escape_default()
+        ));
+    }
+    // The first piece is what comes before any percent sign.
+    let is_escaped = text.split('%').skip(1).all(|after| {
+        after
+            .as_bytes()
+            .get(..2)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    if !is_escaped {
+        return Err(format!(
+            "a `%` is not followed by two hex digits, in the {what} at byte {at}"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 fn is_identifier(text: &str) -> bool {
