@@ -106,8 +106,17 @@ mod tests {
     #[test]
     fn a_value_of_any_kind_is_passed_over() {
         for text in [
-            "1", "\"a\\n\"", "true", "false", "null", "{}", "[]", "[{}]", "[[],[1,{\"a\":[]}]]",
-            "{\"a\":1,\"b\":{\"c\":[2]}}", " [ 1 , { \"a\" : null } ]",
+            "1",
+            "\"a\\n\"",
+            "true",
+            "false",
+            "null",
+            "{}",
+            "[]",
+            "[{}]",
+            "[[],[1,{\"a\":[]}]]",
+            "{\"a\":1,\"b\":{\"c\":[2]}}",
+            " [ 1 , { \"a\" : null } ]",
         ] {
             assert_eq!(skip(text.as_bytes()), Ok(text.len()), "{text}");
         }

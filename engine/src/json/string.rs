@@ -108,8 +108,8 @@ impl<'j> JsonString<'j> {
                 return Ok(());
             };
             let (clean, escape) = rest.split_at(at);
-            let (decoded, len) = read_escape(escape)
-                .map_err(|kind| Error::body(kind, self.end() - escape.len()))?;
+            let (decoded, len) =
+                read_escape(escape).map_err(|kind| Error::body(kind, self.end() - escape.len()))?;
             each(clean, Some(decoded));
             rest = escape.get(len..).unwrap_or_default();
         }
@@ -145,9 +145,11 @@ fn read_unicode_escape(text: &[u8]) -> Result<(char, usize), ErrorKind> {
         .and_then(read_unit)
         .filter(|low| (0xdc00..0xe000).contains(low));
     match low {
-        Some(low) if unit < 0xdc00 => char::from_u32(0x10000 + ((unit - 0xd800) << 10 | (low - 0xdc00)))
-            .map(|decoded| (decoded, 12))
-            .ok_or(ErrorKind::LoneSurrogate),
+        Some(low) if unit < 0xdc00 => {
+            char::from_u32(0x10000 + ((unit - 0xd800) << 10 | (low - 0xdc00)))
+                .map(|decoded| (decoded, 12))
+                .ok_or(ErrorKind::LoneSurrogate)
+        }
         _ => Err(ErrorKind::LoneSurrogate),
     }
 }
