@@ -1,1 +1,4 @@
-//! protobuf bytes
+//! Protobuf bytes: reading and writing them. In: bytes or values. Out: values or bytes. Always: knows nothing of JSON or plans.
+
+pub(crate) mod read;
+pub(crate) mod write;

@@ -1,0 +1,173 @@
+//! Protobuf bytes from values. In: integers, already tagged by the caller. Out: bytes appended to the caller's buffer.
+//! Always: varints are of the shortest form; a length is filled in once its content is known.
+#![allow(
+    dead_code,
+    reason = "each kind of value is written by a room of its own"
+)]
+
+/// Appends a varint.
+#[inline]
+pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
+    let mut rest = value;
+    while rest >= 0x80 {
+        out.push(low_byte(rest) | 0x80);
+        rest >>= 7;
+    }
+    out.push(low_byte(rest));
+}
+
+/// Appends four bytes, little end first.
+#[inline]
+pub(crate) fn fixed32(value: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends eight bytes, little end first.
+#[inline]
+pub(crate) fn fixed64(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Maps 0, -1, 1, -2 to 0, 1, 2, 3: the value that `varint` writes for a `sint32`.
+#[inline]
+pub(crate) const fn zigzag32(value: i32) -> u32 {
+    (value << 1 ^ value >> 31).cast_unsigned()
+}
+
+/// As [`zigzag32`] for a `sint64`.
+#[inline]
+pub(crate) const fn zigzag64(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+/// Reserves one byte for a length and returns its offset; [`close`] takes it once the content has been written behind it.
+#[inline]
+pub(crate) fn open(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.push(0);
+    at
+}
+
+/// Fills in the length of what has been written since [`open`] gave `at`.
+///
+/// ```text
+/// at │0│ content, fewer than 128 bytes │   ▶  │len│ content │
+/// at │0│ content, 128 bytes or more    │   ▶  │len│len│..│ content, moved by the bytes that the length takes more │
+/// ```
+#[inline]
+pub(crate) fn close(out: &mut Vec<u8>, at: usize) {
+    let len = out.len().saturating_sub(at + 1);
+    if len < 0x80 {
+        if let Some(byte) = out.get_mut(at) {
+            *byte = low_byte(len as u64);
+        }
+    } else {
+        close_long(out, at, len);
+    }
+}
+
+#[inline(never)]
+fn close_long(out: &mut Vec<u8>, at: usize, len: usize) {
+    let content_end = out.len();
+    // The length is written behind the content, which makes the room for it, and is kept while the content moves.
+    varint(len as u64, out);
+    let mut length = [0; 10];
+    let length_len = out.len() - content_end;
+    for (kept, byte) in length.iter_mut().zip(out.iter().skip(content_end)) {
+        *kept = *byte;
+    }
+    out.pop();
+    out.copy_within(at + 1..content_end, at + length_len);
+    for (byte, kept) in out.iter_mut().skip(at).zip(length.iter().take(length_len)) {
+        *byte = *kept;
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low bits are what is wanted"
+)]
+const fn low_byte(value: u64) -> u8 {
+    value as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::encoding::{decode_varint, encode_varint};
+
+    use super::*;
+
+    #[test]
+    fn zigzag_keeps_small_magnitudes_small() {
+        for (value, mapped) in [
+            (0, 0),
+            (-1, 1),
+            (1, 2),
+            (-2, 3),
+            (i32::MAX, u32::MAX - 1),
+            (i32::MIN, u32::MAX),
+        ] {
+            assert_eq!(zigzag32(value), mapped);
+        }
+        for (value, mapped) in [
+            (0, 0),
+            (-1, 1),
+            (1, 2),
+            (i64::MAX, u64::MAX - 1),
+            (i64::MIN, u64::MAX),
+        ] {
+            assert_eq!(zigzag64(value), mapped);
+        }
+    }
+
+    #[test]
+    fn fixed_values_have_their_little_end_first() {
+        let mut out = Vec::new();
+        fixed32(0x0403_0201, &mut out);
+        fixed64(0x0c0b_0a09_0807_0605, &mut out);
+        assert_eq!(out, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    }
+
+    /// Goal: the content arrives whole behind a length of any width, and what stands before it is untouched.
+    #[test]
+    fn a_length_of_any_width_precedes_its_content() {
+        for len in [0, 1, 127, 128, 129, 16_383, 16_384, 2_097_151, 2_097_152] {
+            let content: Vec<u8> = (0..=250).cycle().take(len).collect();
+            let mut out = b"before".to_vec();
+            let at = open(&mut out);
+            out.extend_from_slice(&content);
+            close(&mut out, at);
+            let mut rest = out.strip_prefix(b"before").unwrap();
+            assert_eq!(decode_varint(&mut rest).unwrap(), len as u64);
+            assert!(rest == content, "content of {len} bytes");
+        }
+    }
+
+    #[test]
+    fn lengths_nest() {
+        let mut out = Vec::new();
+        let outer = open(&mut out);
+        out.extend_from_slice(&[7; 100]);
+        let inner = open(&mut out);
+        out.extend_from_slice(&[8; 200]);
+        close(&mut out, inner);
+        close(&mut out, outer);
+        let mut rest = &out[..];
+        assert_eq!(decode_varint(&mut rest).unwrap(), 302);
+        let mut rest = rest.strip_prefix(&[7; 100]).unwrap();
+        assert_eq!(decode_varint(&mut rest).unwrap(), 200);
+        assert_eq!(rest, [8; 200]);
+    }
+
+    proptest! {
+        #[test]
+        fn varints_agree_with_prost(value in any::<u64>(), shift in 0..64) {
+            let value = value >> shift;
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            varint(value, &mut ours);
+            encode_varint(value, &mut theirs);
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+}
