@@ -23,7 +23,11 @@ fn split_at_special(text: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     let (blocks, _) = text.as_chunks::<BLOCK_LEN>();
     let clean_count = blocks
         .iter()
-        .position(|block| block.iter().fold(false, |any, &byte| any | is_special(byte)))
+        .position(|block| {
+            block
+                .iter()
+                .fold(false, |any, &byte| any | is_special(byte))
+        })
         .unwrap_or(blocks.len());
     let (clean, doubtful) = text.split_at_checked(clean_count * BLOCK_LEN)?;
     let at = doubtful.iter().position(|&byte| is_special(byte))? + clean.len();
@@ -119,7 +123,8 @@ mod tests {
 
     #[test]
     fn string_escapes_what_it_must_and_nothing_else() {
-        let text = text_of(|out| string("a\"b\\c/\u{8}\t\n\u{c}\r\0\u{1f}\u{7f}é<>&\u{2028}😀", out));
+        let text =
+            text_of(|out| string("a\"b\\c/\u{8}\t\n\u{c}\r\0\u{1f}\u{7f}é<>&\u{2028}😀", out));
         assert_eq!(
             text,
             "\"a\\\"b\\\\c/\\b\\t\\n\\f\\r\\u0000\\u001f\u{7f}é<>&\u{2028}😀\""
