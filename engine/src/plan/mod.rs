@@ -68,6 +68,9 @@ pub(crate) struct MessagePlan {
     pub(crate) numbers: NumberTable,
     /// Real oneofs (synthetic ones excluded). Every `FieldPlan::oneof` is below.
     pub(crate) oneof_count: u16,
+    /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
+    /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
+    pub(crate) has_spread_oneof: bool,
     /// Names of the real oneofs, for errors. `oneof_names.len() == oneof_count`.
     pub(crate) oneof_names: Box<[Box<str>]>,
 }
