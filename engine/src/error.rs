@@ -68,6 +68,8 @@ pub enum ErrorKind {
     BadPercentEscape,
     GivenTwice,
     NotBindable,
+    ListNotBindable,
+    MapNotBindable,
     StepIntoScalar,
     TooManyParameters,
     TooManySteps,

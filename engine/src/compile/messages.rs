@@ -1,6 +1,6 @@
 //! Message and enum descriptors to plans. In: a linked pool. Out: the [`Plan`]. Always: indices follow the order of the pool.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax};
 
@@ -96,6 +96,7 @@ impl Compiler<'_> {
             names: NameTable::new(json_names.chain(proto_names)),
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
+            has_spread_oneof: has_spread_oneof(&fields),
             oneof_names: oneofs.iter().map(|oneof| oneof.name().into()).collect(),
             fields,
         })
@@ -272,6 +273,18 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// Whether another field stands between two members of a oneof. `fields` are sorted by number.
+fn has_spread_oneof(fields: &[FieldPlan]) -> bool {
+    let mut closed = HashSet::new();
+    fields.windows(2).any(|pair| {
+        let [left, right] = pair else { return false };
+        if left.oneof != right.oneof {
+            closed.extend(left.oneof);
+        }
+        right.oneof.is_some_and(|oneof| closed.contains(&oneof))
+    })
 }
 
 fn is_null_value(descriptor: &EnumDescriptor) -> bool {
