@@ -190,7 +190,8 @@ fn climb<T>(
             let mut may_retry = true;
             for rung in RINGS {
                 let mut built = build(rung);
-                let is_short = matches!(&built, Err(error) if error.raw_os_error() == Some(OUT_OF_MEMORY));
+                let is_short =
+                    matches!(&built, Err(error) if error.raw_os_error() == Some(OUT_OF_MEMORY));
                 if is_short && may_retry {
                     may_retry = false;
                     pause(RING_RETRY_PAUSE);

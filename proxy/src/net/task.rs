@@ -70,10 +70,7 @@ pub struct Elapsed;
 /// # Errors
 ///
 /// [`Elapsed`] if the time is up before the future is ready.
-pub async fn timeout<T>(
-    duration: Duration,
-    future: impl Future<Output = T>,
-) -> Result<T, Elapsed> {
+pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     match monoio::time::timeout(duration, future).await {
         Ok(value) => Ok(value),
         Err(_elapsed) => Err(Elapsed),

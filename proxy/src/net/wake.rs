@@ -46,10 +46,7 @@ pub enum Wake {
 pub fn wake_pair() -> io::Result<(WakeSender, WakeSeed)> {
     let (sender, receiver) = StdUnixStream::pair()?;
     sender.set_nonblocking(true)?;
-    Ok((
-        WakeSender { socket: sender },
-        WakeSeed { socket: receiver },
-    ))
+    Ok((WakeSender { socket: sender }, WakeSeed { socket: receiver }))
 }
 
 impl WakeSender {
