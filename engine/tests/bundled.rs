@@ -42,7 +42,10 @@ fn vendored_files() -> BTreeSet<String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "proto") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "proto")
+            {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
                 names.insert(name.to_owned());
             }
