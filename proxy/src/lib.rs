@@ -1,2 +1,4 @@
 //! x
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod schema_source;

@@ -2,6 +2,7 @@
 //! Out: a failure when the committed Rust code or descriptor set is not what they compile to.
 //! Always: nothing of the source tree is written, unless `TRANSOM_REGENERATE=1` asks for it.
 #![cfg(feature = "demo")]
+#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
 use std::path::{Path, PathBuf};
 

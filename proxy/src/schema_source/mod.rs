@@ -94,6 +94,3 @@ fn files_origin(descriptor_sets: &[PathBuf], protos: &[PathBuf]) -> String {
         _ => format!("{} files", descriptor_sets.len() + protos.len()),
     }
 }
-
-#[cfg(test)]
-mod tests;

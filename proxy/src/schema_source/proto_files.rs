@@ -84,7 +84,7 @@ fn infer_roots(protos: &[PathBuf], known: &BTreeMap<String, Bytes>) -> Vec<PathB
     let mut roots: Vec<PathBuf> = Vec::new();
     for proto in protos {
         let imports = list_imports(proto, known);
-        let folder = proto.parent().unwrap_or(Path::new(""));
+        let folder = proto.parent().unwrap_or_else(|| Path::new(""));
         let root = folder
             .ancestors()
             .take(ROOT_LEVELS_MAX)

@@ -614,6 +614,9 @@ pub mod bookstore_server {
             &self,
             request: tonic::Request<super::UpdateBookRequest>,
         ) -> std::result::Result<tonic::Response<super::Book>, tonic::Status>;
+        /// Answers with an empty message. What is not there gives NOT_FOUND, HTTP 404,
+        /// with google.rpc.ResourceInfo in the details.
+        ///
         /// DELETE /v1/shelves/fiction/books/dune
         async fn delete_book(
             &self,
