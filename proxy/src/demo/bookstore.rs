@@ -275,9 +275,7 @@ impl Bookstore for Shop {
 
     async fn wait(&self, request: Request<v1::WaitRequest>) -> Answer<v1::WaitResponse> {
         let delay = request.get_ref().delay.unwrap_or_default();
-        let delay = Duration::try_from(delay)
-            .ok()
-            .filter(|delay| *delay <= DELAY_MAX)
+        let delay = bounded_delay(delay)
             .ok_or_else(|| failure::bad_field("delay", "must be 0 to 10 seconds"))?;
         let start = tokio::time::Instant::now();
         tokio::time::sleep(delay).await;
@@ -319,6 +317,14 @@ impl Bookstore for Shop {
         let books: Vec<Result<Book, Status>> = store.books(shelf).cloned().map(Ok).collect();
         Ok(Response::new(tokio_stream::iter(books)))
     }
+}
+
+/// Not by `Duration::try_from`, which panics on the most negative seconds.
+fn bounded_delay(delay: prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(delay.seconds).ok()?;
+    let nanos = u32::try_from(delay.nanos).ok()?;
+    let delay = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()))?;
+    (delay <= DELAY_MAX).then_some(delay)
 }
 
 fn passes(filter: &BookFilter, book: &Book) -> bool {
