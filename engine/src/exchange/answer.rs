@@ -110,7 +110,7 @@ impl Call {
         let output = schema.method_plan(route.method).output;
         let written = match route.response_body {
             Some(field) => to_json::field_to_json(plan, output, field, message, &mut scratch.to_json, out),
-            None => to_json::to_json(Message { plan, index: output }, message, &mut scratch.to_json, out),
+            None => to_json(Message { plan, index: output }, message, &mut scratch.to_json, out),
         };
         match written {
             Ok(()) => pending.finish(out),

@@ -18,8 +18,9 @@ use crate::error::{Error, ErrorKind};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::{BodyFraming, RequestHead, check_media};
-use crate::plan::{BodyPlan, Message, RouteIndex, RoutePlan};
+use crate::plan::{BodyPlan, Cardinality, Kind, Message, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
+use crate::to_wire::field_to_wire;
 use crate::{to_json, to_wire};
 
 pub use answer::{Envelope, Reply, write_error, write_options, write_status};
@@ -209,13 +210,19 @@ impl Call {
         let input = schema.method_plan(route.method).input;
         let message_start = out.len();
         match route.body {
+            // SEMANTICS 64: without a body a message field is there and empty, any other field is unset.
+            BodyPlan::Field(field) if is_blank(body) => {
+                let field = plan.message(input).field(field);
+                if matches!((field.cardinality, field.kind), (Cardinality::Singular, Kind::Message(_))) {
+                    out.extend_from_slice(field.tag.as_bytes());
+                    out.push(0);
+                }
+            }
             BodyPlan::Field(field) => {
-                // SEMANTICS 64: without a body a message field is there and empty, any other field is unset.
-                let body = if is_blank(body) { to_wire::blank_value(plan, input, field) } else { body };
-                to_wire::field_to_wire(plan, input, field, body, &mut scratch.to_wire, out)?;
+                field_to_wire(plan, input, field, body, &mut scratch.to_wire, out)?;
             }
             BodyPlan::Whole if !is_blank(body) => {
-                to_wire::to_wire(Message { plan, index: input }, body, &mut scratch.to_wire, out)?;
+                to_wire(Message { plan, index: input }, body, &mut scratch.to_wire, out)?;
             }
             // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
             BodyPlan::Whole | BodyPlan::Ignored => {}
