@@ -42,6 +42,33 @@ pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
 /// Spare bytes made when a read is asked to append to a full buffer.
 pub const READ_ROOM_LEN: usize = 4 * 1024;
 
+/// How long a client may be silent between requests (THREATS 1).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a head may take from its first byte on.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may be silent in the middle of a body.
+pub const BODY_GAP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take to receive what was written to it at once.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection is read on after an answer that ends it, so that the answer arrives.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes that are read meanwhile.
+pub const LINGER_LEN_MAX: usize = 64 * 1024;
+
+/// Bytes of further requests that are taken in while a call is under way.
+pub const PIPELINE_LEN_MAX: usize = 64 * 1024;
+
+/// Room made for a body at once, at least; after that as much as has come already.
+pub const BODY_ROOM_LEN: usize = 64 * 1024;
+
+/// Bytes an idle connection may keep for its next read; what a large request needed is given back.
+pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
+
 /// HTTP/2 connections each worker holds to an upstream. Two, since a server that runs one connection on one
 /// thread would otherwise serialise a worker's calls, and more would thin out the batching of writes.
 pub const UPSTREAM_CONNECTION_COUNT: usize = 2;

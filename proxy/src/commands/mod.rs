@@ -8,12 +8,13 @@ mod transcode;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use transom_engine::{Error, Message, Options, Schema, SchemaError, error};
 
 use crate::config::{Command, CommandLine, OfflineSchemaArgs};
-use crate::schema_source::{self, SourceError};
+use crate::schema_source::{self, SchemaSourceError};
 
 /// Runs the command and says how it went: 0 done, 1 the user's input is at fault, 70 ours.
 pub fn run(command_line: CommandLine) -> ExitCode {
@@ -33,9 +34,14 @@ pub fn run(command_line: CommandLine) -> ExitCode {
         Failure::Input(text) => (text, 1),
         Failure::Ours(text) => (text, 70),
     };
-    // Nobody is left to tell when standard error is gone.
-    let _told = writeln!(io::stderr(), "transom: {text}");
+    tell(&format!("transom: {text}"));
     ExitCode::from(code)
+}
+
+/// Tells the user something beside the command's output.
+fn tell(text: &str) {
+    // Nobody is left to tell when standard error is gone.
+    let _told = writeln!(io::stderr(), "{text}");
 }
 
 /// Why a command did not do what it should.
@@ -55,8 +61,8 @@ impl Failure {
     }
 }
 
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
+impl From<SchemaSourceError> for Failure {
+    fn from(error: SchemaSourceError) -> Self {
         Self::input(error)
     }
 }
@@ -75,7 +81,14 @@ impl From<io::Error> for Failure {
 
 /// Loads and compiles the schema of a command that serves nothing.
 fn load_schema(source: &OfflineSchemaArgs, options: &Options) -> Result<Schema, Failure> {
-    let loaded = schema_source::load(&source.schema.sources(), source.upstream.as_ref())?;
+    let sources = source.schema.sources(source.upstream.as_ref());
+    let loaded = schema_source::load_schema(&sources, &mut |wait| {
+        tell(&wait.to_string());
+        ControlFlow::Continue(())
+    })?;
+    for warning in &loaded.warnings {
+        tell(&format!("warning: {warning}"));
+    }
     Ok(Schema::compile(&loaded.descriptor_set, options)?)
 }
 

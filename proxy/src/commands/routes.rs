@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use transom_engine::Options;
+use transom_engine::{Body, Method, Options};
 
 use super::{Failure, load_schema};
 use crate::config::RoutesArgs;
@@ -20,10 +20,10 @@ pub(super) fn run(args: &RoutesArgs) -> Result<(), Failure> {
                 serde_json::json!({
                     "method": route.http_method(),
                     "path": route.template(),
-                    "rpc": route.rpc(),
-                    "body": route.body(),
+                    "rpc": route.method().full_name(),
+                    "body": body(route.body()),
                     "response_body": route.response_body(),
-                    "streaming": route.streaming(),
+                    "streaming": streaming(route.method()),
                 })
             })
             .collect();
@@ -32,12 +32,13 @@ pub(super) fn run(args: &RoutesArgs) -> Result<(), Failure> {
     }
     let rows: Vec<[String; 4]> = std::iter::once(["METHOD", "PATH", "RPC", "BODY"].map(str::to_owned))
         .chain(routes.iter().map(|route| {
-            let streaming = route.streaming().map(|kind| format!(" ({kind} stream)")).unwrap_or_default();
+            let method = route.method();
+            let streaming = streaming(method).map(|kind| format!(" ({kind} stream)")).unwrap_or_default();
             [
                 route.http_method().to_owned(),
                 route.template().to_owned(),
-                format!("{}{streaming}", route.rpc()),
-                route.body().unwrap_or("-").to_owned(),
+                format!("{}{streaming}", method.full_name()),
+                body(route.body()).unwrap_or("-").to_owned(),
             ]
         }))
         .collect();
@@ -52,4 +53,23 @@ pub(super) fn run(args: &RoutesArgs) -> Result<(), Failure> {
         writeln!(stdout, "{a:method$}  {b:path$}  {c:rpc$}  {d}")?;
     }
     Ok(())
+}
+
+/// What the rule says of the body.
+fn body(body: Body<'_>) -> Option<&str> {
+    match body {
+        Body::Ignored => None,
+        Body::Whole => Some("*"),
+        Body::Field(name) => Some(name),
+    }
+}
+
+/// Which sides stream, if any.
+fn streaming(method: Method<'_>) -> Option<&'static str> {
+    match (method.is_client_streaming(), method.is_server_streaming()) {
+        (false, false) => None,
+        (false, true) => Some("server"),
+        (true, false) => Some("client"),
+        (true, true) => Some("bidi"),
+    }
 }

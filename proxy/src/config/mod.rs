@@ -7,6 +7,7 @@ mod profile;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -15,8 +16,8 @@ use transom_engine::exchange::Manners;
 use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style};
 
 use crate::net::IoChoice;
-use crate::schema_source::Sources;
-use crate::upstream::UpstreamUrl;
+use crate::schema_source::SchemaSources;
+use crate::upstream::{Target, TargetError};
 
 pub use profile::Profile;
 
@@ -74,13 +75,32 @@ pub struct SchemaArgs {
 }
 
 impl SchemaArgs {
-    /// The sources named, to load.
-    pub fn sources(&self) -> Sources {
-        Sources {
+    /// The sources named; `upstream` is asked when there are none.
+    pub fn sources(&self, upstream: Option<&UpstreamUrl>) -> SchemaSources {
+        SchemaSources {
             descriptor_sets: self.descriptor_set.clone(),
             protos: self.proto.clone(),
             proto_paths: self.proto_path.clone(),
+            upstream: upstream.map(|upstream| upstream.text.clone()),
+            upstream_wait_max: None,
         }
+    }
+}
+
+/// `--upstream`
+#[derive(Clone, Debug)]
+pub struct UpstreamUrl {
+    /// As it was given.
+    pub text: String,
+    /// What it means.
+    pub target: Target,
+}
+
+impl FromStr for UpstreamUrl {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        Ok(Self { text: text.to_owned(), target: text.parse()? })
     }
 }
 
@@ -202,18 +222,6 @@ pub enum Unknown {
     Reject,
 }
 
-/// `--io`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum IoArg {
-    /// io_uring where the kernel allows it, else epoll; the choice is logged
-    #[default]
-    Auto,
-    /// io_uring or fail
-    Uring,
-    /// epoll
-    Epoll,
-}
-
 /// How the gateway runs; shared by `serve` and `demo`.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
@@ -224,20 +232,9 @@ pub struct RunArgs {
     /// Worker threads [default: one a core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
-    /// How workers talk to the kernel
-    #[arg(long, value_enum, default_value_t)]
-    pub io: IoArg,
-}
-
-impl RunArgs {
-    /// The driver to build runtimes on.
-    pub fn io(&self) -> IoChoice {
-        match self.io {
-            IoArg::Auto => IoChoice::Auto,
-            IoArg::Uring => IoChoice::Uring,
-            IoArg::Epoll => IoChoice::Epoll,
-        }
-    }
+    /// How workers talk to the kernel: auto takes io_uring where it is allowed, and logs its choice
+    #[arg(long, value_name = "auto|uring|epoll", default_value = "auto")]
+    pub io: IoChoice,
 }
 
 /// `transom serve`

@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -16,7 +16,7 @@ use transom_engine::limits::BODY_LEN_MAX;
 use super::inlet::{Inlet, ReadDone, read};
 use crate::clock;
 use crate::limits::{
-    BODY_GAP_TIMEOUT, BODY_ROOM_LEN_MAX, BUFFER_KEEP_LEN_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, LINGER_LEN_MAX, LINGER_TIMEOUT,
+    BODY_GAP_TIMEOUT, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, LINGER_LEN_MAX, LINGER_TIMEOUT,
     PIPELINE_LEN_MAX, WRITE_TIMEOUT,
 };
 use crate::net::{Elapsed, Stream, WriteHalf, timeout};
@@ -27,9 +27,12 @@ use crate::upstream::{CallError, Reply};
 pub async fn serve(stream: Stream, context: Rc<Context>) {
     let (reader, writer) = stream.into_split();
     let flight = pin!(None);
+    let worker = Rc::clone(&context);
+    let draining = pin!(worker.worker().until_draining());
     let mut connection = Connection {
         inlet: Inlet::new(reader, read, flight),
         writer,
+        draining,
         head: RequestHead::new(),
         chunked: Vec::new(),
         out: Vec::new(),
@@ -41,9 +44,12 @@ pub async fn serve(stream: Stream, context: Rc<Context>) {
     }
 }
 
-struct Connection<'p, F> {
+struct Connection<'p, F, D> {
     inlet: Inlet<'p, F>,
     writer: WriteHalf,
+    /// Ready when the worker is to end. One for the whole connection: joining the queue for each request would cost the more the
+    /// more connections there are.
+    draining: Pin<&'p mut D>,
     head: RequestHead,
     /// The body of the current request, where it came in chunks.
     chunked: Vec<u8>,
@@ -76,7 +82,7 @@ struct Body {
     is_chunked: bool,
 }
 
-impl<F: Future<Output = ReadDone>> Connection<'_, F> {
+impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> {
     async fn run(&mut self) -> io::Result<End> {
         while self.exchange().await? {
             if self.out.len() > BUFFER_KEEP_LEN_MAX {
@@ -98,7 +104,7 @@ impl<F: Future<Output = ReadDone>> Connection<'_, F> {
             }
         };
         let mut envelope = Envelope::of(&self.head, self.inlet.bytes());
-        if self.context.is_draining() {
+        if self.context.worker().is_draining() {
             envelope = envelope.closing();
         }
         // What the head alone decides is decided before the body is waited for.
@@ -142,9 +148,11 @@ impl<F: Future<Output = ReadDone>> Connection<'_, F> {
             self.flush().await?;
             if self.inlet.bytes().is_empty() {
                 match self.wait_idle().await {
-                    Some(read) if read? > 0 => continue,
+                    Some(read) if read? > 0 => {}
                     _ => return Ok(Part::End),
                 }
+                self.out = self.context.worker().buffers().take();
+                continue;
             }
             let now = clock::now();
             let deadline = *deadline.get_or_insert(now + HEAD_TIMEOUT);
@@ -160,17 +168,16 @@ impl<F: Future<Output = ReadDone>> Connection<'_, F> {
     /// Waits for the first byte of a request. Nothing when the time is up or the worker is to end.
     async fn wait_idle(&mut self) -> Option<io::Result<usize>> {
         self.inlet.shrink();
-        self.context.buffers.give_back(std::mem::take(&mut self.out));
-        if self.context.is_draining() {
+        let Self { inlet, draining, out, context, .. } = self;
+        let worker = context.worker();
+        worker.buffers().give_back(std::mem::take(out));
+        if worker.is_draining() {
             return None;
         }
-        let mut draining = pin!(self.context.draining());
-        let mut more = pin!(self.inlet.more());
-        let either = poll_fn(|task| {
-            if let Poll::Ready(read) = more.as_mut().poll(task) {
-                return Poll::Ready(Some(read));
-            }
-            draining.as_mut().poll(task).map(|()| None)
+        let mut more = pin!(inlet.more());
+        let either = poll_fn(|task| match more.as_mut().poll(task) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => draining.as_mut().poll(task).map(|()| None),
         });
         timeout(IDLE_TIMEOUT, either).await.unwrap_or(None)
     }
@@ -204,7 +211,7 @@ impl<F: Future<Output = ReadDone>> Connection<'_, F> {
                 return Ok(Part::Whole(Body { inlet_len: len, is_chunked: false }));
             }
             // Room follows what has come, not what was announced: an announcement costs the client nothing.
-            self.inlet.expect((len - here_len).min(here_len.max(BODY_ROOM_LEN_MAX)));
+            self.inlet.expect((len - here_len).min(here_len.max(BODY_ROOM_LEN)));
             if let Some(part) = self.wait_for_body().await? {
                 return Ok(part);
             }

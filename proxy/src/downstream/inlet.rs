@@ -12,6 +12,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::limits::IDLE_READ_LEN_MAX;
 use crate::net::ReadHalf;
 
 /// What a read gives back: the half and the buffer it had taken, and how many bytes it appended.
