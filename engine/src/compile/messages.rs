@@ -245,8 +245,10 @@ impl Compiler<'_> {
         reason = "the values of one enum are far fewer than 2^32"
     )]
     fn enumeration(&self, descriptor: &EnumDescriptor) -> EnumPlan {
-        let mut values: Vec<_> = descriptor
-            .values()
+        // As declared: `values()` of the descriptor has the aliases of a number in reverse.
+        let declared = &descriptor.enum_descriptor_proto().value;
+        let mut values: Vec<_> = declared
+            .iter()
             .map(|value| EnumValuePlan {
                 number: value.number(),
                 text: self
@@ -257,8 +259,8 @@ impl Compiler<'_> {
         // The sort is stable and of aliases the first stays: the first name is the one that is written.
         values.sort_by_key(|value| value.number);
         values.dedup_by_key(|value| value.number);
-        let named: Vec<_> = descriptor
-            .values()
+        let named: Vec<_> = declared
+            .iter()
             .filter_map(|value| {
                 let index = values
                     .binary_search_by_key(&value.number(), |each| each.number)
