@@ -1,7 +1,12 @@
 //! Counts the allocations of the rooms `http1` and `grpc` for one exchange once buffers are warm: none.
 #![expect(
     unsafe_code,
-    reason = "an allocator can only be counted by being one; this is a test"
+    reason = "allocations can only be counted by being the allocator"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic, in its helpers too"
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -97,7 +102,10 @@ fn exchange(warm: &mut Warm) {
         }
     }
     let left = timeout::parse(head.header(REQUEST, b"grpc-timeout").unwrap()).unwrap();
-    timeout::write(left - Duration::from_millis(3), metadata);
+    timeout::write(
+        left.checked_sub(Duration::from_millis(3)).unwrap(),
+        metadata,
+    );
 
     assert_eq!(
         read_headers(200, REPLY_HEADERS, false),

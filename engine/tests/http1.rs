@@ -3,6 +3,11 @@
 //! Each input is what one connection sends. A small connection reads it as the proxy does (head, body, next head) and notes what it would
 //! answer: the requests, and how it ends. The input is fed whole, byte by byte, and in two parts cut at every place: the result must
 //! always be the same.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic, in its helpers too"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -99,7 +104,7 @@ impl Reader {
         }
         self.outcome.requests.push(body.line);
         if body.is_last {
-            self.outcome.then = "close".to_owned();
+            "close".clone_into(&mut self.outcome.then);
         }
         Ok(true)
     }
@@ -132,7 +137,7 @@ impl Reader {
     }
 }
 
-fn read<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
+fn read(parts: &[&[u8]]) -> Outcome {
     let mut reader = Reader::new();
     for part in parts {
         reader.feed(part);
@@ -142,7 +147,7 @@ fn read<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
 
 /// Reads `input` whole and cut in many ways, and returns the one outcome.
 fn read_in_every_cut(name: &str, input: &[u8]) -> Outcome {
-    let whole = read([input]);
+    let whole = read(&[input]);
     // Every place of a small input, and some of a large one, whose heads are read again for each piece.
     let step = if input.len() <= 2000 {
         1
@@ -151,14 +156,11 @@ fn read_in_every_cut(name: &str, input: &[u8]) -> Outcome {
     };
     for cut in (0..=input.len()).step_by(step) {
         let (first, second) = input.split_at(cut);
-        assert_eq!(read([first, second]), whole, "{name}, cut at {cut}");
+        assert_eq!(read(&[first, second]), whole, "{name}, cut at {cut}");
     }
-    let piece = if input.len() <= 2000 { 1 } else { 499 };
-    assert_eq!(
-        read(input.chunks(piece)),
-        whole,
-        "{name}, in pieces of {piece}"
-    );
+    let piece_len = if input.len() <= 2000 { 1 } else { 499 };
+    let pieces: Vec<_> = input.chunks(piece_len).collect();
+    assert_eq!(read(&pieces), whole, "{name}, in pieces of {piece_len}");
     whole
 }
 
