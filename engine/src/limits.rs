@@ -32,5 +32,8 @@ pub const QUERY_STEP_COUNT_MAX: usize = 32;
 /// Bytes of an excerpt of foreign text inside an error message.
 pub const EXCERPT_LEN_MAX: usize = 48;
 
+/// Bytes of the path of a field inside an error message; of a longer one the end is kept.
+pub const ERROR_PATH_LEN_MAX: usize = 256;
+
 /// Bytes of `grpc-message` text that is passed on.
 pub const STATUS_MESSAGE_LEN_MAX: usize = 8 * 1024;

@@ -8,13 +8,15 @@ mod name_table;
 mod number_table;
 mod options;
 mod route;
+mod route_table;
 
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
 pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
 pub(crate) use route::{
-    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, VariablePlan,
+    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, ShapePlan, VariablePlan,
 };
+pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
 /// All message and enum plans of one schema.
 #[derive(Debug)]
@@ -66,6 +68,9 @@ pub(crate) struct MessagePlan {
     pub(crate) numbers: NumberTable,
     /// Real oneofs (synthetic ones excluded). Every `FieldPlan::oneof` is below.
     pub(crate) oneof_count: u16,
+    /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
+    /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
+    pub(crate) has_spread_oneof: bool,
     /// Names of the real oneofs, for errors. `oneof_names.len() == oneof_count`.
     pub(crate) oneof_names: Box<[Box<str>]>,
 }
@@ -113,6 +118,8 @@ pub(crate) struct FieldPlan {
     pub(crate) element_tag: Tag,
     /// The key as `to_json` writes it: quoted, escaped, with its colon: `"pageSize":`.
     pub(crate) key: Box<[u8]>,
+    /// Whether this field is what `key` means when it is read: false only where two fields of a message share a name.
+    pub(crate) owns_key: bool,
     /// Key and value as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
     /// `"pageSize":0`.
     pub(crate) unset: Box<[u8]>,
