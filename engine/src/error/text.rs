@@ -30,7 +30,8 @@ impl Error {
             Place::Body => {
                 write_body_path(context, offset, out);
                 out.push_str(": ");
-                self.kind.write_text(Some(found_at(context.body, offset)), out);
+                self.kind
+                    .write_text(Some(found_at(context.body, offset)), out);
                 _ = write!(out, " at byte {offset}");
             }
             Place::Path(index) => {
@@ -280,7 +281,9 @@ impl ErrorKind {
             Self::AnyUnsupported => "google.protobuf.Any is not supported in a request",
             Self::BadPercentEscape => "invalid percent escape",
             Self::GivenTwice => "given more than once",
-            Self::NotBindable => "a message cannot be set here, but its fields can: name one after a dot",
+            Self::NotBindable => {
+                "a message cannot be set here, but its fields can: name one after a dot"
+            }
             Self::ListNotBindable => "a list of messages cannot be set here",
             Self::MapNotBindable => "a map takes its key in brackets, as in labels[color]=red",
             Self::StepIntoScalar => "the name goes on below a field that has none",
