@@ -5,6 +5,9 @@
 
 use serde_json::Value;
 
+/// Characters of a value that a difference shows.
+const SHOWN_LEN_MAX: usize = 300;
+
 /// The differences, one a line, each with its place; none means equal.
 pub(crate) fn differences(expected: &Value, found: &Value, masked_names: &[&str]) -> Vec<String> {
     let mut differences = Vec::new();
@@ -24,7 +27,9 @@ fn compare(
             for (name, expected) in expected {
                 let place = format!("{place}.{name}");
                 match found.get(name) {
-                    None => differences.push(format!("{place}: missing, expected {expected}")),
+                    None => {
+                        differences.push(format!("{place}: missing, expected {}", cut(expected)));
+                    }
                     Some(found) if masked_names.contains(&name.as_str()) => {
                         compare_type(&place, expected, found, differences);
                     }
@@ -35,7 +40,10 @@ fn compare(
                 .iter()
                 .filter(|(name, _)| !expected.contains_key(*name))
             {
-                differences.push(format!("{place}.{name}: not expected, found {found}"));
+                differences.push(format!(
+                    "{place}.{name}: not expected, found {}",
+                    cut(found)
+                ));
             }
         }
         (Value::Array(expected), Value::Array(found)) => {
@@ -57,11 +65,26 @@ fn compare(
             }
         }
         (Value::Number(left), Value::Number(right))
-            if left.as_f64() == right.as_f64() && left.as_i64() == right.as_i64() => {}
-        (Value::Number(left), Value::Number(right))
             if (left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64() => {}
         _ if expected == found => {}
-        _ => differences.push(format!("{place}: expected {expected}, found {found}")),
+        _ => differences.push(format!(
+            "{place}: expected {}, found {}",
+            cut(expected),
+            cut(found)
+        )),
+    }
+}
+
+/// The value as JSON, short enough to read.
+fn cut(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_LEN_MAX) {
+        Some((end, _)) => format!(
+            "{} and {} bytes more",
+            text.get(..end).unwrap_or_default(),
+            text.len() - end
+        ),
+        None => text,
     }
 }
 

@@ -190,6 +190,7 @@ fn fetch_debian_packages(folder: &Path, packages: &[&str]) {
         // The machine has no package lists, or stale ones: take lists of our own, which needs no root and leaves the system alone.
         report("fetching Debian's package lists into target/tools (some seconds, once)");
         let state = tools_folder().join("apt");
+        let _lock = lock("apt");
         for part in ["state/lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(state.join(part))
                 .unwrap_or_else(|error| panic!("cannot make {}: {error}", state.display()));
@@ -212,6 +213,7 @@ fn fetch_debian_packages(folder: &Path, packages: &[&str]) {
             &help,
         );
     }
+    fs::remove_dir_all(&downloads).unwrap_or_default();
     fs::rename(&unfinished, folder)
         .unwrap_or_else(|error| panic!("cannot rename {}: {error}", unfinished.display()));
 }
@@ -224,7 +226,12 @@ fn private_apt(state: &Path) -> Command {
     command
         .arg("-o")
         .arg(format!("Dir::Cache={}", state.join("cache").display()));
-    command.args(["-o", "Dir::State::status=/var/lib/dpkg/status"]);
+    command.args([
+        "-o",
+        "Dir::State::status=/var/lib/dpkg/status",
+        "-o",
+        "APT::Sandbox::User=root",
+    ]);
     command
 }
 
