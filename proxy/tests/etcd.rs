@@ -38,22 +38,7 @@ const GATEWAY_TEXTS: [&str; 2] = ["message", "error"];
 fn transom_answers_as_the_gateway_of_etcd_does() {
     let cases = read_cases();
     let (reference, behind) = (Etcd::start("reference"), Etcd::start("behind"));
-    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protos/test/etcd");
-    let proto = |name: &str| protos.join(name).display().to_string();
-    let gateway = Gateway::serve(&[
-        "--upstream",
-        &format!("http://{}", behind.address),
-        "--profile",
-        "grpc-gateway-v1",
-        "--proto-path",
-        &protos.display().to_string(),
-        "--proto",
-        &proto("etcd/api/etcdserverpb/rpc.proto"),
-        "--proto",
-        &proto("etcd/server/etcdserver/api/v3lock/v3lockpb/v3lock.proto"),
-        "--proto",
-        &proto("etcd/server/etcdserver/api/v3election/v3electionpb/v3election.proto"),
-    ]);
+    let gateway = serve_before(&behind);
     let failures = run_cases(&cases, reference.address, gateway.address(), judge);
     assert!(
         failures.is_empty(),
@@ -68,6 +53,16 @@ fn transom_answers_as_the_gateway_of_etcd_does() {
         status.success() && !transcript.contains("panicked"),
         "transom ended with {status}: {transcript}"
     );
+}
+
+/// The client is first tried on etcd's own gateway, which shows that its checks are right.
+#[test]
+fn a_client_of_the_rest_gateway_runs_unchanged() {
+    let etcd = Etcd::start("client");
+    run_etcd3gw(etcd.address);
+    let etcd = Etcd::start("client-behind");
+    let gateway = serve_before(&etcd);
+    run_etcd3gw(gateway.address());
 }
 
 /// Shows that the table itself is sound: its rows hold for etcd, and nothing in them is left to chance, but for rows with a documented
@@ -221,6 +216,39 @@ fn a_difference_is_noticed() {
     assert!(
         !judge(&own, &error("theirs"), &error("")).is_empty(),
         "an empty message went unnoticed"
+    );
+}
+
+fn serve_before(etcd: &Etcd) -> Gateway {
+    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protos/test/etcd");
+    let proto = |name: &str| protos.join(name).display().to_string();
+    Gateway::serve(&[
+        "--upstream",
+        &format!("http://{}", etcd.address),
+        "--profile",
+        "grpc-gateway-v1",
+        "--proto-path",
+        &protos.display().to_string(),
+        "--proto",
+        &proto("etcd/api/etcdserverpb/rpc.proto"),
+        "--proto",
+        &proto("etcd/server/etcdserver/api/v3lock/v3lockpb/v3lock.proto"),
+        "--proto",
+        &proto("etcd/server/etcdserver/api/v3election/v3electionpb/v3election.proto"),
+    ])
+}
+
+fn run_etcd3gw(address: SocketAddr) {
+    let mut command = tools::python().command();
+    command
+        .arg(tools::python_folder().join("etcd_client.py"))
+        .arg(address.port().to_string());
+    let mut client = Process::start("etcd_client.py", &mut command);
+    let status = client.wait_for_end(START_TIME);
+    let transcript = client.transcript();
+    assert!(
+        status.success() && transcript.contains(" passed, 0 failed"),
+        "before {address}: {transcript}"
     );
 }
 
