@@ -12,6 +12,7 @@ mod support {
     pub(crate) mod tools;
 }
 
+use std::path::Path;
 use std::process::Output;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -68,6 +69,34 @@ fn no_answer_is_wrong_and_no_call_lost_under_load_before_the_sync_server() {
 #[test]
 fn no_answer_is_wrong_and_no_call_lost_under_load_before_the_aio_server() {
     load("server_aio.py");
+}
+
+/// The servers of the other tests are known by reflection.
+#[test]
+fn the_schema_may_come_from_a_proto_file_or_a_descriptor_set() {
+    let server = GreeterServer::start("server_aio.py");
+    let upstream = format!("http://127.0.0.1:{}", server.port);
+    let protos = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../protos/test")
+        .display()
+        .to_string();
+    let proto = format!("{protos}/hello.proto");
+    let set = tools::python_stubs(&tools::python())
+        .join("hello.pb")
+        .display()
+        .to_string();
+    for schema in [
+        &["--proto", &proto, "--proto-path", &protos][..],
+        &["--descriptor-set", &set],
+    ] {
+        let gateway = Gateway::serve(&[&["--upstream", &upstream], schema].concat());
+        expect_json(
+            &[&format!("{}/v1/hello/Ada", gateway.url())],
+            200,
+            &json!({"message": "Hello Ada!"}),
+        );
+        expect_clean_stop(gateway);
+    }
 }
 
 fn call_with_curl(server: &str) {

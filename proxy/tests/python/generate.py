@@ -1,4 +1,4 @@
-"""Generates the Python modules of hello.proto: generate.py PROTO_FOLDER OUTPUT_FOLDER."""
+"""Generates the Python modules and the descriptor set (hello.pb) of hello.proto: generate.py PROTO_FOLDER OUTPUT_FOLDER."""
 
 import os
 import sys
@@ -19,6 +19,8 @@ def main():
         "-I" + os.path.join(os.path.dirname(grpc_tools.__file__), "_proto"),
         "--python_out=" + output_folder,
         "--grpc_python_out=" + output_folder,
+        "--include_imports",
+        "--descriptor_set_out=" + os.path.join(output_folder, "hello.pb"),
         "hello.proto",
     ])
 

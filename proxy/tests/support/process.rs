@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -87,10 +87,13 @@ impl Process {
                         return Ok(found);
                     }
                 }
-                Err(_) => {
+                Err(RecvTimeoutError::Timeout) => {
                     return Err(
                         self.describe(&format!("did not say what was awaited within {limit:?}"))
                     );
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.describe("ended without saying what was awaited"));
                 }
             }
         }
