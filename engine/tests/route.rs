@@ -67,7 +67,9 @@ fn check(schema: &Schema, case: &Value, scratch: &mut Scratch) {
 }
 
 fn check_file(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/route").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases/route")
+        .join(name);
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let mut rules: Vec<_> = file["rules"]
         .as_array()
