@@ -300,6 +300,7 @@ impl fmt::Display for Segment {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 pub(crate) mod tests {
     use proptest::prelude::*;
 
