@@ -1,6 +1,7 @@
 //! Keeps `src/schema/bundled.binpb` fresh. In: the files of `protos/google` and the compiler's own `google/protobuf`.
 //! Out: a failure when the committed descriptor set is not what they compile to.
 //! Always: nothing is written, unless `TRANSOM_REGENERATE=1` asks for it.
+#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
-use support::compile;
+use support::texts::compile;
 use transom_engine::route::Scratch;
 use transom_engine::{Body, Schema};
 

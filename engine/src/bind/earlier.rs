@@ -17,9 +17,9 @@ pub(super) struct Earlier {
 /// Where a binding ends; it begins where the one before it ends.
 #[derive(Clone, Copy, Debug, Default)]
 struct Binding {
-    /// steps_end <= steps.len()
+    /// `steps_end <= steps.len()`
     steps_end: usize,
-    /// map_key_end <= map_keys.len()
+    /// `map_key_end <= map_keys.len()`
     map_key_end: usize,
 }
 

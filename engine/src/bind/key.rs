@@ -31,12 +31,13 @@ pub(super) fn find<'k>(
         None => (key, &[][..]),
     };
     // SEMANTICS 61.
-    if names.iter().filter(|&&byte| byte == b'.').count() >= QUERY_STEP_COUNT_MAX {
+    let names = names.split(|&byte| byte == b'.');
+    if names.clone().nth(QUERY_STEP_COUNT_MAX).is_some() {
         return Err(ErrorKind::TooManySteps);
     }
     let mut message = input;
     let mut last: Option<&FieldPlan> = None;
-    for name in names.split(|&byte| byte == b'.') {
+    for name in names {
         if let Some(parent) = last {
             message = step_into(plan, parent)?;
         }

@@ -8,6 +8,7 @@ mod body;
 mod earlier;
 mod key;
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;
 mod value;
 
@@ -16,8 +17,8 @@ use std::ops::Range;
 use crate::error::{Error, ErrorKind, Place};
 use crate::limits::QUERY_PARAMETER_COUNT_MAX;
 use crate::plan::{
-    BodyPlan, FieldIndex, FieldPlan, FieldStep, Kind, MessageIndex, Plan, RoutePlan, Tag,
-    VariablePlan,
+    BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Kind, MessageIndex, Plan, RoutePlan,
+    Tag, VariablePlan,
 };
 use crate::text::percent::{self, Scope};
 use crate::to_wire;
@@ -267,9 +268,9 @@ fn last_field<'p>(plan: &'p Plan, steps: &[FieldStep]) -> Option<&'p FieldPlan> 
     Some(plan.message(step.message).field(step.field))
 }
 
-/// Key and value of the entries of a map field.
-fn entry_fields<'p>(plan: &'p Plan, map: &FieldPlan) -> Option<(&'p FieldPlan, &'p FieldPlan)> {
-    let Kind::Message(entry) = map.kind else {
+/// Key and value of the entries of a field, if it is a map.
+fn entry_fields<'p>(plan: &'p Plan, field: &FieldPlan) -> Option<(&'p FieldPlan, &'p FieldPlan)> {
+    let (Kind::Message(entry), Cardinality::Map) = (field.kind, field.cardinality) else {
         return None;
     };
     let entry = plan.message(entry);

@@ -5,7 +5,7 @@ use crate::error::{ErrorKind, Expected};
 use crate::plan::{EnumPlan, FieldPlan, Form, Kind, Message, MessageIndex, Plan, Tag};
 use crate::text::number::{self, NumberFault};
 use crate::text::{base64, duration, field_mask, timestamp, utf8};
-use crate::to_wire;
+use crate::to_wire::{self, to_wire};
 use crate::wire::write::{self, fixed32, fixed64, varint, zigzag32, zigzag64};
 
 /// Field 1 of `Timestamp` and `Duration`.
@@ -197,7 +197,7 @@ fn write_message(
         },
         // The offset in the text is given up for that of the parameter.
         Form::Struct | Form::Value | Form::ListValue => {
-            crate::to_wire(Message { plan, index }, text, json, out).map_err(|error| error.kind)
+            to_wire(Message { plan, index }, text, json, out).map_err(|error| error.kind)
         }
         Form::Object | Form::Any => Err(ErrorKind::NotBindable),
     }

@@ -3,5 +3,10 @@
 //! Always: knows neither sockets nor HTTP/2; nothing here trusts what an upstream sent.
 
 mod code;
+pub mod frame;
+pub mod metadata;
+pub mod status;
+pub mod timeout;
 
 pub use code::Code;
+pub use status::Status;

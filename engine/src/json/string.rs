@@ -61,6 +61,18 @@ impl<'j> JsonString<'j> {
         self.start - 1
     }
 
+    /// An error about the string as a whole.
+    #[cold]
+    pub(crate) fn refuse(&self, kind: ErrorKind) -> Error {
+        Error::body(kind, self.offset())
+    }
+
+    /// Whether it says nothing.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
     /// What the string says, if that is what stands in the text.
     #[inline]
     pub(crate) fn plain(&self) -> Option<&'j [u8]> {

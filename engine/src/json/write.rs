@@ -37,8 +37,11 @@ fn split_at_special(text: &[u8]) -> Option<(&[u8], u8, &[u8])> {
 }
 
 #[inline]
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches the compiler makes vector instructions of it"
+)]
 const fn is_special(byte: u8) -> bool {
-    // Not `||`: the compiler must be free to compute all three.
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 

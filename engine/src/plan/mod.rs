@@ -118,6 +118,8 @@ pub(crate) struct FieldPlan {
     pub(crate) element_tag: Tag,
     /// The key as `to_json` writes it: quoted, escaped, with its colon: `"pageSize":`.
     pub(crate) key: Box<[u8]>,
+    /// Whether this field is what `key` means when it is read: false only where two fields of a message share a name.
+    pub(crate) owns_key: bool,
     /// Key and value as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
     /// `"pageSize":0`.
     pub(crate) unset: Box<[u8]>,

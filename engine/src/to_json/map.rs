@@ -274,10 +274,6 @@ fn compare_keys(wire: &[u8], kind: Kind, left: u64, right: u64) -> Ordering {
 }
 
 /// Where the bytes of a string key are.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "each half of a key is an offset below 2^32"
-)]
 const fn stretch(key: u64) -> (usize, usize) {
     ((key >> 32) as usize, (key & 0xffff_ffff) as usize)
 }

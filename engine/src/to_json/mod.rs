@@ -104,7 +104,7 @@ fn convert<'c>(
         wire,
         scratch,
         out,
-        quotes_int64: plan.options.int64 == Int64Style::String,
+        int64: plan.options.int64,
         sorts_map_keys: plan.options.sort_map_keys,
         is_lenient,
         is_careful: false,
@@ -148,13 +148,13 @@ struct Converter<'c> {
     wire: &'c [u8],
     scratch: &'c mut Scratch,
     out: &'c mut Vec<u8>,
-    quotes_int64: bool,
+    int64: Int64Style,
     sorts_map_keys: bool,
     /// Whether an `Any` that cannot be resolved or read is written as base64.
     is_lenient: bool,
     /// Whether every message is listed before it is written.
     is_careful: bool,
-    /// Bytes that may still be written a second time. redo_len_left <= wire.len().
+    /// Bytes that may still be written a second time. `redo_len_left <= wire.len()`.
     redo_len_left: usize,
 }
 

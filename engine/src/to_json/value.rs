@@ -4,7 +4,7 @@ use super::message::Content;
 use super::{Converter, Stop};
 use crate::error::{Error, ErrorKind};
 use crate::json::write;
-use crate::plan::{EnumIndex, FieldPlan, Form, Kind};
+use crate::plan::{EnumIndex, FieldPlan, Form, Int64Style, Kind};
 use crate::text::base64;
 use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 
@@ -124,19 +124,17 @@ impl<'c> Converter<'c> {
     }
 
     fn int64(&mut self, value: i64) -> Written {
-        if self.quotes_int64 {
-            write::quoted_integer(value, self.out);
-        } else {
-            write::integer(value, self.out);
+        match self.int64 {
+            Int64Style::String => write::quoted_integer(value, self.out),
+            Int64Style::Number => write::integer(value, self.out),
         }
         Written::unless_default(value == 0)
     }
 
     fn uint64(&mut self, value: u64) -> Written {
-        if self.quotes_int64 {
-            write::quoted_integer(value, self.out);
-        } else {
-            write::integer(value, self.out);
+        match self.int64 {
+            Int64Style::String => write::quoted_integer(value, self.out),
+            Int64Style::Number => write::integer(value, self.out),
         }
         Written::unless_default(value == 0)
     }

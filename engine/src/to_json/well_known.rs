@@ -144,7 +144,7 @@ impl<'c> Converter<'c> {
     ) -> Result<(), Stop> {
         let level = depth - 1;
         if let Some((field, mut reader)) = self.only_field(plan, content)? {
-            self.refuse_not_finite(field, &reader)?;
+            refuse_not_finite(field, &reader)?;
             self.value(field, &mut reader, level)?;
             return Ok(());
         }
@@ -156,7 +156,7 @@ impl<'c> Converter<'c> {
         };
         let end = self.end_of_run(base, index);
         let field = plan.field(FieldIndex(index));
-        self.refuse_not_finite(field, &self.entry_reader(end - 1))?;
+        refuse_not_finite(field, &self.entry_reader(end - 1))?;
         self.run(field, base, end, level)?;
         self.scratch.entries.truncate(base);
         Ok(())
@@ -186,19 +186,6 @@ impl<'c> Converter<'c> {
         let value = reader.clone();
         reader.skip(number, wire_type, 1)?;
         Ok(reader.is_at_end().then_some((field, value)))
-    }
-
-    /// SEMANTICS 104: JSON has no number that is not finite, and as a string it would be another `Value`.
-    fn refuse_not_finite(&self, field: &FieldPlan, value: &Reader<'c>) -> Result<(), Stop> {
-        if field.number == NUMBER_VALUE {
-            let bits = value.clone().fixed64()?;
-            if !f64::from_bits(bits).is_finite() {
-                let offset = value.offset();
-                let kind = ErrorKind::WireUnprintable(Expected::Value);
-                return Err(Error::reply(kind, offset).into());
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn wrapper(
@@ -333,4 +320,13 @@ impl<'c> Converter<'c> {
         let kind = ErrorKind::WireUnprintable(expected);
         Error::reply(kind, self.offset(content)).into()
     }
+}
+
+/// SEMANTICS 104: JSON has no number that is not finite, and as a string it would be another `Value`.
+fn refuse_not_finite(field: &FieldPlan, value: &Reader<'_>) -> Result<(), Error> {
+    if field.number != NUMBER_VALUE || f64::from_bits(value.clone().fixed64()?).is_finite() {
+        return Ok(());
+    }
+    let kind = ErrorKind::WireUnprintable(Expected::Value);
+    Err(Error::reply(kind, value.offset()))
 }

@@ -18,7 +18,7 @@ pub(crate) const END_GROUP: u8 = 4;
 pub(crate) struct Reader<'w> {
     /// The whole reply up to the end of the message being read, so that offsets count from its start.
     bytes: &'w [u8],
-    /// Bytes already read. offset <= bytes.len().
+    /// Bytes already read. `offset <= bytes.len()`.
     offset: usize,
 }
 

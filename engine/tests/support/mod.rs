@@ -1,43 +1,22 @@
-//! Compiles `.proto` text in memory. In: names and texts of files. Out: an encoded descriptor set.
-//! Always: Google's files come from `protos/`; nothing is written.
+//! What several tests of the engine need: the schemas of `protos/test`, and wire bytes as text.
+#![allow(dead_code, reason = "each test uses a part")]
 
-use std::collections::HashMap;
-use std::path::Path;
+pub(crate) mod notation;
 
-use protox::Compiler;
-use protox::file::{
-    ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver,
-};
+use prost::Message as _;
+use transom_engine::{Options, Schema};
 
-/// Files that exist in memory only.
-#[derive(Debug)]
-struct Texts(HashMap<String, String>);
+/// The folder of the test schemas.
+pub(crate) const PROTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
 
-impl FileResolver for Texts {
-    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        match self.0.get(name) {
-            Some(text) => File::from_source(name, text),
-            None => Err(protox::Error::file_not_found(name)),
-        }
-    }
+/// `kinds.proto` and `proto2.proto` with what they import, as an encoded descriptor set.
+pub(crate) fn descriptor_set() -> Vec<u8> {
+    protox::compile(["kinds.proto", "proto2.proto"], [PROTOS])
+        .expect("the test schemas compile")
+        .encode_to_vec()
 }
 
-/// The descriptor set of these files, with all their imports or with none.
-pub fn compile(files: &[(&str, &str)], with_imports: bool) -> Vec<u8> {
-    let texts = files
-        .iter()
-        .map(|&(name, text)| (name.to_owned(), text.to_owned()))
-        .collect();
-    let mut resolver = ChainFileResolver::new();
-    resolver.add(Texts(texts));
-    resolver.add(IncludeFileResolver::new(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../protos"),
-    ));
-    resolver.add(GoogleFileResolver::new());
-    let mut compiler = Compiler::with_file_resolver(resolver);
-    compiler.include_imports(with_imports);
-    for (name, _) in files {
-        compiler.open_file(name).unwrap();
-    }
-    compiler.encode_file_descriptor_set()
+/// The test schemas, compiled with these options.
+pub(crate) fn schema(options: &Options) -> Schema {
+    Schema::compile(&descriptor_set(), options).expect("the test schemas have plans")
 }

@@ -1,0 +1,101 @@
+//! Protobuf to JSON, case by case. Goal: each rule of SEMANTICS 99 to 107 as data that fuzzers and benches can read too.
+//! Method: `cases/to_json/*.json`, each a list of wire bytes in the notation of `support::notation` and the exact text expected.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+use support::notation;
+use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style};
+use transom_engine::{Options, Schema, to_json};
+
+#[test]
+fn every_case_gives_its_json_or_its_error() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/to_json");
+    let mut schemas = BTreeMap::new();
+    let mut case_count = 0;
+    let mut faults = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for case in &cases {
+            case_count += 1;
+            let key = case["options"].to_string();
+            let schema = schemas
+                .entry(key)
+                .or_insert_with(|| support::schema(&options(&case["options"])));
+            if let Err(fault) = check(schema, case) {
+                faults.push(format!(
+                    "{}: {}: {fault}",
+                    path.file_stem().unwrap().display(),
+                    case["name"]
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(case_count > 100, "only {case_count} cases were found");
+}
+
+fn check(schema: &Schema, case: &Value) -> Result<(), String> {
+    let name = case["message"].as_str().unwrap();
+    let message = schema
+        .message(name)
+        .or_else(|| schema.message(&format!("transom.test.v1.{name}")))
+        .ok_or("no such message")?;
+    let wire = notation::wire(case["wire"].as_str().unwrap());
+    let mut out = b"before".to_vec();
+    let result = to_json(
+        message,
+        &wire,
+        &mut transom_engine::to_json::Scratch::default(),
+        &mut out,
+    );
+    let found = String::from_utf8(out).map_err(|_| "the output is no UTF-8")?;
+    let found = found
+        .strip_prefix("before")
+        .ok_or("the buffer was touched")?;
+    if let Some(expected) = case["text"].as_str() {
+        // Single quotes stand for double ones.
+        let expected = expected.replace('\'', "\"");
+        result.map_err(|error| format!("{error:?}"))?;
+        serde_json::from_str::<Value>(found).map_err(|error| format!("{error}: {found}"))?;
+        (found == expected)
+            .then_some(())
+            .ok_or_else(|| format!("\n  found    {found}\n  expected {expected}"))
+    } else {
+        let error = result.err().ok_or_else(|| format!("found {found}"))?;
+        let kind = format!("{:?}", error.kind);
+        let is_expected = kind == case["error"].as_str().unwrap()
+            && case["offset"]
+                .as_u64()
+                .is_none_or(|at| at == u64::from(error.offset));
+        if !is_expected || !found.is_empty() {
+            return Err(format!("{error:?}, out {found:?}"));
+        }
+        Ok(())
+    }
+}
+
+fn options(case: &Value) -> Options {
+    let mut options = Options {
+        // So that a case shows what it is about.
+        defaults: Defaults::Omit,
+        ..Options::default()
+    };
+    for (name, value) in case.as_object().into_iter().flatten() {
+        match (name.as_str(), value.as_str()) {
+            ("defaults", Some("no-presence")) => options.defaults = Defaults::NoPresence,
+            ("defaults", Some("all")) => options.defaults = Defaults::All,
+            ("names", Some("proto")) => options.names = FieldNames::Proto,
+            ("enums", Some("number")) => options.enums = EnumStyle::Number,
+            ("int64", Some("number")) => options.int64 = Int64Style::Number,
+            ("sort_map_keys", None) => options.sort_map_keys = value.as_bool().unwrap(),
+            other => panic!("unknown option {other:?}"),
+        }
+    }
+    options
+}
