@@ -31,11 +31,16 @@ impl BenchSchema {
     /// When the file of this repository does not compile.
     pub fn load() -> Self {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
-        let mut compiler = protox::Compiler::new([directory]).expect("the directory is part of the repository");
-        compiler.include_imports(true).open_file("bench.proto").expect("the file is part of the repository");
+        let mut compiler =
+            protox::Compiler::new([directory]).expect("the directory is part of the repository");
+        compiler
+            .include_imports(true)
+            .open_file("bench.proto")
+            .expect("the file is part of the repository");
         let set = compiler.encode_file_descriptor_set();
         Self {
-            schema: Schema::from_descriptor_set(&set).expect("the file holds nothing that is refused"),
+            schema: Schema::from_descriptor_set(&set)
+                .expect("the file holds nothing that is refused"),
             pool: compiler.descriptor_pool(),
         }
     }
@@ -45,15 +50,25 @@ impl BenchSchema {
     /// # Panics
     /// When the workload's message is not in the file.
     pub fn descriptor(&self, workload: &Workload) -> MessageDescriptor {
-        self.pool.get_message_by_name(workload.message).expect("every workload names a message of the file")
+        self.pool
+            .get_message_by_name(workload.message)
+            .expect("every workload names a message of the file")
     }
 }
 
 /// All payloads, small to large.
 pub fn workloads() -> Vec<Workload> {
-    let workload = |name, message, json: Value| Workload { name, message, json: json.to_string() };
+    let workload = |name, message, json: Value| Workload {
+        name,
+        message,
+        json: json.to_string(),
+    };
     vec![
-        workload("tiny", "transom.bench.v1.Tiny", json!({"id": 1234, "name": "Ada Lovelace", "active": true, "score": 97.5})),
+        workload(
+            "tiny",
+            "transom.bench.v1.Tiny",
+            json!({"id": 1234, "name": "Ada Lovelace", "active": true, "score": 97.5}),
+        ),
         workload("small", "transom.bench.v1.Small", small(7)),
         workload("numeric", "transom.bench.v1.Numeric", numeric()),
         workload("strings", "transom.bench.v1.Strings", strings()),
@@ -66,7 +81,10 @@ struct Sequence(u64);
 
 impl Sequence {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 16
     }
 
@@ -127,11 +145,22 @@ fn numeric() -> Value {
 
 fn strings() -> Value {
     let sequence = &mut Sequence(2);
-    let words = ["harbour", "lantern", "Ærøskøbing", "keel", "平和", "transom", "\"quoted\"", "sextant"];
+    let words = [
+        "harbour",
+        "lantern",
+        "Ærøskøbing",
+        "keel",
+        "平和",
+        "transom",
+        "\"quoted\"",
+        "sextant",
+    ];
     let values: Vec<_> = (0..800)
         .map(|_| {
             let count = 1 + sequence.below(20);
-            let picked: Vec<_> = (0..count).map(|_| words[sequence.below(words.len() as u64) as usize]).collect();
+            let picked: Vec<_> = (0..count)
+                .map(|_| words[sequence.below(words.len() as u64) as usize])
+                .collect();
             picked.join(" ")
         })
         .collect();

@@ -27,7 +27,7 @@ fn schema(rules: &[&str]) -> Schema {
         message Request {{ string name = 1; string other = 2; }}
         service Service {{ {rpcs} }}"#
     );
-    Schema::from_descriptor_set(&support::compile(&[("test.proto", &text)], true)).unwrap()
+    Schema::from_descriptor_set(&support::texts::compile(&[("test.proto", &text)], true)).unwrap()
 }
 
 fn check(schema: &Schema, case: &Value, scratch: &mut Scratch) {

@@ -14,7 +14,9 @@ fn descriptors() -> Vec<u8> {
 }
 
 fn convert(schema: &Schema, message: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
-    let message = schema.message(message).expect("the message is in the schema");
+    let message = schema
+        .message(message)
+        .expect("the message is in the schema");
     let mut out = b"before".to_vec();
     let result = to_wire(message, json, &mut to_wire::Scratch::default(), &mut out);
     let written = out.strip_prefix(b"before").expect("what was there is kept");
@@ -26,9 +28,14 @@ fn convert(schema: &Schema, message: &str, json: &[u8]) -> Result<Vec<u8>, Error
 
 /// What the bytes mean, by the canonical JSON that another implementation makes of them.
 fn meaning(pool: &DescriptorPool, message: &str, wire: &[u8]) -> serde_json::Value {
-    let descriptor = pool.get_message_by_name(message).expect("the message is in the pool");
+    let descriptor = pool
+        .get_message_by_name(message)
+        .expect("the message is in the pool");
     let decoded = DynamicMessage::decode(descriptor, wire).expect("the wire is a message");
-    assert!(decoded.unknown_fields().next().is_none(), "a field is unknown");
+    assert!(
+        decoded.unknown_fields().next().is_none(),
+        "a field is unknown"
+    );
     serde_json::to_value(&decoded).expect("the message has a JSON form")
 }
 
@@ -83,7 +90,8 @@ fn run(case: &serde_json::Value, descriptors: &[u8], pool: &DescriptorPool) -> R
     if !message.contains('.') {
         message.insert_str(0, "transom.test.v1.");
     }
-    let schema = Schema::compile(descriptors, &options_of(case)).map_err(|error| error.to_string())?;
+    let schema =
+        Schema::compile(descriptors, &options_of(case)).map_err(|error| error.to_string())?;
     match (convert(&schema, &message, &json), case.get("error")) {
         (Ok(wire), None) => {
             if let Some(expected) = text("wire")
@@ -136,5 +144,10 @@ fn every_case_is_as_it_says() {
         }
     }
     assert!(case_count > 0, "no case was found");
-    assert!(faults.is_empty(), "{} of {case_count}:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} of {case_count}:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }

@@ -1,6 +1,9 @@
 //! mimalloc, counting. In: every allocation of the process. Out: how many the current thread has made.
 //! Always: the count is per thread, so that workers share nothing.
-#![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait; each function only forwards to mimalloc")]
+#![expect(
+    unsafe_code,
+    reason = "GlobalAlloc is an unsafe trait; each function only forwards to mimalloc"
+)]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;

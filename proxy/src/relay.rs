@@ -34,12 +34,26 @@ impl Gateway {
     ///
     /// # Errors
     /// When a method's name cannot be the path of a call.
-    pub fn new(schema: Schema, manners: Manners, upstream: Arc<Upstream>) -> Result<Self, BadMethodName> {
+    pub fn new(
+        schema: Schema,
+        manners: Manners,
+        upstream: Arc<Upstream>,
+    ) -> Result<Self, BadMethodName> {
         let method_paths = schema
             .methods()
-            .map(|method| method.path().parse().map_err(|_| BadMethodName(method.full_name().to_owned())))
+            .map(|method| {
+                method
+                    .path()
+                    .parse()
+                    .map_err(|_| BadMethodName(method.full_name().to_owned()))
+            })
             .collect::<Result<_, _>>()?;
-        Ok(Self { schema, manners, upstream, method_paths })
+        Ok(Self {
+            schema,
+            manners,
+            upstream,
+            method_paths,
+        })
     }
 
     /// The compiled schema.
@@ -59,7 +73,11 @@ pub struct BadMethodName(String);
 
 impl fmt::Display for BadMethodName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: the method's name cannot be the path of a call; expected letters, digits and `_`", self.0)
+        write!(
+            formatter,
+            "{}: the method's name cannot be the path of a call; expected letters, digits and `_`",
+            self.0
+        )
     }
 }
 
@@ -89,7 +107,13 @@ impl Context {
     pub fn new(gateway: Arc<Gateway>, worker: Rc<Worker>) -> Self {
         let pool = Pool::new(Arc::clone(&gateway.upstream));
         pool.warm_up();
-        Self { gateway, worker, pool, messages: RefCell::default(), scratch: RefCell::default() }
+        Self {
+            gateway,
+            worker,
+            pool,
+            messages: RefCell::default(),
+            scratch: RefCell::default(),
+        }
     }
 
     /// The worker.
@@ -102,8 +126,17 @@ impl Context {
     /// # Errors
     /// As [`exchange::handle_head`].
     pub fn check(&self, head: &RequestHead, bytes: &[u8]) -> Result<(), Error> {
-        let Gateway { schema, manners, .. } = &*self.gateway;
-        exchange::handle_head(schema, *manners, head, bytes, &mut self.scratch.borrow_mut()).map(drop)
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
+        exchange::handle_head(
+            schema,
+            *manners,
+            head,
+            bytes,
+            &mut self.scratch.borrow_mut(),
+        )
+        .map(drop)
     }
 
     /// Turns a request into a call. Nothing when the answer, to `OPTIONS`, needs none and has been appended to `out`.
@@ -118,7 +151,9 @@ impl Context {
         envelope: Envelope,
         out: &mut Vec<u8>,
     ) -> Result<Option<Outgoing>, Error> {
-        let Gateway { schema, manners, .. } = &*self.gateway;
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
         let scratch = &mut *self.scratch.borrow_mut();
         let call = match exchange::handle_head(schema, *manners, head, bytes, scratch)? {
             Request::Call(call) => call,
@@ -130,13 +165,19 @@ impl Context {
         let mut metadata = HeaderMap::new();
         call.each_metadata(*manners, head, bytes, scratch, |name, value| {
             // The engine lets only valid names and values through; h2 would refuse any other.
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
                 metadata.append(name, value);
             }
         })?;
         let mut message = self.messages.borrow_mut().pop().unwrap_or_default();
         match call.write_request(schema, head, bytes, body, scratch, message.start()) {
-            Ok(()) => Ok(Some(Outgoing { call, metadata, message })),
+            Ok(()) => Ok(Some(Outgoing {
+                call,
+                metadata,
+                message,
+            })),
             Err(error) => {
                 self.recycle(message);
                 Err(error)
@@ -151,7 +192,9 @@ impl Context {
     pub async fn call(&self, outgoing: &Outgoing) -> Result<Reply, CallError> {
         let index = outgoing.call.method_index(&self.gateway.schema);
         // The index comes from the schema that the paths were made of.
-        let Some(path) = self.gateway.method_paths.get(index) else { return Err(CallError::RequestInvalid) };
+        let Some(path) = self.gateway.method_paths.get(index) else {
+            return Err(CallError::RequestInvalid);
+        };
         let request = CallRequest {
             path,
             metadata: &outgoing.metadata,
@@ -162,24 +205,36 @@ impl Context {
     }
 
     /// Appends the response to what came of a call.
-    pub fn finish(&self, outgoing: Outgoing, envelope: Envelope, reply: Result<Reply, CallError>, out: &mut Vec<u8>) {
-        let Gateway { schema, manners, .. } = &*self.gateway;
+    pub fn finish(
+        &self,
+        outgoing: Outgoing,
+        envelope: Envelope,
+        reply: Result<Reply, CallError>,
+        out: &mut Vec<u8>,
+    ) {
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
         let scratch = &mut *self.scratch.borrow_mut();
         match reply {
             Ok(reply) => {
                 let reply = exchange::Reply {
                     http_status: reply.http_status.as_u16(),
-                    headers: pairs(&reply.headers),
+                    headers: || pairs(&reply.headers),
                     body: &reply.body,
                     trailers: reply.trailers.as_ref().map(pairs),
                 };
-                outgoing.call.write_reply(schema, *manners, envelope, reply, scratch, out);
+                outgoing
+                    .call
+                    .write_reply(schema, *manners, envelope, reply, scratch, out);
             }
             Err(CallError::MessageTooLarge { .. }) => {
                 let error = Error::reply(ErrorKind::ReplyTooLarge, 0);
                 exchange::write_error(schema, *manners, envelope, error, None, scratch, out);
             }
-            Err(error) => exchange::write_status(schema, *manners, envelope, &status_of(error), scratch, out),
+            Err(error) => {
+                exchange::write_status(schema, *manners, envelope, &status_of(error), scratch, out)
+            }
         }
         self.recycle(outgoing.message);
     }
@@ -192,8 +247,18 @@ impl Context {
         request: Option<(&RequestHead, &[u8], &[u8])>,
         out: &mut Vec<u8>,
     ) {
-        let Gateway { schema, manners, .. } = &*self.gateway;
-        exchange::write_error(schema, *manners, envelope, error, request, &mut self.scratch.borrow_mut(), out);
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
+        exchange::write_error(
+            schema,
+            *manners,
+            envelope,
+            error,
+            request,
+            &mut self.scratch.borrow_mut(),
+            out,
+        );
     }
 
     fn recycle(&self, message: SharedBuffer) {
@@ -204,8 +269,10 @@ impl Context {
     }
 }
 
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-    headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
 /// The status of a call that has no answer (SEMANTICS 110, 111; what `CallError` documents, case by case).
@@ -213,9 +280,13 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
 fn status_of(error: CallError) -> Status {
     let code = match error {
         CallError::Reset { code } => return Status::from_reset(code),
-        CallError::Unavailable(_) | CallError::GoAway { .. } | CallError::ConnectionLost => Code::Unavailable,
+        CallError::Unavailable(_) | CallError::GoAway { .. } | CallError::ConnectionLost => {
+            Code::Unavailable
+        }
         CallError::DeadlineExceeded => Code::DeadlineExceeded,
-        CallError::Protocol { .. } | CallError::RequestInvalid | CallError::MessageTooLarge { .. } => Code::Internal,
+        CallError::Protocol { .. }
+        | CallError::RequestInvalid
+        | CallError::MessageTooLarge { .. } => Code::Internal,
     };
     Status::new(code, &error.to_string())
 }

@@ -105,7 +105,6 @@ impl Compiler<'_> {
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
             has_spread_oneof: has_spread_oneof(&fields),
-            oneof_names: oneofs.iter().map(|oneof| oneof.name().into()).collect(),
             fields,
         })
     }
@@ -269,7 +268,6 @@ impl Compiler<'_> {
             })
             .collect();
         EnumPlan {
-            full_name: descriptor.full_name().into(),
             is_null_value: is_null_value(descriptor),
             is_closed: descriptor.parent_file().syntax() == Syntax::Proto2,
             names: NameTable::new(named.iter().map(|(name, index)| (name.as_str(), *index))),

@@ -13,7 +13,8 @@ pub(crate) use route_table::RouteTableBuilder;
 pub use views::{Body, Method, Route};
 
 use crate::plan::{
-    Message, MethodIndex, MethodPlan, Options, Plan, RouteIndex, RoutePlan, RouteTable,
+    Message, MessageIndex, MethodIndex, MethodPlan, Options, Plan, RouteIndex, RoutePlan,
+    RouteTable,
 };
 use crate::route::{self, NoRoute};
 use crate::schema::link;
@@ -63,6 +64,17 @@ impl Schema {
     /// The message with this full name (no leading dot).
     pub fn message(&self, full_name: &str) -> Option<Message<'_>> {
         self.plan.find_message(full_name)
+    }
+
+    /// All messages, those of Google's own files too.
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        (0..self.plan.messages.len()).filter_map(|index| {
+            let index = MessageIndex(u32::try_from(index).ok()?);
+            Some(Message {
+                plan: &self.plan,
+                index,
+            })
+        })
     }
 
     /// All methods that are served, in the order of the descriptor set.

@@ -200,7 +200,9 @@ impl ErrorKind {
             Self::UnsupportedExpectation => (417, Code::InvalidArgument),
             Self::NotFound => (404, Code::NotFound),
             Self::MethodNotAllowed => (405, Code::Unimplemented),
-            Self::MethodNotImplemented | Self::StreamingUnsupported | Self::AnyUnsupported => (501, Code::Unimplemented),
+            Self::MethodNotImplemented | Self::StreamingUnsupported | Self::AnyUnsupported => {
+                (501, Code::Unimplemented)
+            }
             // SEMANTICS 73: a reply above the limit is never cut.
             Self::ReplyTooLarge => (500, Code::ResourceExhausted),
             Self::WireTruncated

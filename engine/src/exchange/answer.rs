@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::{Call, ErrorForm, Manners, Scratch};
 use crate::compile::Schema;
 use crate::error::{Context, Error, ErrorKind};
-use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 use crate::grpc::metadata::{self, Decision};
+use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 use crate::grpc::{Code, Status, frame};
 use crate::http1::{self, Connection, RequestHead, ResponseHead};
 use crate::limits::BODY_LEN_MAX;
@@ -27,17 +27,26 @@ pub struct Envelope {
 
 impl Envelope {
     /// For a request that cannot be read: the connection ends with the answer.
-    pub const REFUSED: Self = Self { connection: Connection::Close, answers_head: false };
+    pub const REFUSED: Self = Self {
+        connection: Connection::Close,
+        answers_head: false,
+    };
 
     /// For the answer to this request, on a connection that the server is willing to keep.
     pub fn of(head: &RequestHead, bytes: &[u8]) -> Self {
-        Self { connection: head.connection(), answers_head: head.method(bytes) == b"HEAD" }
+        Self {
+            connection: head.connection(),
+            answers_head: head.method(bytes) == b"HEAD",
+        }
     }
 
     /// The same, but the connection ends with the answer.
     #[must_use]
     pub fn closing(self) -> Self {
-        Self { connection: Connection::Close, ..self }
+        Self {
+            connection: Connection::Close,
+            ..self
+        }
     }
 
     /// Whether another request may follow on the connection.
@@ -46,7 +55,13 @@ impl Envelope {
     }
 
     fn head(self, status: u16, content_type: Option<&[u8]>) -> ResponseHead<'_> {
-        ResponseHead { status, connection: self.connection, answers_head: self.answers_head, content_type, date: None }
+        ResponseHead {
+            status,
+            connection: self.connection,
+            answers_head: self.answers_head,
+            content_type,
+            date: None,
+        }
     }
 }
 
@@ -55,7 +70,7 @@ impl Envelope {
 pub struct Reply<'r, H, T> {
     /// Status of HTTP.
     pub http_status: u16,
-    /// Names and values of the headers.
+    /// Gives the names and values of the headers; they are gone through twice.
     pub headers: H,
     /// The body as it came: one framed message.
     pub body: &'r [u8],
@@ -65,22 +80,38 @@ pub struct Reply<'r, H, T> {
 
 impl Call {
     /// Appends the response to what the upstream sent: its message as JSON, or its error, or ours where it makes no sense.
-    pub fn write_reply<'r>(
+    pub fn write_reply<'r, H, T>(
         &self,
         schema: &Schema,
         manners: Manners,
         envelope: Envelope,
-        reply: Reply<'r, impl Iterator<Item = (&'r [u8], &'r [u8])> + Clone, impl Iterator<Item = (&'r [u8], &'r [u8])>>,
+        reply: Reply<'r, impl Fn() -> H, T>,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
-    ) {
-        if let Err(status) = read_status(reply.http_status, reply.headers.clone(), reply.body, reply.trailers) {
+    ) where
+        H: Iterator<Item = (&'r [u8], &'r [u8])>,
+        T: Iterator<Item = (&'r [u8], &'r [u8])>,
+    {
+        let Reply {
+            http_status,
+            headers,
+            body,
+            trailers,
+        } = reply;
+        if let Err(status) = read_status(http_status, headers(), body, trailers) {
             return write_status(schema, manners, envelope, &status, scratch, out);
         }
-        if let Err(error) = self.write_message_reply(schema, manners, envelope, reply.headers, reply.body, scratch, out) {
+        if let Err(error) =
+            self.write_message_reply(schema, manners, envelope, headers(), body, scratch, out)
+        {
             let mut text = String::new();
             error.write_text(&Context::default(), &mut text);
-            let answer = Answer { http_status: error.http_status(), code: error.code().number(), message: &text, details: &[] };
+            let answer = Answer {
+                http_status: error.http_status(),
+                code: error.code().number(),
+                message: &text,
+                details: &[],
+            };
             answer.write(schema, manners, envelope, None, scratch, out);
         }
     }
@@ -109,8 +140,18 @@ impl Call {
         let route = self.plan(schema);
         let output = schema.method_plan(route.method).output;
         let written = match route.response_body {
-            Some(field) => to_json::field_to_json(plan, output, field, message, &mut scratch.to_json, out),
-            None => to_json(Message { plan, index: output }, message, &mut scratch.to_json, out),
+            Some(field) => {
+                to_json::field_to_json(plan, output, field, message, &mut scratch.to_json, out)
+            }
+            None => to_json(
+                Message {
+                    plan,
+                    index: output,
+                },
+                message,
+                &mut scratch.to_json,
+                out,
+            ),
         };
         match written {
             Ok(()) => pending.finish(out),
@@ -176,7 +217,12 @@ pub fn write_error(
     } else {
         error.write_text(&Context::default(), &mut text);
     }
-    let answer = Answer { http_status: error.http_status(), code: error.code().number(), message: &text, details: &[] };
+    let answer = Answer {
+        http_status: error.http_status(),
+        code: error.code().number(),
+        message: &text,
+        details: &[],
+    };
     let allow = (!allow.is_empty()).then_some(allow.as_str());
     answer.write(schema, manners, envelope, allow, scratch, out);
 }
@@ -191,13 +237,24 @@ fn write_text_of(
     scratch: &mut Scratch,
     text: &mut String,
 ) {
-    let mut context = Context { body, target: head.target(bytes), ..Context::default() };
+    let mut context = Context {
+        body,
+        target: head.target(bytes),
+        ..Context::default()
+    };
     let mut variables = Vec::new();
-    if let Ok(route) = route::find(&schema.routes, head.method(bytes), head.path(bytes), &mut scratch.route) {
+    if let Ok(route) = route::find(
+        &schema.routes,
+        head.method(bytes),
+        head.path(bytes),
+        &mut scratch.route,
+    ) {
         let plan = schema.route_plan(route);
         let path = head.path(bytes);
         for (variable, range) in plan.variables.iter().zip(scratch.route.captures()) {
-            let value = path.get(range.start as usize..range.end as usize).unwrap_or_default();
+            let value = path
+                .get(range.start as usize..range.end as usize)
+                .unwrap_or_default();
             variables.push((&*variable.name, value));
         }
         if let BodyPlan::Field(field) = plan.body {
@@ -226,8 +283,14 @@ pub fn write_options(
 
 /// The value of `Allow`: the methods that have a rule, and those that follow from them.
 #[cold]
-fn allowed_methods(schema: &Schema, head: &RequestHead, bytes: &[u8], scratch: &mut Scratch) -> String {
-    let mut methods: Vec<_> = route::allowed(&schema.routes, head.path(bytes), &mut scratch.route).collect();
+fn allowed_methods(
+    schema: &Schema,
+    head: &RequestHead,
+    bytes: &[u8],
+    scratch: &mut Scratch,
+) -> String {
+    let mut methods: Vec<_> =
+        route::allowed(&schema.routes, head.path(bytes), &mut scratch.route).collect();
     if methods.contains(&"GET") && !methods.contains(&"HEAD") {
         methods.push("HEAD");
     }
@@ -258,8 +321,13 @@ impl Answer<'_> {
     ) {
         let is_v1 = manners.errors == ErrorForm::GrpcGatewayV1;
         // SEMANTICS 109: grpc-gateway v1 has 412 where everybody else has 400.
-        let is_precondition = self.code == Code::FailedPrecondition.number() && self.http_status == 400;
-        let http_status = if is_v1 && is_precondition { 412 } else { self.http_status };
+        let is_precondition =
+            self.code == Code::FailedPrecondition.number() && self.http_status == 400;
+        let http_status = if is_v1 && is_precondition {
+            412
+        } else {
+            self.http_status
+        };
         let mut head = http1::begin(out, &envelope.head(http_status, Some(JSON)));
         if let Some(allow) = allow {
             head.header(out, b"allow", allow.as_bytes());
@@ -288,7 +356,9 @@ impl Answer<'_> {
         let mut reader = Reader::new(self.details, 0..self.details.len());
         while !reader.is_at_end() {
             // Garbage behind good details does not make the details bad.
-            let Ok((number, wire_type)) = reader.tag() else { break };
+            let Ok((number, wire_type)) = reader.tag() else {
+                break;
+            };
             if (number, wire_type) != (DETAILS, 2) {
                 if reader.skip(number, wire_type, 0).is_err() {
                     break;
@@ -296,9 +366,13 @@ impl Answer<'_> {
                 continue;
             }
             let Ok(any) = reader.bytes() else { break };
+            let end = out.len();
             out.extend_from_slice(separator);
-            separator = b",";
-            to_json::any_to_json(&schema.plan, any, &mut scratch.to_json, out);
+            // One detail that is no `Any` at all must not cost the others.
+            match to_json::any_to_json(&schema.plan, any, &mut scratch.to_json, out) {
+                Ok(()) => separator = b",",
+                Err(_) => out.truncate(end),
+            }
         }
         if separator == b"," {
             out.push(b']');

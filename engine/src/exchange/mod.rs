@@ -129,7 +129,10 @@ pub fn handle_head(
     if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
         check_media(head.headers(bytes))?;
     }
-    let timeout = head.header(bytes, b"grpc-timeout").map(timeout::parse).transpose()?;
+    let timeout = head
+        .header(bytes, b"grpc-timeout")
+        .map(timeout::parse)
+        .transpose()?;
     Ok(Request::Call(Call { route, timeout }))
 }
 
@@ -189,7 +192,9 @@ impl Call {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let frame = frame::open(out);
-        let written = self.write_message(schema, head, bytes, body, scratch, out).and_then(|()| frame::close(out, frame));
+        let written = self
+            .write_message(schema, head, bytes, body, scratch, out)
+            .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
         }
@@ -213,7 +218,10 @@ impl Call {
             // SEMANTICS 64: without a body a message field is there and empty, any other field is unset.
             BodyPlan::Field(field) if is_blank(body) => {
                 let field = plan.message(input).field(field);
-                if matches!((field.cardinality, field.kind), (Cardinality::Singular, Kind::Message(_))) {
+                if matches!(
+                    (field.cardinality, field.kind),
+                    (Cardinality::Singular, Kind::Message(_))
+                ) {
                     out.extend_from_slice(field.tag.as_bytes());
                     out.push(0);
                 }
@@ -222,7 +230,12 @@ impl Call {
                 field_to_wire(plan, input, field, body, &mut scratch.to_wire, out)?;
             }
             BodyPlan::Whole if !is_blank(body) => {
-                to_wire(Message { plan, index: input }, body, &mut scratch.to_wire, out)?;
+                to_wire(
+                    Message { plan, index: input },
+                    body,
+                    &mut scratch.to_wire,
+                    out,
+                )?;
             }
             // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
             BodyPlan::Whole | BodyPlan::Ignored => {}
@@ -233,7 +246,15 @@ impl Call {
             query: head.query(bytes),
             query_offset: head.query_offset() as usize,
         };
-        bind::bind(plan, route, input, target, message_start, &mut scratch.bind, out)
+        bind::bind(
+            plan,
+            route,
+            input,
+            target,
+            message_start,
+            &mut scratch.bind,
+            out,
+        )
     }
 
     fn plan<'s>(&self, schema: &'s Schema) -> &'s RoutePlan {
@@ -242,7 +263,12 @@ impl Call {
 }
 
 impl MetadataScratch {
-    fn cross(&mut self, name: Name<'_>, value: &[u8], each: &mut impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
+    fn cross(
+        &mut self,
+        name: Name<'_>,
+        value: &[u8],
+        each: &mut impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), Error> {
         self.name.clear();
         name.write(&mut self.name);
         self.value.clear();
@@ -254,5 +280,6 @@ impl MetadataScratch {
 
 /// Whether there is nothing but white space.
 fn is_blank(body: &[u8]) -> bool {
-    body.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+    body.iter()
+        .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }

@@ -29,7 +29,7 @@ pub fn close(out: &mut [u8], at: usize) -> Result<(), Error> {
     let too_large = Error::request(ErrorKind::BodyTooLarge);
     let frame = out.get_mut(at..).ok_or(too_large)?;
     let len = frame.len().checked_sub(PREFIX_LEN).ok_or(too_large)?;
-    let len = u32::try_from(len).map_err(|_| too_large)?;
+    let len = u32::try_from(len).ok().ok_or(too_large)?;
     let (flag, rest) = frame.split_first_mut().ok_or(too_large)?;
     *flag = 0;
     *rest.first_chunk_mut::<4>().ok_or(too_large)? = len.to_be_bytes();
@@ -104,8 +104,8 @@ mod tests {
         let at = open(&mut out);
         out.extend_from_slice(b"message");
         close(&mut out, at).unwrap();
-        let frame = &out[b"before".len()..];
-        assert_eq!(frame[..PREFIX_LEN], [0, 0, 0, 0, 7]);
+        let frame = out.strip_prefix(b"before").unwrap();
+        assert!(frame.starts_with(&[0, 0, 0, 0, 7]));
         assert_eq!(deframe(frame, 7), Ok(b"message".as_slice()));
         assert_eq!(deframe(&[0; PREFIX_LEN], 0), Ok(b"".as_slice()));
     }
@@ -121,8 +121,9 @@ mod tests {
     fn every_cut_of_a_reply_is_noticed() {
         let reply = b"\0\0\0\0\x03abc";
         for len in 1..reply.len() {
-            assert_eq!(kind(&reply[..len], 9), ErrorKind::ReplyFrame, "{len}");
-            assert_eq!(progress(&reply[..len], 9), Ok(Progress::Partial), "{len}");
+            let (reply, _) = reply.split_at(len);
+            assert_eq!(kind(reply, 9), ErrorKind::ReplyFrame, "{len}");
+            assert_eq!(progress(reply, 9), Ok(Progress::Partial), "{len}");
         }
     }
 

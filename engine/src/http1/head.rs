@@ -119,9 +119,11 @@ impl RequestHead {
             Err(_) => return Err(Error::request(ErrorKind::MalformedHead)),
         };
         let len = start + len;
-        self.keep(&request, bytes, len)
-            .ok_or(Error::request(ErrorKind::MalformedHead))?;
-        if let Err(error) = self.decide(bytes) {
+        let decided = self
+            .keep(&request, bytes, len)
+            .ok_or(Error::request(ErrorKind::MalformedHead))
+            .and_then(|()| self.decide(bytes));
+        if let Err(error) = decided {
             self.clear();
             return Err(error);
         }
@@ -143,13 +145,17 @@ impl RequestHead {
         self.connection_names_headers = false;
     }
 
-    /// Takes over what httparse found as spans. None if a line ends in a bare LF or the target is of a form we do not take.
+    /// Takes over what httparse found as spans. None if a line ends in a bare LF, for CONNECT, and for a target of a form we do not take.
     fn keep(
         &mut self,
         request: &httparse::Request<'_, '_>,
         bytes: &[u8],
         len: usize,
     ) -> Option<()> {
+        // THREATS A8: there are no tunnels.
+        if request.method? == "CONNECT" {
+            return None;
+        }
         let target = request.path?.as_bytes();
         let parts = split_target(target)?;
         self.method = Span::of(request.method?.as_bytes(), bytes);

@@ -130,10 +130,6 @@ pub fn write_continue(out: &mut Vec<u8>) {
 
 impl PendingHead {
     /// Appends one header, and says whether it did: a name or value that could end the line, or a name of framing, is dropped.
-    #[expect(
-        clippy::unused_self,
-        reason = "only a head that is not whole takes headers"
-    )]
     pub fn header(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
         let is_own = OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own));
         !is_own && write_header(out, name, value)

@@ -118,9 +118,9 @@ mod tests {
     fn split(target: &str) -> Option<(Option<&str>, &str, &str)> {
         let parts = split_target(target.as_bytes())?;
         Some((
-            parts.authority.map(|range| &target[range]),
-            &target[parts.path],
-            &target[parts.query],
+            parts.authority.map(|range| target.get(range).unwrap()),
+            target.get(parts.path)?,
+            target.get(parts.query)?,
         ))
     }
 

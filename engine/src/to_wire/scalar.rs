@@ -3,8 +3,8 @@
 
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::number::{self, NotInteger};
 use crate::json::JsonString;
+use crate::json::number::{self, NotInteger};
 use crate::plan::{EnumIndex, Kind, UnknownEnumNames};
 use crate::text;
 use crate::wire::write::{self, zigzag32, zigzag64};

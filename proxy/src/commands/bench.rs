@@ -23,7 +23,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let message = find_message(&schema, &args.message)?;
     let mut stdout = io::stdout().lock();
     if !args.json {
-        writeln!(stdout, "{:<32} {:>9} {:>12} {:>10} {:>9} {:>11}", "FILE", "DIRECTION", "NS", "BYTES", "MB/S", "ALLOCATIONS")?;
+        writeln!(
+            stdout,
+            "{:<32} {:>9} {:>12} {:>10} {:>9} {:>11}",
+            "FILE", "DIRECTION", "NS", "BYTES", "MB/S", "ALLOCATIONS"
+        )?;
     }
     for file in &args.files {
         for cost in measure(message, file)? {
@@ -44,7 +48,12 @@ struct Cost {
 
 fn write_cost(out: &mut impl Write, as_json: bool, file: &Path, cost: &Cost) -> io::Result<()> {
     let file = file.display();
-    let Cost { direction, nanoseconds, bytes, allocations } = cost;
+    let Cost {
+        direction,
+        nanoseconds,
+        bytes,
+        allocations,
+    } = cost;
     if as_json {
         let line = serde_json::json!({
             "file": file.to_string(), "direction": direction, "ns": nanoseconds, "bytes": bytes, "allocations": allocations,
@@ -53,7 +62,10 @@ fn write_cost(out: &mut impl Write, as_json: bool, file: &Path, cost: &Cost) -> 
     }
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let megabytes_per_second = *bytes as f64 * 1e3 / nanoseconds;
-    writeln!(out, "{file:<32} {direction:>9} {nanoseconds:>12.1} {bytes:>10} {megabytes_per_second:>9.0} {allocations:>11}")
+    writeln!(
+        out,
+        "{file:<32} {direction:>9} {nanoseconds:>12.1} {bytes:>10} {megabytes_per_second:>9.0} {allocations:>11}"
+    )
 }
 
 fn measure(message: Message<'_>, file: &Path) -> Result<[Cost; 2], Failure> {
@@ -64,36 +76,71 @@ fn measure(message: Message<'_>, file: &Path) -> Result<[Cost; 2], Failure> {
     let (mut json, mut wire) = (Vec::new(), Vec::new());
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("json") => {
-            to_wire(message, &content, &mut to_wire_scratch, &mut wire).map_err(|error| place(conversion_text(error, &content)))?;
+            to_wire(message, &content, &mut to_wire_scratch, &mut wire)
+                .map_err(|error| place(conversion_text(error, &content)))?;
             json = content;
         }
         Some("pb") => {
-            to_json(message, &content, &mut to_json_scratch, &mut json).map_err(|error| place(conversion_text(error, &content)))?;
+            to_json(message, &content, &mut to_json_scratch, &mut json)
+                .map_err(|error| place(conversion_text(error, &content)))?;
             wire = content;
         }
-        _ => return Err(place("expected a name that ends in .json or .pb".to_owned())),
+        _ => {
+            return Err(place(
+                "expected a name that ends in .json or .pb".to_owned(),
+            ));
+        }
     }
     // A converter that is fast and wrong is of no use: what it makes must read back as the same.
     let (mut json_again, mut wire_again, mut json_third) = (Vec::new(), Vec::new(), Vec::new());
-    let convert = |error| Failure::Ours(format!("{}: {}", file.display(), conversion_text(error, &[])));
+    let convert = |error| {
+        Failure::Ours(format!(
+            "{}: {}",
+            file.display(),
+            conversion_text(error, &[])
+        ))
+    };
     to_json(message, &wire, &mut to_json_scratch, &mut json_again).map_err(convert)?;
     to_wire(message, &json_again, &mut to_wire_scratch, &mut wire_again).map_err(convert)?;
     to_json(message, &wire_again, &mut to_json_scratch, &mut json_third).map_err(convert)?;
     if json_again != json_third {
-        return Err(Failure::Ours(format!("{}: the message changes when converted there and back", file.display())));
+        return Err(Failure::Ours(format!(
+            "{}: the message changes when converted there and back",
+            file.display()
+        )));
     }
 
     let mut out = Vec::new();
     let from_json = time(|| {
         out.clear();
-        black_box(to_wire(message, black_box(&json), &mut to_wire_scratch, &mut out)).is_ok()
+        black_box(to_wire(
+            message,
+            black_box(&json),
+            &mut to_wire_scratch,
+            &mut out,
+        ))
+        .is_ok()
     });
     let from_wire = time(|| {
         out.clear();
-        black_box(to_json(message, black_box(&wire), &mut to_json_scratch, &mut out)).is_ok()
+        black_box(to_json(
+            message,
+            black_box(&wire),
+            &mut to_json_scratch,
+            &mut out,
+        ))
+        .is_ok()
     });
-    let cost = |direction, bytes, (nanoseconds, allocations)| Cost { direction, nanoseconds, bytes, allocations };
-    Ok([cost("j2p", json.len(), from_json), cost("p2j", wire.len(), from_wire)])
+    let cost = |direction, bytes, (nanoseconds, allocations)| Cost {
+        direction,
+        nanoseconds,
+        bytes,
+        allocations,
+    };
+    Ok([
+        cost("j2p", json.len(), from_json),
+        cost("p2j", wire.len(), from_wire),
+    ])
 }
 
 /// The best round's nanoseconds, and the allocations, of one call.
@@ -121,6 +168,7 @@ fn time(mut convert: impl FnMut() -> bool) -> (f64, f64) {
         }
         best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(count));
     }
-    let allocations = (allocation_count() - allocations_before) as f64 / (f64::from(count) * ROUND_COUNT as f64);
+    let allocations =
+        (allocation_count() - allocations_before) as f64 / (f64::from(count) * ROUND_COUNT as f64);
     (best, allocations)
 }

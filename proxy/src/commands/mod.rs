@@ -26,10 +26,14 @@ pub fn run(command_line: CommandLine) -> ExitCode {
         Command::Transcode(args) => transcode::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
-    let Err(failure) = done else { return ExitCode::SUCCESS };
+    let Err(failure) = done else {
+        return ExitCode::SUCCESS;
+    };
     let (text, code) = match failure {
         // The reader of our output has seen enough, as `head` does.
-        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
         Failure::Output(error) => (format!("cannot write the output: {error}"), 1),
         Failure::Input(text) => (text, 1),
         Failure::Ours(text) => (text, 70),
@@ -96,21 +100,36 @@ fn load_schema(source: &OfflineSchemaArgs, options: &Options) -> Result<Schema, 
 fn find_message<'s>(schema: &'s Schema, name: &str) -> Result<Message<'s>, Failure> {
     schema.message(name).ok_or_else(|| {
         let last = name.rsplit('.').next().unwrap_or(name);
-        let mut alike: Vec<_> =
-            schema.message_names().filter(|full| full.rsplit('.').next().is_some_and(|own| own.eq_ignore_ascii_case(last))).collect();
+        let mut alike: Vec<_> = schema
+            .messages()
+            .map(|message| message.full_name())
+            .filter(|full| {
+                full.rsplit('.')
+                    .next()
+                    .is_some_and(|own| own.eq_ignore_ascii_case(last))
+            })
+            .collect();
         alike.sort_unstable();
         let hint = if alike.is_empty() {
             "give its full name, as in package.Message".to_owned()
         } else {
             format!("did you mean {}?", alike.join(" or "))
         };
-        Failure::Input(format!("--message {name}: no such message in the schema; {hint}"))
+        Failure::Input(format!(
+            "--message {name}: no such message in the schema; {hint}"
+        ))
     })
 }
 
 /// The text of a conversion error of `input`.
 fn conversion_text(error: Error, input: &[u8]) -> String {
     let mut text = String::new();
-    error.write_text(&error::Context { body: input, ..error::Context::default() }, &mut text);
+    error.write_text(
+        &error::Context {
+            body: input,
+            ..error::Context::default()
+        },
+        &mut text,
+    );
     text
 }

@@ -30,18 +30,21 @@ pub(super) fn run(args: &RoutesArgs) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut stdout, &rows).map_err(io::Error::from)?;
         return Ok(writeln!(stdout)?);
     }
-    let rows: Vec<[String; 4]> = std::iter::once(["METHOD", "PATH", "RPC", "BODY"].map(str::to_owned))
-        .chain(routes.iter().map(|route| {
-            let method = route.method();
-            let streaming = streaming(method).map(|kind| format!(" ({kind} stream)")).unwrap_or_default();
-            [
-                route.http_method().to_owned(),
-                route.template().to_owned(),
-                format!("{}{streaming}", method.full_name()),
-                body(route.body()).unwrap_or("-").to_owned(),
-            ]
-        }))
-        .collect();
+    let rows: Vec<[String; 4]> =
+        std::iter::once(["METHOD", "PATH", "RPC", "BODY"].map(str::to_owned))
+            .chain(routes.iter().map(|route| {
+                let method = route.method();
+                let streaming = streaming(method)
+                    .map(|kind| format!(" ({kind} stream)"))
+                    .unwrap_or_default();
+                [
+                    route.http_method().to_owned(),
+                    route.template().to_owned(),
+                    format!("{}{streaming}", method.full_name()),
+                    body(route.body()).unwrap_or("-").to_owned(),
+                ]
+            }))
+            .collect();
     let mut widths = [0; 4];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -15,7 +15,7 @@ use crate::downstream;
 use crate::relay::{Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
 use crate::upstream::{PoolSettings, Target, Upstream};
-use crate::worker::{self, Ended, Workers, WorkerSettings};
+use crate::worker::{self, Ended, WorkerSettings, Workers};
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     start_log();
@@ -24,7 +24,13 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
         tell(&wait.to_string());
         ControlFlow::Continue(())
     })?;
-    let (gateway, workers) = start(&loaded, upstream.target.clone(), &upstream.text, &args.run, &args.json)?;
+    let (gateway, workers) = start(
+        &loaded,
+        upstream.target.clone(),
+        &upstream.text,
+        &args.run,
+        &args.json,
+    )?;
     let base = format!("http://{}", workers.address());
     tell(&format!("listening on {base}"));
     if let Some(line) = example(gateway.schema(), &base) {
@@ -38,9 +44,12 @@ pub(super) fn demo(args: &crate::config::DemoArgs) -> Result<(), Failure> {
     use crate::demo;
 
     start_log();
-    let server = demo::start().map_err(|error| Failure::Ours(format!("the sample service cannot start: {error}")))?;
+    let server = demo::start()
+        .map_err(|error| Failure::Ours(format!("the sample service cannot start: {error}")))?;
     let url = server.url();
-    let target = url.parse::<Target>().map_err(|error| Failure::Ours(error.to_string()))?;
+    let target = url
+        .parse::<Target>()
+        .map_err(|error| Failure::Ours(error.to_string()))?;
     let loaded = LoadedSchema {
         descriptor_set: demo::DESCRIPTOR_SET.to_vec(),
         origin: "the sample bookstore in this process".to_owned(),
@@ -75,7 +84,10 @@ fn start(
         count(schema.routes().len(), "route")
     );
     if schema.methods().len() == 0 {
-        return Err(Failure::Input(format!("{}: there is no service in it; expected at least one", loaded.origin)));
+        return Err(Failure::Input(format!(
+            "{}: there is no service in it; expected at least one",
+            loaded.origin
+        )));
     }
     let upstream = Upstream::new(target, PoolSettings::default())
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
@@ -93,7 +105,10 @@ fn start(
     })
     .map_err(|error| Failure::input(format!("{error}; another --listen ADDR may be free")))?;
 
-    let io = workers.reports().next().map(ToString::to_string).unwrap_or_default();
+    let io = workers
+        .reports()
+        .next()
+        .map_or("no driver", |report| report.driver.name());
     tell(concat!("transom ", env!("CARGO_PKG_VERSION")));
     tell(&format!("  schema    {counts}, from {}", loaded.origin));
     tell(&format!("  upstream  {url}"));
@@ -103,17 +118,26 @@ fn start(
 
 /// Serves until a signal ends it.
 fn run(workers: Workers) -> Result<(), Failure> {
-    workers.watch_signals().map_err(|error| Failure::Ours(format!("cannot watch for signals: {error}")))?;
+    workers
+        .watch_signals()
+        .map_err(|error| Failure::Ours(format!("cannot watch for signals: {error}")))?;
     match workers.run() {
         Ended::Drained => Ok(()),
-        Ended::TimedOut => Err(Failure::Ours("some connections had not ended in time and were cut".to_owned())),
-        Ended::Forced => Err(Failure::Ours("a second signal ended the process before its connections".to_owned())),
+        Ended::TimedOut => Err(Failure::Ours(
+            "some connections had not ended in time and were cut".to_owned(),
+        )),
+        Ended::Forced => Err(Failure::Ours(
+            "a second signal ended the process before its connections".to_owned(),
+        )),
     }
 }
 
 fn start_log() {
     // What cannot be written is not worth more than the traffic: the log never fails a request.
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(LevelFilter::WARN).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(LevelFilter::WARN)
+        .with_target(false);
     // A second start, in a test, keeps the first one's.
     let _first = log.try_init();
 }
@@ -124,11 +148,16 @@ fn count(number: usize, noun: &str) -> String {
 
 /// A `curl` line that this schema answers: a GET if there is one, with as few variables as can be.
 fn example(schema: &Schema, base: &str) -> Option<String> {
-    let unary = |route: &Route<'_>| !route.method().is_client_streaming() && !route.method().is_server_streaming();
-    let route = schema
-        .routes()
-        .filter(unary)
-        .min_by_key(|route| (route.http_method() != "GET", route.http_method() != "POST", route.variables().len()))?;
+    let unary = |route: &Route<'_>| {
+        !route.method().is_client_streaming() && !route.method().is_server_streaming()
+    };
+    let route = schema.routes().filter(unary).min_by_key(|route| {
+        (
+            route.http_method() != "GET",
+            route.http_method() != "POST",
+            route.variables().len(),
+        )
+    })?;
     let path = example_path(route.template());
     Some(match (route.http_method(), route.body()) {
         ("GET", _) => format!("curl '{base}{path}'"),
@@ -144,7 +173,11 @@ fn example_path(template: &str) -> String {
     while let Some((before, variable)) = rest.split_once('{') {
         path.push_str(before);
         let (variable, after) = variable.split_once('}').unwrap_or((variable, ""));
-        path.push_str(variable.split_once('=').map_or("*", |(_, segments)| segments));
+        path.push_str(
+            variable
+                .split_once('=')
+                .map_or("*", |(_, segments)| segments),
+        );
         rest = after;
     }
     path.push_str(rest);
@@ -157,7 +190,10 @@ mod tests {
 
     #[test]
     fn wildcards_of_a_template_become_values() {
-        assert_eq!(example_path("/v1/{name=shelves/*/books/*}:archive"), "/v1/shelves/x/books/x:archive");
+        assert_eq!(
+            example_path("/v1/{name=shelves/*/books/*}:archive"),
+            "/v1/shelves/x/books/x:archive"
+        );
         assert_eq!(example_path("/v1/hello/{name}"), "/v1/hello/x");
         assert_eq!(example_path("/files/{path=**}"), "/files/x");
     }

@@ -12,7 +12,10 @@ pub(super) fn run(args: &TranscodeArgs) -> Result<(), Failure> {
     let schema = load_schema(&args.source, &args.json.options())?;
     let message = find_message(&schema, &args.message)?;
     let mut input = Vec::new();
-    io::stdin().lock().read_to_end(&mut input).map_err(|error| Failure::Input(format!("cannot read standard input: {error}")))?;
+    io::stdin()
+        .lock()
+        .read_to_end(&mut input)
+        .map_err(|error| Failure::Input(format!("cannot read standard input: {error}")))?;
 
     let mut wire = Vec::new();
     match args.from {
@@ -22,8 +25,13 @@ pub(super) fn run(args: &TranscodeArgs) -> Result<(), Failure> {
     }
     let mut output = Vec::new();
     // Protobuf to protobuf goes through JSON too: the filter checks what it passes on.
-    to_json(message, &wire, &mut to_json::Scratch::default(), &mut output)
-        .map_err(|error| Failure::Input(conversion_text(error, &wire)))?;
+    to_json(
+        message,
+        &wire,
+        &mut to_json::Scratch::default(),
+        &mut output,
+    )
+    .map_err(|error| Failure::Input(conversion_text(error, &wire)))?;
     match args.to {
         Format::Json => output.push(b'\n'),
         Format::Proto => output = wire,

@@ -40,8 +40,10 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve an upstream gRPC server as HTTP/JSON.
-    #[command(after_help = "Example: transom serve --upstream http://localhost:50051\n\
-        With neither --descriptor-set nor --proto the schema comes from the upstream's server reflection.")]
+    #[command(
+        after_help = "Example: transom serve --upstream http://localhost:50051\n\
+        With neither --descriptor-set nor --proto the schema comes from the upstream's server reflection."
+    )]
     Serve(ServeArgs),
     /// Run a sample gRPC service and the gateway in front of it, in one process.
     #[cfg(feature = "demo")]
@@ -51,11 +53,15 @@ pub enum Command {
     #[command(after_help = "Example: transom routes --proto shop.proto")]
     Routes(RoutesArgs),
     /// Convert one message between JSON and protobuf, from standard input to standard output.
-    #[command(after_help = "Example: echo '{\"name\":\"Ann\"}' | transom transcode --proto shop.proto --message shop.Customer --from json --to proto | xxd")]
+    #[command(
+        after_help = "Example: echo '{\"name\":\"Ann\"}' | transom transcode --proto shop.proto --message shop.Customer --from json --to proto | xxd"
+    )]
     Transcode(TranscodeArgs),
     /// Measure what converting your own payloads costs, both ways.
-    #[command(after_help = "Example: transom bench --proto shop.proto --message shop.Order order.json order.pb\n\
-        A file ends in .json or .pb. --json prints one object a line: file, direction (j2p or p2j), ns, bytes, allocations.")]
+    #[command(
+        after_help = "Example: transom bench --proto shop.proto --message shop.Order order.json order.pb\n\
+        A file ends in .json or .pb. --json prints one object a line: file, direction (j2p or p2j), ns, bytes, allocations."
+    )]
     Bench(BenchArgs),
 }
 
@@ -100,7 +106,10 @@ impl FromStr for UpstreamUrl {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        Ok(Self { text: text.to_owned(), target: text.parse()? })
+        Ok(Self {
+            text: text.to_owned(),
+            target: text.parse()?,
+        })
     }
 }
 

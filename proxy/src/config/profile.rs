@@ -38,7 +38,10 @@ impl Profile {
                 sort_map_keys: true,
                 ..Options::default()
             },
-            Self::Envoy => Options { defaults: Defaults::Omit, ..Options::default() },
+            Self::Envoy => Options {
+                defaults: Defaults::Omit,
+                ..Options::default()
+            },
         }
     }
 
@@ -51,10 +54,15 @@ impl Profile {
                 wrong_method: WrongMethod::NotImplemented,
                 ..Manners::default()
             },
-            Self::GrpcGatewayV1 => {
-                Manners { headers: HeaderRule::GrpcGateway, errors: ErrorForm::GrpcGatewayV1, ..Manners::default() }
-            }
-            Self::Envoy => Manners { wrong_method: WrongMethod::NotFound, ..Manners::default() },
+            Self::GrpcGatewayV1 => Manners {
+                headers: HeaderRule::GrpcGateway,
+                errors: ErrorForm::GrpcGatewayV1,
+                ..Manners::default()
+            },
+            Self::Envoy => Manners {
+                wrong_method: WrongMethod::NotFound,
+                ..Manners::default()
+            },
         }
     }
 }

@@ -9,22 +9,22 @@ use std::task::Poll;
 
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
-use transom_engine::exchange::{Envelope, write_continue};
-use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
+use transom_engine::exchange::Envelope;
+use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead, write_continue};
 use transom_engine::limits::BODY_LEN_MAX;
 
 use super::inlet::{Inlet, ReadDone, read};
 use crate::clock;
 use crate::limits::{
-    BODY_GAP_TIMEOUT, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT, LINGER_LEN_MAX, LINGER_TIMEOUT,
-    PIPELINE_LEN_MAX, WRITE_TIMEOUT,
+    BODY_GAP_TIMEOUT, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT,
+    LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, WRITE_TIMEOUT,
 };
 use crate::net::{Elapsed, Stream, WriteHalf, timeout};
 use crate::relay::{Context, Outgoing};
 use crate::upstream::{CallError, Reply};
 
 /// Serves a client's connection until either side ends it.
-pub async fn serve(stream: Stream, context: Rc<Context>) {
+pub(crate) async fn serve(stream: Stream, context: Rc<Context>) {
     let (reader, writer) = stream.into_split();
     let flight = pin!(None);
     let worker = Rc::clone(&context);
@@ -35,6 +35,7 @@ pub async fn serve(stream: Stream, context: Rc<Context>) {
         draining,
         head: RequestHead::new(),
         chunked: Vec::new(),
+        awaits_continue: false,
         out: Vec::new(),
         context,
     };
@@ -53,6 +54,8 @@ struct Connection<'p, F, D> {
     head: RequestHead,
     /// The body of the current request, where it came in chunks.
     chunked: Vec<u8>,
+    /// Whether the client has been promised nothing yet and holds its body back.
+    awaits_continue: bool,
     /// Responses not yet written.
     out: Vec<u8>,
     context: Rc<Context>,
@@ -90,7 +93,11 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         }
         self.flush().await?;
-        Ok(if self.inlet.bytes().is_empty() { End::Read } else { End::Unread })
+        Ok(if self.inlet.bytes().is_empty() {
+            End::Read
+        } else {
+            End::Unread
+        })
     }
 
     /// Reads and answers one request. False when the connection ends with it.
@@ -99,7 +106,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             Part::Whole(len) => len,
             Part::End => return Ok(false),
             Part::Refused(error) => {
-                self.context.write_error(Envelope::REFUSED, error, None, &mut self.out);
+                self.context
+                    .write_error(Envelope::REFUSED, error, None, &mut self.out);
                 return Ok(false);
             }
         };
@@ -110,7 +118,11 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         // What the head alone decides is decided before the body is waited for.
         if let Err(error) = self.context.check(&self.head, self.inlet.bytes()) {
             let is_body_here = self.is_body_here(head_len);
-            let envelope = if is_body_here.is_some() { envelope } else { envelope.closing() };
+            let envelope = if is_body_here.is_some() {
+                envelope
+            } else {
+                envelope.closing()
+            };
             self.write_error(envelope, error, &[]);
             self.inlet.consume(head_len + is_body_here.unwrap_or(0));
             return Ok(envelope.keeps_open());
@@ -128,7 +140,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             Some(outgoing) => {
                 self.inlet.consume(head_len + body.inlet_len);
                 let reply = self.call(&outgoing).await?;
-                self.context.finish(outgoing, envelope, reply, &mut self.out);
+                self.context
+                    .finish(outgoing, envelope, reply, &mut self.out);
             }
         }
         self.chunked.clear();
@@ -147,20 +160,23 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             // Whatever is answered goes out before the client is waited for.
             self.flush().await?;
             if self.inlet.bytes().is_empty() {
-                match self.wait_idle().await {
-                    Some(read) if read? > 0 => {}
-                    _ => return Ok(Part::End),
+                let read = self.wait_idle().await.unwrap_or(Ok(0))?;
+                if read == 0 {
+                    return Ok(Part::End);
                 }
                 self.out = self.context.worker().buffers().take();
                 continue;
             }
             let now = clock::now();
             let deadline = *deadline.get_or_insert(now + HEAD_TIMEOUT);
-            match timeout(deadline.saturating_duration_since(now), self.inlet.more()).await {
-                Ok(read) if read? > 0 => {}
-                // Cut in the middle: there is nobody to answer, or nothing to answer to.
-                Ok(_) => return Ok(Part::End),
-                Err(Elapsed) => return Ok(Part::Refused(Error::request(ErrorKind::RequestTimeout))),
+            let Ok(read) =
+                timeout(deadline.saturating_duration_since(now), self.inlet.more()).await
+            else {
+                return Ok(Part::Refused(Error::request(ErrorKind::RequestTimeout)));
+            };
+            // Cut in the middle: there is nobody to answer, or nothing to answer to.
+            if read? == 0 {
+                return Ok(Part::End);
             }
         }
     }
@@ -168,7 +184,13 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     /// Waits for the first byte of a request. Nothing when the time is up or the worker is to end.
     async fn wait_idle(&mut self) -> Option<io::Result<usize>> {
         self.inlet.shrink();
-        let Self { inlet, draining, out, context, .. } = self;
+        let Self {
+            inlet,
+            draining,
+            out,
+            context,
+            ..
+        } = self;
         let worker = context.worker();
         worker.buffers().give_back(std::mem::take(out));
         if worker.is_draining() {
@@ -193,8 +215,12 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 
     async fn read_body(&mut self, head_len: usize) -> io::Result<Part<Body>> {
+        self.awaits_continue = self.head.expects_continue();
         match self.head.framing() {
-            BodyFraming::None => Ok(Part::Whole(Body { inlet_len: 0, is_chunked: false })),
+            BodyFraming::None => Ok(Part::Whole(Body {
+                inlet_len: 0,
+                is_chunked: false,
+            })),
             BodyFraming::Length(len) => match usize::try_from(len) {
                 Ok(len) if len <= BODY_LEN_MAX => self.read_sized_body(head_len, len).await,
                 // SEMANTICS 73: refused before any of it is buffered.
@@ -208,10 +234,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         loop {
             let here_len = self.inlet.bytes().len() - head_len;
             if here_len >= len {
-                return Ok(Part::Whole(Body { inlet_len: len, is_chunked: false }));
+                return Ok(Part::Whole(Body {
+                    inlet_len: len,
+                    is_chunked: false,
+                }));
             }
             // Room follows what has come, not what was announced: an announcement costs the client nothing.
-            self.inlet.expect((len - here_len).min(here_len.max(BODY_ROOM_LEN)));
+            self.inlet
+                .expect((len - here_len).min(here_len.max(BODY_ROOM_LEN)));
             if let Some(part) = self.wait_for_body().await? {
                 return Ok(part);
             }
@@ -227,7 +257,10 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 Ok(decoded) => {
                     self.inlet.cut(head_len, decoded.consumed);
                     if decoded.is_done {
-                        return Ok(Part::Whole(Body { inlet_len: 0, is_chunked: true }));
+                        return Ok(Part::Whole(Body {
+                            inlet_len: 0,
+                            is_chunked: true,
+                        }));
                     }
                 }
                 Err(error) => return Ok(Part::Refused(error)),
@@ -241,15 +274,16 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     /// Waits for more of a body; nothing when some has come.
     async fn wait_for_body<T>(&mut self) -> io::Result<Option<Part<T>>> {
         // SEMANTICS 75: a client that asked first waits for this; one that has begun to send does not need it.
-        if self.head.take_expects_continue() {
+        if std::mem::take(&mut self.awaits_continue) {
             write_continue(&mut self.out);
         }
         self.flush().await?;
-        Ok(match timeout(BODY_GAP_TIMEOUT, self.inlet.more()).await {
-            Ok(read) if read? > 0 => None,
-            Ok(_) => Some(Part::End),
-            Err(Elapsed) => Some(Part::Refused(Error::request(ErrorKind::RequestTimeout))),
-        })
+        let Ok(read) = timeout(BODY_GAP_TIMEOUT, self.inlet.more()).await else {
+            return Ok(Some(Part::Refused(Error::request(
+                ErrorKind::RequestTimeout,
+            ))));
+        };
+        Ok((read? == 0).then_some(Part::End))
     }
 
     /// Makes the call out of the request, or answers it here.
@@ -258,13 +292,19 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         let body = if body.is_chunked {
             &*self.chunked
         } else {
-            bytes.get(head_len..head_len + body.inlet_len).unwrap_or_default()
+            bytes
+                .get(head_len..head_len + body.inlet_len)
+                .unwrap_or_default()
         };
-        match self.context.begin(&self.head, bytes, body, envelope, &mut self.out) {
+        match self
+            .context
+            .begin(&self.head, bytes, body, envelope, &mut self.out)
+        {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 let request = Some((&self.head, bytes, body));
-                self.context.write_error(envelope, error, request, &mut self.out);
+                self.context
+                    .write_error(envelope, error, request, &mut self.out);
                 None
             }
         }
@@ -272,13 +312,20 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
 
     fn write_error(&mut self, envelope: Envelope, error: Error, body: &[u8]) {
         let request = Some((&self.head, self.inlet.bytes(), body));
-        self.context.write_error(envelope, error, request, &mut self.out);
+        self.context
+            .write_error(envelope, error, request, &mut self.out);
     }
 
     /// Waits for the upstream, while earlier answers go out and the client is watched: one that leaves cancels its call
     /// (SEMANTICS 126), which is an error here.
     async fn call(&mut self, outgoing: &Outgoing) -> io::Result<Result<Reply, CallError>> {
-        let Self { inlet, writer, out, context, .. } = self;
+        let Self {
+            inlet,
+            writer,
+            out,
+            context,
+            ..
+        } = self;
         let mut call = pin!(context.call(outgoing));
         let mut flush = pin!(write(writer, out));
         let mut is_flushed = false;
@@ -297,7 +344,9 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 Some(reply) if is_flushed => return Poll::Ready(Ok(reply)),
                 still => reply = still,
             }
-            inlet.poll_gone(task, PIPELINE_LEN_MAX).map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
+            inlet
+                .poll_gone(task, PIPELINE_LEN_MAX)
+                .map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
         })
         .await
     }
@@ -316,8 +365,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             while len < LINGER_LEN_MAX {
                 self.inlet.consume(usize::MAX);
                 match self.inlet.more().await {
-                    Ok(read) if read > 0 => len += read,
-                    _ => return,
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => len += read,
                 }
             }
         };

@@ -36,8 +36,18 @@ pub(super) struct Inlet<'p, F> {
 }
 
 impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
-    pub(super) fn new(half: ReadHalf, start: fn(ReadHalf, Vec<u8>) -> F, flight: Pin<&'p mut Option<F>>) -> Self {
-        Self { flight, half: Some(half), start, bytes: Vec::new(), has_ended: false }
+    pub(super) fn new(
+        half: ReadHalf,
+        start: fn(ReadHalf, Vec<u8>) -> F,
+        flight: Pin<&'p mut Option<F>>,
+    ) -> Self {
+        Self {
+            flight,
+            half: Some(half),
+            start,
+            bytes: Vec::new(),
+            has_ended: false,
+        }
     }
 
     /// The bytes received and not yet used.
@@ -98,7 +108,11 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             }
             if let Some(half) = self.half.take() {
                 // With bytes of the next request here the read gets a buffer of its own, so that they can be parsed meanwhile.
-                let buffer = if self.bytes.is_empty() { std::mem::take(&mut self.bytes) } else { Vec::new() };
+                let buffer = if self.bytes.is_empty() {
+                    std::mem::take(&mut self.bytes)
+                } else {
+                    Vec::new()
+                };
                 self.flight.set(Some((self.start)(half, buffer)));
             }
             match ready!(self.poll_flight(context)) {
@@ -109,7 +123,9 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
     }
 
     fn poll_flight(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(flight) = self.flight.as_mut().as_pin_mut() else { return Poll::Ready(Ok(0)) };
+        let Some(flight) = self.flight.as_mut().as_pin_mut() else {
+            return Poll::Ready(Ok(0));
+        };
         let (half, buffer, read) = ready!(flight.poll(context));
         self.flight.set(None);
         self.half = Some(half);

@@ -4,4 +4,4 @@
 mod connection;
 mod inlet;
 
-pub use connection::serve;
+pub(crate) use connection::serve;
