@@ -54,13 +54,11 @@ impl RouteTableBuilder {
         let end = self.end(template);
         // SEMANTICS 9: `*` is every method that has no route of its own here.
         if http_method == "*" {
-            return match end.any {
-                Some(other) => Err(other),
-                None => {
-                    end.any = Some(route);
-                    Ok(())
-                }
-            };
+            if let Some(other) = end.any {
+                return Err(other);
+            }
+            end.any = Some(route);
+            return Ok(());
         }
         let taken = end
             .methods

@@ -47,7 +47,7 @@ pub(crate) struct RoutePlan {
 pub(crate) struct ShapePlan {
     /// Segments of the template.
     pub(crate) segment_count: u16,
-    /// The segment that is `**`, if one is. rest < segment_count.
+    /// The segment that is `**`, if one is. `rest < segment_count`.
     pub(crate) rest: Option<u16>,
     /// Whether the template ends in `:verb`.
     pub(crate) has_verb: bool,
@@ -73,7 +73,7 @@ pub(crate) struct VariablePlan {
     pub(crate) path: Box<[FieldStep]>,
     /// Whether it captures exactly one segment, which is decoded in full (SEMANTICS 15); else `%2F` stays (SEMANTICS 18).
     pub(crate) is_single_segment: bool,
-    /// The segments of the template it spans. start < end <= segment_count.
+    /// The segments of the template it spans. `start < end <= segment_count`.
     pub(crate) segments: Range<u16>,
 }
 

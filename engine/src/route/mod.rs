@@ -6,6 +6,7 @@ mod normal;
 mod path;
 mod search;
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;
 
 use std::ops::Range;

@@ -126,7 +126,7 @@ fn naive_order(left: &Template, right: &Template) -> Ordering {
         let head = template.rest().unwrap_or(template.segments.len());
         let mut ranks: Vec<_> = template.segments[..head]
             .iter()
-            .map(|segment| if *segment == Segment::Star { 1 } else { 0 })
+            .map(|segment| i32::from(*segment == Segment::Star))
             .collect();
         ranks.push(if template.rest().is_some() { 3 } else { 2 });
         ranks

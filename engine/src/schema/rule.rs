@@ -108,7 +108,7 @@ struct HttpRule {
     #[prost(string, tag = "7")]
     body: String,
     #[prost(message, repeated, tag = "11")]
-    additional_bindings: Vec<HttpRule>,
+    additional_bindings: Vec<Self>,
     #[prost(string, tag = "12")]
     response_body: String,
 }

@@ -160,7 +160,7 @@ impl<'t> Parser<'t> {
                 }
             }
         } else {
-            self.template.segments.push(Segment::Star);
+            self.push(Segment::Star)?;
         }
         self.expect('}')?;
         let segments = start..self.template.segments.len();
@@ -180,14 +180,19 @@ impl<'t> Parser<'t> {
             "**" => Segment::Rest,
             _ => Segment::Literal(literal(text, "segment", self.offset())?),
         };
-        // SEMANTICS 2: one `**`, and behind it nothing but literals.
+        self.push(segment)?;
+        self.rest = rest;
+        Ok(())
+    }
+
+    /// SEMANTICS 2: one `**`, and behind it nothing but literals.
+    fn push(&mut self, segment: Segment) -> Result<(), String> {
         if self.template.rest().is_some() && !matches!(segment, Segment::Literal(_)) {
             return Err(format!(
-                "`{text}` comes after `**`, which only literals may follow, at byte {}",
+                "`{segment}` comes after `**`, which only literals may follow, at byte {}",
                 self.offset()
             ));
         }
-        self.rest = rest;
         self.template.segments.push(segment);
         Ok(())
     }
@@ -295,6 +300,7 @@ impl fmt::Display for Segment {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 pub(crate) mod tests {
     use proptest::prelude::*;
 
@@ -368,6 +374,8 @@ pub(crate) mod tests {
         refused("/v1/{a}/{a=**}", "`a` comes twice");
         refused("/v1/**/**", "`**` comes after `**`");
         refused("/v1/**/*", "`*` comes after `**`");
+        refused("/v1/**/{a}", "`*` comes after `**`");
+        refused("/v1/{a=**}/{b=c/*}", "`*` comes after `**`");
         refused("/v1/a*", "`*` cannot stand in a segment");
         refused("/v1/a?b=c", "`?` cannot stand in a segment");
         refused("/v1/a b", "` ` cannot stand in a segment");
@@ -435,8 +443,10 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in "[/{}*:=.a%0-9é]{0,24}") {
+        fn any_text_is_refused_or_a_sound_template(text in "[/{}*:=.a%0-9é]{0,24}") {
             if let Ok(template) = Template::parse(&text) {
+                let head = template.rest().map_or(template.segments.len(), |at| at + 1);
+                prop_assert!(template.segments[head..].iter().all(|each| matches!(each, Segment::Literal(_))));
                 prop_assert_eq!(Template::parse(&template.to_string()), Ok(template));
             }
         }
