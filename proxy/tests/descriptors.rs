@@ -1,8 +1,11 @@
 //! A process that runs out of descriptors (THREATS I1): it neither spins nor dies, and recovers.
 //!
 //! The server is this test program once more, as a child with few descriptors; the test is its client.
-
-mod support;
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "functions that help tests may panic as tests do"
+)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
