@@ -66,7 +66,7 @@ fn second_conversion_allocates_nothing() {
         ),
         ("a fault", "6: {1: 'n' 3: {1: '\\xff'}}"),
     ];
-    let schema = support::schema(&Options::default());
+    let schema = support::schema(Options::default());
     let message = schema.message("transom.test.v1.Everything").unwrap();
     for (name, text) in cases {
         let wire = notation::wire(text);

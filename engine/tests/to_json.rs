@@ -1,5 +1,6 @@
 //! Protobuf to JSON, case by case. Goal: each rule of SEMANTICS 99 to 107 as data that fuzzers and benches can read too.
 //! Method: `cases/to_json/*.json`, each a list of wire bytes in the notation of `support::notation` and the exact text expected.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -28,7 +29,7 @@ fn every_case_gives_its_json_or_its_error() {
             let key = case["options"].to_string();
             let schema = schemas
                 .entry(key)
-                .or_insert_with(|| support::schema(&options(&case["options"])));
+                .or_insert_with(|| support::schema(options(&case["options"])));
             if let Err(fault) = check(schema, case) {
                 faults.push(format!(
                     "{}: {}: {fault}",
@@ -57,7 +58,7 @@ fn nest(levels: usize, number: u64, behind: &str, before: &str) -> Vec<u8> {
 }
 
 fn convert(message: &str, wire: &[u8]) -> Result<String, ErrorKind> {
-    let schema = support::schema(&Options::default());
+    let schema = support::schema(Options::default());
     let mut out = Vec::new();
     to_json(
         schema.message(message).unwrap(),
@@ -141,7 +142,7 @@ fn check(schema: &Schema, case: &Value) -> Result<(), String> {
     let wire = notation::wire(case["wire"].as_str().unwrap());
     let mut out = b"before".to_vec();
     let result = to_json(message, &wire, &mut Scratch::default(), &mut out);
-    let found = String::from_utf8(out).map_err(|_| "the output is no UTF-8")?;
+    let found = String::from_utf8(out).map_err(|error| error.to_string())?;
     let found = found
         .strip_prefix("before")
         .ok_or("the buffer was touched")?;

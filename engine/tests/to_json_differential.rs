@@ -1,5 +1,10 @@
 //! Protobuf to JSON against prost-reflect. Goal: whatever the order, repetition and splitting of fields, the JSON is that of a
 //! parser that merges first. Method: random fields of the test schemas, written straight to the wire; both sides read the same bytes.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "a test cuts its random numbers and may panic"
+)]
 
 mod support;
 
@@ -19,14 +24,14 @@ static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(&*support::descriptor_set()).unwrap());
 
 static OMITTING: LazyLock<Schema> = LazyLock::new(|| {
-    support::schema(&Options {
+    support::schema(Options {
         defaults: Defaults::Omit,
         ..Options::default()
     })
 });
 
 static SORTING: LazyLock<Schema> = LazyLock::new(|| {
-    support::schema(&Options {
+    support::schema(Options {
         sort_map_keys: true,
         ..Options::default()
     })
@@ -291,7 +296,7 @@ impl Choices {
                 unreachable!()
             };
             let mut bytes = Vec::new();
-            for _ in 0..1 + self.below(5) / 4 {
+            for _ in 0..=self.below(5) / 4 {
                 let parts = [entry.map_entry_key_field(), entry.map_entry_value_field()];
                 // Mostly key and value; now and then one is missing or the order is turned. A `Value` must be there: without a kind
                 // we refuse it and the oracle takes it for null.
@@ -323,7 +328,7 @@ impl Choices {
             Kind::Double => out.extend(self.pick(DOUBLES).to_le_bytes()),
             Kind::Float => out.extend(self.pick(FLOATS).to_le_bytes()),
             Kind::Fixed32 | Kind::Sfixed32 => {
-                out.extend((self.pick(INTEGERS) as u32).to_le_bytes())
+                out.extend((self.pick(INTEGERS) as u32).to_le_bytes());
             }
             Kind::Fixed64 | Kind::Sfixed64 => out.extend(self.pick(INTEGERS).to_le_bytes()),
             Kind::String if field.parent_message().full_name() == "google.protobuf.FieldMask" => {
