@@ -11,6 +11,9 @@ pub const HEAD_LEN_MAX: usize = 32 * 1024;
 /// Headers in one request head (431).
 pub const HEADER_COUNT_MAX: usize = 100;
 
+/// Empty lines skipped before a request line (400). RFC 9112 section 2.2 wants one tolerated; more than a few are an attack.
+pub const LEADING_LINE_COUNT_MAX: usize = 4;
+
 /// Bytes of the request target (414, SEMANTICS 61).
 pub const TARGET_LEN_MAX: usize = 8 * 1024;
 

@@ -1,6 +1,6 @@
 //! Message and enum descriptors to plans. In: a linked pool. Out: the [`Plan`]. Always: indices follow the order of the pool.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax};
 
@@ -104,7 +104,7 @@ impl Compiler<'_> {
             names,
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
-            oneof_names: oneofs.iter().map(|oneof| oneof.name().into()).collect(),
+            has_spread_oneof: has_spread_oneof(&fields),
             fields,
         })
     }
@@ -244,8 +244,10 @@ impl Compiler<'_> {
         reason = "the values of one enum are far fewer than 2^32"
     )]
     fn enumeration(&self, descriptor: &EnumDescriptor) -> EnumPlan {
-        let mut values: Vec<_> = descriptor
-            .values()
+        // As declared: `values()` of the descriptor has the aliases of a number in reverse.
+        let declared = &descriptor.enum_descriptor_proto().value;
+        let mut values: Vec<_> = declared
+            .iter()
             .map(|value| EnumValuePlan {
                 number: value.number(),
                 text: self
@@ -256,8 +258,8 @@ impl Compiler<'_> {
         // The sort is stable and of aliases the first stays: the first name is the one that is written.
         values.sort_by_key(|value| value.number);
         values.dedup_by_key(|value| value.number);
-        let named: Vec<_> = descriptor
-            .values()
+        let named: Vec<_> = declared
+            .iter()
             .filter_map(|value| {
                 let index = values
                     .binary_search_by_key(&value.number(), |each| each.number)
@@ -266,7 +268,6 @@ impl Compiler<'_> {
             })
             .collect();
         EnumPlan {
-            full_name: descriptor.full_name().into(),
             is_null_value: is_null_value(descriptor),
             is_closed: descriptor.parent_file().syntax() == Syntax::Proto2,
             names: NameTable::new(named.iter().map(|(name, index)| (name.as_str(), *index))),
@@ -288,6 +289,18 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// Whether another field stands between two members of a oneof. `fields` are sorted by number.
+fn has_spread_oneof(fields: &[FieldPlan]) -> bool {
+    let mut closed = HashSet::new();
+    fields.windows(2).any(|pair| {
+        let [left, right] = pair else { return false };
+        if left.oneof != right.oneof {
+            closed.extend(left.oneof);
+        }
+        right.oneof.is_some_and(|oneof| closed.contains(&oneof))
+    })
 }
 
 fn is_null_value(descriptor: &EnumDescriptor) -> bool {

@@ -72,6 +72,8 @@ pub enum ErrorKind {
     BadPercentEscape,
     GivenTwice,
     NotBindable,
+    ListNotBindable,
+    MapNotBindable,
     StepIntoScalar,
     TooManyParameters,
     TooManySteps,
@@ -94,6 +96,8 @@ pub enum ErrorKind {
     BadMetadata,
     NotFound,
     MethodNotAllowed,
+    MethodNotImplemented,
+    RequestTimeout,
     StreamingUnsupported,
     // The upstream: a reply that is no valid message.
     WireTruncated,
@@ -186,6 +190,7 @@ impl ErrorKind {
     const fn status(self) -> (u16, Code) {
         match self {
             Self::HeadTooLarge | Self::TooManyHeaders => (431, Code::InvalidArgument),
+            Self::RequestTimeout => (408, Code::DeadlineExceeded),
             Self::TargetTooLong => (414, Code::InvalidArgument),
             Self::UnsupportedVersion => (505, Code::Unimplemented),
             Self::BodyTooLarge => (413, Code::ResourceExhausted),
@@ -195,7 +200,9 @@ impl ErrorKind {
             Self::UnsupportedExpectation => (417, Code::InvalidArgument),
             Self::NotFound => (404, Code::NotFound),
             Self::MethodNotAllowed => (405, Code::Unimplemented),
-            Self::StreamingUnsupported | Self::AnyUnsupported => (501, Code::Unimplemented),
+            Self::MethodNotImplemented | Self::StreamingUnsupported | Self::AnyUnsupported => {
+                (501, Code::Unimplemented)
+            }
             // SEMANTICS 73: a reply above the limit is never cut.
             Self::ReplyTooLarge => (500, Code::ResourceExhausted),
             Self::WireTruncated

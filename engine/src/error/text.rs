@@ -281,7 +281,11 @@ impl ErrorKind {
             Self::AnyUnsupported => "google.protobuf.Any is not supported in a request",
             Self::BadPercentEscape => "invalid percent escape",
             Self::GivenTwice => "given more than once",
-            Self::NotBindable => "a field of this type cannot be set here",
+            Self::NotBindable => {
+                "a message cannot be set here, but its fields can: name one after a dot"
+            }
+            Self::ListNotBindable => "a list of messages cannot be set here",
+            Self::MapNotBindable => "a map takes its key in brackets, as in labels[color]=red",
             Self::StepIntoScalar => "the name goes on below a field that has none",
             Self::TooManyParameters => "too many parameters",
             Self::TooManySteps => "too many steps in one key",
@@ -302,7 +306,8 @@ impl ErrorKind {
             Self::BadTimeout => "malformed timeout",
             Self::BadMetadata => "malformed metadata",
             Self::NotFound => "not found",
-            Self::MethodNotAllowed => "method not allowed",
+            Self::MethodNotAllowed | Self::MethodNotImplemented => "method not allowed",
+            Self::RequestTimeout => "the request did not come in time",
             Self::StreamingUnsupported => "streaming calls are not supported",
             Self::WireTruncated => "the message ends too early",
             Self::WireVarint => "malformed varint",

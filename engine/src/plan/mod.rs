@@ -8,13 +8,15 @@ mod name_table;
 mod number_table;
 mod options;
 mod route;
+mod route_table;
 
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
 pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
 pub(crate) use route::{
-    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, VariablePlan,
+    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, ShapePlan, VariablePlan,
 };
+pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
 /// All message and enum plans of one schema.
 #[derive(Debug)]
@@ -45,9 +47,9 @@ pub struct Message<'s> {
     pub(crate) index: MessageIndex,
 }
 
-impl Message<'_> {
+impl<'s> Message<'s> {
     /// The full name, without a leading dot.
-    pub fn full_name(&self) -> &str {
+    pub fn full_name(&self) -> &'s str {
         &self.plan.message(self.index).full_name
     }
 }
@@ -66,8 +68,9 @@ pub(crate) struct MessagePlan {
     pub(crate) numbers: NumberTable,
     /// Real oneofs (synthetic ones excluded). Every `FieldPlan::oneof` is below.
     pub(crate) oneof_count: u16,
-    /// Names of the real oneofs, for errors. `oneof_names.len() == oneof_count`.
-    pub(crate) oneof_names: Box<[Box<str>]>,
+    /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
+    /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
+    pub(crate) has_spread_oneof: bool,
 }
 
 /// The JSON form of a message.
@@ -135,7 +138,6 @@ pub(crate) enum Cardinality {
 
 /// The type of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the protobuf language")]
 pub(crate) enum Kind {
     Double,
     Float,
@@ -170,7 +172,6 @@ pub(crate) struct Tag {
 /// One enum type.
 #[derive(Debug)]
 pub(crate) struct EnumPlan {
-    pub(crate) full_name: Box<str>,
     /// `google.protobuf.NullValue`, whose JSON form is `null`.
     pub(crate) is_null_value: bool,
     /// Whether a number without a name is refused (proto2) or kept (proto3).

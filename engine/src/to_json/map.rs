@@ -1,0 +1,283 @@
+//! Maps. In: the entries of one map, as they come. Out: an object. Always: each key is written once, with its last value, at the
+//! place of that; by option the keys are sorted; neither takes memory of its own or more than `n log n` steps.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::message::{Content, accepts};
+use super::value::Written;
+use super::{Converter, Stop};
+use crate::error::Error;
+use crate::json::write;
+use crate::plan::{FieldPlan, Kind, MessagePlan};
+use crate::wire::read::{Reader, unzigzag32, unzigzag64};
+
+/// One entry of a map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MapEntry {
+    /// Ordered as the key is: a number with its sign bit turned, a bool, or the stretch of a string, start in the upper half.
+    key: u64,
+    value: ValueAt,
+    /// How many entries came before. Below 2^32, as the length of the wire is.
+    position: u32,
+}
+
+/// Where the value of an entry is.
+#[derive(Clone, Copy, Debug)]
+enum ValueAt {
+    /// Nowhere: it is the default (SEMANTICS 98).
+    Missing {
+        start: u32,
+    },
+    Once {
+        start: u32,
+        end: u32,
+    },
+    /// In several pieces in this entry, which nobody writes but protobuf allows.
+    Pieces {
+        start: u32,
+        end: u32,
+    },
+}
+
+/// The lowest key of a signed kind becomes zero.
+const SIGN: u64 = 1 << 63;
+
+/// Up to this many entries, each pair of keys is compared.
+const PAIRED_COUNT_MAX: usize = 8;
+
+impl<'c> Converter<'c> {
+    /// Reads one entry of a map and puts it on the stack, unless its value is unknown to a closed enum.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "convert has checked that the wire is shorter than 2^32"
+    )]
+    pub(super) fn read_map_entry(
+        &mut self,
+        plan: &'c MessagePlan,
+        range: Range<usize>,
+        depth: u32,
+    ) -> Result<(), Stop> {
+        let [key_field, value_field] = &*plan.fields else {
+            return Ok(());
+        };
+        let is_message = matches!(value_field.kind, Kind::Message(_) | Kind::Group(_));
+        let mut key = default_key(key_field.kind);
+        let mut value = ValueAt::Missing {
+            start: range.start as u32,
+        };
+        let mut reader = Reader::new(self.wire, range.clone());
+        while !reader.is_at_end() {
+            let (number, wire_type) = reader.tag()?;
+            if number == 1 && accepts(key_field, wire_type) {
+                key = read_key(key_field.kind, &mut reader)?;
+                continue;
+            }
+            let at = reader.clone();
+            reader.skip(number, wire_type, depth)?;
+            if number != 2 || !accepts(value_field, wire_type) {
+                continue;
+            }
+            if self.is_unknown_enum(value_field.kind, &at)? {
+                return Ok(());
+            }
+            value = match value {
+                ValueAt::Once { .. } | ValueAt::Pieces { .. } if is_message => ValueAt::Pieces {
+                    start: range.start as u32,
+                    end: range.end as u32,
+                },
+                _ => ValueAt::Once {
+                    start: at.offset() as u32,
+                    end: reader.offset() as u32,
+                },
+            };
+        }
+        let position = self.scratch.map_entries.len() as u32;
+        self.scratch.map_entries.push(MapEntry {
+            key,
+            value,
+            position,
+        });
+        Ok(())
+    }
+
+    /// Writes the entries of the stack from `base` on as an object and takes them off.
+    pub(super) fn map(
+        &mut self,
+        plan: &'c MessagePlan,
+        base: usize,
+        depth: u32,
+    ) -> Result<Written, Stop> {
+        let [key_field, value_field] = &*plan.fields else {
+            return Ok(Written::Nothing);
+        };
+        self.settle(key_field.kind, base);
+        self.out.push(b'{');
+        let end = self.scratch.map_entries.len();
+        for at in base..end {
+            let Some(&entry) = self.scratch.map_entries.get(at) else {
+                break;
+            };
+            self.write_key(key_field.kind, entry.key)?;
+            self.map_value(plan, value_field, entry.value, depth)?;
+            self.out.push(b',');
+        }
+        self.close(b'}');
+        self.scratch.map_entries.truncate(base);
+        Ok(if end == base {
+            Written::Nothing
+        } else {
+            Written::Value
+        })
+    }
+
+    /// Leaves the last entry of each key, in the order in which they are to be written.
+    fn settle(&mut self, kind: Kind, base: usize) {
+        let wire = self.wire;
+        let compare =
+            |left: &MapEntry, right: &MapEntry| compare_keys(wire, kind, left.key, right.key);
+        let entries = self.scratch.map_entries.get_mut(base..).unwrap_or_default();
+        // Sorted and without a pair: how encoders that sort write, and maps of one entry.
+        if entries.is_sorted_by(|left, right| compare(left, right) == Ordering::Less) {
+            return;
+        }
+        if !self.sorts_map_keys && entries.len() <= PAIRED_COUNT_MAX {
+            let has_pair = entries.iter().enumerate().any(|(index, entry)| {
+                let before = entries.iter().take(index);
+                before
+                    .into_iter()
+                    .any(|other| compare(entry, other) == Ordering::Equal)
+            });
+            if !has_pair {
+                return;
+            }
+        }
+        entries.sort_unstable_by(|left, right| {
+            compare(left, right).then(left.position.cmp(&right.position))
+        });
+        let kept = keep_last_of_equals(entries, |left, right| {
+            compare(left, right) == Ordering::Equal
+        });
+        self.scratch.map_entries.truncate(base + kept);
+        if !self.sorts_map_keys {
+            let entries = self.scratch.map_entries.get_mut(base..).unwrap_or_default();
+            entries.sort_unstable_by_key(|entry| entry.position);
+        }
+    }
+
+    /// Writes a key and its colon; all keys of JSON are strings.
+    fn write_key(&mut self, kind: Kind, key: u64) -> Result<(), Error> {
+        match kind {
+            Kind::String => {
+                let (start, end) = stretch(key);
+                let text = self.text(start, end)?;
+                write::string(text, self.out);
+            }
+            Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\""),
+            Kind::Bool => self.out.extend_from_slice(b"\"true\""),
+            _ if is_signed(kind) => write::quoted_integer((key ^ SIGN).cast_signed(), self.out),
+            _ => write::quoted_integer(key, self.out),
+        }
+        self.out.push(b':');
+        Ok(())
+    }
+
+    fn map_value(
+        &mut self,
+        plan: &'c MessagePlan,
+        field: &'c FieldPlan,
+        value: ValueAt,
+        depth: u32,
+    ) -> Result<(), Stop> {
+        match value {
+            ValueAt::Missing { start } => self.default_value(field, start as usize, depth),
+            ValueAt::Once { start, end } => {
+                let mut reader = Reader::new(self.wire, start as usize..end as usize);
+                self.value(field, &mut reader, depth).map(drop)
+            }
+            ValueAt::Pieces { start, end } => {
+                let base = self.scratch.entries.len();
+                self.collect(plan, Content::Whole { start, end }, None, depth)?;
+                // The key, or keys, come first.
+                let first = self.end_of_run(base, 0);
+                let end = self.end_of_run(first, 1);
+                self.run(field, first, end, depth)?;
+                self.scratch.entries.truncate(base);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Moves the last of each run of equals to the front and says how many there are.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "kept <= index < entries.len(), and kept - 1 only where kept is not zero"
+)]
+fn keep_last_of_equals(
+    entries: &mut [MapEntry],
+    is_equal: impl Fn(&MapEntry, &MapEntry) -> bool,
+) -> usize {
+    let mut kept = 0;
+    for index in 0..entries.len() {
+        if kept > 0 && is_equal(&entries[kept - 1], &entries[index]) {
+            kept -= 1;
+        }
+        entries[kept] = entries[index];
+        kept += 1;
+    }
+    kept
+}
+
+const fn is_signed(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Int32 | Kind::Int64 | Kind::Sint32 | Kind::Sint64 | Kind::Sfixed32 | Kind::Sfixed64
+    )
+}
+
+const fn default_key(kind: Kind) -> u64 {
+    if is_signed(kind) { SIGN } else { 0 }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "protobuf cuts a varint to the width of its field"
+)]
+fn read_key(kind: Kind, reader: &mut Reader<'_>) -> Result<u64, Error> {
+    let signed = |value: i64| value.cast_unsigned() ^ SIGN;
+    Ok(match kind {
+        Kind::String => {
+            let range = reader.delimited()?;
+            (range.start as u64) << 32 | range.end as u64
+        }
+        Kind::Bool => u64::from(reader.varint()? != 0),
+        Kind::Int32 => signed(i64::from(reader.varint()? as i32)),
+        Kind::Sint32 => signed(i64::from(unzigzag32(reader.varint()? as u32))),
+        Kind::Sfixed32 => signed(i64::from(reader.fixed32()?.cast_signed())),
+        Kind::Int64 => signed(reader.varint()?.cast_signed()),
+        Kind::Sint64 => signed(unzigzag64(reader.varint()?)),
+        Kind::Sfixed64 => signed(reader.fixed64()?.cast_signed()),
+        Kind::Uint32 => u64::from(reader.varint()? as u32),
+        Kind::Fixed32 => u64::from(reader.fixed32()?),
+        Kind::Fixed64 => reader.fixed64()?,
+        // No other kind can be a key but uint64.
+        _ => reader.varint()?,
+    })
+}
+
+fn compare_keys(wire: &[u8], kind: Kind, left: u64, right: u64) -> Ordering {
+    if kind != Kind::String {
+        return left.cmp(&right);
+    }
+    let bytes = |key| {
+        let (start, end) = stretch(key);
+        wire.get(start..end).unwrap_or_default()
+    };
+    bytes(left).cmp(bytes(right))
+}
+
+/// Where the bytes of a string key are.
+const fn stretch(key: u64) -> (usize, usize) {
+    ((key >> 32) as usize, (key & 0xffff_ffff) as usize)
+}

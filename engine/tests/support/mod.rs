@@ -1,0 +1,23 @@
+//! What several tests of the engine need: the schemas of `protos/test`, and wire bytes as text.
+#![allow(dead_code, reason = "each test uses a part")]
+
+pub(crate) mod notation;
+pub(crate) mod texts;
+
+use prost::Message as _;
+use transom_engine::{Options, Schema};
+
+/// The folder of the test schemas.
+pub(crate) const PROTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+
+/// `kinds.proto` and `proto2.proto` with what they import, as an encoded descriptor set.
+pub(crate) fn descriptor_set() -> Vec<u8> {
+    protox::compile(["kinds.proto", "proto2.proto"], [PROTOS])
+        .expect("the test schemas compile")
+        .encode_to_vec()
+}
+
+/// The test schemas, compiled with these options.
+pub(crate) fn schema(options: Options) -> Schema {
+    Schema::compile(&descriptor_set(), &options).expect("the test schemas have plans")
+}
