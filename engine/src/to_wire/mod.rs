@@ -83,7 +83,6 @@ pub fn to_wire(
 ///
 /// # Errors
 /// As [`to_wire`].
-#[allow(dead_code, reason = "called by the exchange and by bind")]
 pub(crate) fn field_to_wire(
     plan: &Plan,
     message: MessageIndex,
