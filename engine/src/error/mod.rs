@@ -2,6 +2,10 @@
 //! In: a kind, a place and an offset, set where the fault is seen. Out: a small `Copy` value; its text is made at the edge.
 //! Always: making an [`Error`] costs nothing; the words, and the path of the field, are found by a cold second look at the input.
 
+mod text;
+
+pub use text::Context;
+
 use crate::grpc::Code;
 
 /// One fault of one request or reply: what, where, and at which byte.
@@ -35,7 +39,7 @@ pub enum Place {
 #[non_exhaustive]
 #[expect(
     missing_docs,
-    reason = "each kind is described by the text it becomes, in `ErrorKind::text`"
+    reason = "each kind is described by the text it becomes, in `Error::write_text`"
 )]
 pub enum ErrorKind {
     // The client: JSON that is no JSON.
@@ -111,7 +115,7 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "each is described by the text it becomes, in `Expected::text`"
+    reason = "each is described by the text it becomes, in `Error::write_text`"
 )]
 pub enum Expected {
     Object,

@@ -1,8 +1,8 @@
 //! The well-known types that have a JSON form of their own. In: a value in that form. Out: the fields of the type.
 //! Always: `compile` has checked that the types have the fields that are relied upon here.
 
-use super::scalar::sign_extended;
 use super::Pass;
+use super::scalar::sign_extended;
 use crate::error::{Error, ErrorKind, Expected};
 use crate::plan::{FieldPlan, MessagePlan};
 use crate::text;
