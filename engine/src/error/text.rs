@@ -281,7 +281,13 @@ impl ErrorKind {
             Self::AnyUnsupported => "google.protobuf.Any is not supported in a request",
             Self::BadPercentEscape => "invalid percent escape",
             Self::GivenTwice => "given more than once",
-            Self::NotBindable => "a field of this type cannot be set here",
+            Self::NotBindable => {
+                "a message has no value of its own here; give its fields, as in book.title"
+            }
+            Self::ListNotBindable => "a list of messages cannot be given here",
+            Self::MapNotBindable => {
+                "a map is given an entry at a time, as in labels[key]; its values must not be messages"
+            }
             Self::StepIntoScalar => "the name goes on below a field that has none",
             Self::TooManyParameters => "too many parameters",
             Self::TooManySteps => "too many steps in one key",
