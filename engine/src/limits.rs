@@ -20,6 +20,10 @@ pub const TARGET_LEN_MAX: usize = 8 * 1024;
 /// Bytes of a request body, and of a reply message: the default limit of gRPC itself (413, SEMANTICS 73).
 pub const BODY_LEN_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes of one JSON text, whatever limit bodies have: the wire form of a text is less than eight times as long, so that offsets into
+/// either fit 32 bits (413).
+pub const JSON_LEN_MAX: usize = 256 * 1024 * 1024;
+
 /// Bytes that chunk headers, extensions and trailers may add to a body before it is refused (400).
 pub const CHUNK_OVERHEAD_LEN_MAX: usize = 16 * 1024;
 

@@ -1,5 +1,6 @@
 //! Protobuf to JSON, case by case. Goal: each rule of SEMANTICS 99 to 107 as data that fuzzers and benches can read too.
 //! Method: `cases/to_json/*.json`, each a list of wire bytes in the notation of `support::notation` and the exact text expected.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -8,7 +9,9 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::notation;
+use transom_engine::error::ErrorKind;
 use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style};
+use transom_engine::to_json::Scratch;
 use transom_engine::{Options, Schema, to_json};
 
 #[test]
@@ -26,7 +29,7 @@ fn every_case_gives_its_json_or_its_error() {
             let key = case["options"].to_string();
             let schema = schemas
                 .entry(key)
-                .or_insert_with(|| support::schema(&options(&case["options"])));
+                .or_insert_with(|| support::schema(options(&case["options"])));
             if let Err(fault) = check(schema, case) {
                 faults.push(format!(
                     "{}: {}: {fault}",
@@ -40,6 +43,96 @@ fn every_case_gives_its_json_or_its_error() {
     assert!(case_count > 100, "only {case_count} cases were found");
 }
 
+/// A message inside itself, `levels` of them in all: field `number` of each holds the next, behind and before these fields.
+fn nest(levels: usize, number: u64, behind: &str, before: &str) -> Vec<u8> {
+    let (behind, before) = (notation::wire(behind), notation::wire(before));
+    let mut wire = Vec::new();
+    for _ in 1..levels {
+        let mut outer = before.clone();
+        notation::varint(number << 3 | 2, &mut outer);
+        notation::delimited(&wire, &mut outer);
+        outer.extend(&behind);
+        wire = outer;
+    }
+    wire
+}
+
+fn convert(message: &str, wire: &[u8]) -> Result<String, ErrorKind> {
+    let schema = support::schema(Options::default());
+    let mut out = Vec::new();
+    to_json(
+        schema.message(message).unwrap(),
+        wire,
+        &mut Scratch::default(),
+        &mut out,
+    )
+    .map(|()| String::from_utf8(out).unwrap())
+    .map_err(|error| error.kind)
+}
+
+/// SEMANTICS 96, THREATS E2.
+#[test]
+fn hundred_levels_are_written_and_one_more_is_refused() {
+    let name = "transom.test.v1.Nested";
+    for before in ["", "2: 1 1: 'x'"] {
+        assert!(convert(name, &nest(100, 3, "", before)).is_ok());
+        let deeper = convert(name, &nest(101, 3, "", before));
+        assert_eq!(deeper, Err(ErrorKind::WireTooDeep));
+    }
+}
+
+/// SEMANTICS 96: in JSON an object in a `Struct` is one level, though on the wire it is three.
+#[test]
+fn hundred_levels_of_a_struct_are_written_and_one_more_is_refused() {
+    let structure = |levels| {
+        let mut value = notation::wire("4: 1");
+        for _ in 1..levels {
+            value = struct_with(&value);
+            let mut outer = Vec::new();
+            notation::varint(5 << 3 | 2, &mut outer);
+            notation::delimited(&value, &mut outer);
+            value = outer;
+        }
+        struct_with(&value)
+    };
+    let text = convert("google.protobuf.Struct", &structure(100)).unwrap();
+    assert_eq!(text.matches('{').count(), 100);
+    let deeper = convert("google.protobuf.Struct", &structure(101));
+    assert_eq!(deeper, Err(ErrorKind::WireTooDeep));
+}
+
+fn struct_with(value: &[u8]) -> Vec<u8> {
+    let mut entry = Vec::new();
+    notation::varint(2 << 3 | 2, &mut entry);
+    notation::delimited(value, &mut entry);
+    let mut wire = Vec::new();
+    notation::varint(1 << 3 | 2, &mut wire);
+    notation::delimited(&entry, &mut wire);
+    wire
+}
+
+/// An `Any` in an `Any` is a level.
+#[test]
+fn any_that_nests_too_deep_is_refused() {
+    let mut wire = Vec::new();
+    for _ in 0..200 {
+        let mut outer = notation::wire("1: 'x/google.protobuf.Any'");
+        notation::varint(2 << 3 | 2, &mut outer);
+        notation::delimited(&wire, &mut outer);
+        wire = outer;
+    }
+    let deep = convert("google.protobuf.Any", &wire);
+    assert_eq!(deep, Err(ErrorKind::WireTooDeep));
+}
+
+/// Each level breaks the order only after its child has been written: if each wrote its child again, the innermost would be
+/// written 2^99 times, and this test would not end.
+#[test]
+fn nest_of_messages_out_of_order_takes_linear_time() {
+    let text = convert("transom.test.v1.Nested", &nest(100, 3, "2: 7 1: 'x'", "")).unwrap();
+    assert_eq!(text.matches("{\"name\":\"x\",\"count\":7,").count(), 99);
+}
+
 fn check(schema: &Schema, case: &Value) -> Result<(), String> {
     let name = case["message"].as_str().unwrap();
     let message = schema
@@ -48,13 +141,8 @@ fn check(schema: &Schema, case: &Value) -> Result<(), String> {
         .ok_or("no such message")?;
     let wire = notation::wire(case["wire"].as_str().unwrap());
     let mut out = b"before".to_vec();
-    let result = to_json(
-        message,
-        &wire,
-        &mut transom_engine::to_json::Scratch::default(),
-        &mut out,
-    );
-    let found = String::from_utf8(out).map_err(|_| "the output is no UTF-8")?;
+    let result = to_json(message, &wire, &mut Scratch::default(), &mut out);
+    let found = String::from_utf8(out).map_err(|error| error.to_string())?;
     let found = found
         .strip_prefix("before")
         .ok_or("the buffer was touched")?;

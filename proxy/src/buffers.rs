@@ -79,7 +79,8 @@ impl SharedBuffer {
         if !is_reusable {
             self.bytes = Rc::default();
         }
-        let bytes = Rc::get_mut(&mut self.bytes).expect("checked above, or made just now");
+        // Nobody shares it here, so nothing is copied.
+        let bytes = Rc::make_mut(&mut self.bytes);
         bytes.clear();
         bytes
     }

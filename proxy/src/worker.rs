@@ -600,9 +600,8 @@ mod tests {
         let (again, started_again) = channel();
         let body = move |seed: Seed| -> io::Result<bool> {
             seed.ready.tell(any_report());
-            if seed.index == 1 && counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                panic!("as the test wants it");
-            }
+            let is_first_of_one = seed.index == 1 && counted.fetch_add(1, Ordering::SeqCst) == 0;
+            assert!(!is_first_of_one, "panics as the test wants it");
             again.send(seed.index).unwrap();
             let mut runtime = Runtime::build(IoChoice::Epoll)?;
             runtime.block_on(async {

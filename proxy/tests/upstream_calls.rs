@@ -1,4 +1,8 @@
 //! Calls that succeed: what the upstream sees, and what comes back.
+#![expect(
+    clippy::unwrap_used,
+    reason = "functions that help tests may panic as tests do"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! Upstreams that are down, break off, or never answer (THREATS F1, F3, F9).
+#![expect(
+    clippy::unwrap_used,
+    reason = "functions that help tests may panic as tests do"
+)]
 
 mod support;
 

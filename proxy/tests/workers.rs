@@ -1,6 +1,8 @@
 //! Workers as a whole: accepting, a panicking connection, the cap, draining.
-
-mod support;
+#![expect(
+    clippy::unwrap_used,
+    reason = "functions that help tests may panic as tests do"
+)]
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

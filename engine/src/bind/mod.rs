@@ -25,7 +25,7 @@ use crate::to_wire;
 use crate::wire::read::END_GROUP;
 use crate::wire::write;
 
-use earlier::{Earlier, Relation};
+use earlier::{Admission, Earlier};
 use key::Key;
 
 /// The parts of a request target that are bound.
@@ -48,7 +48,11 @@ pub(crate) struct Scratch {
     key: Vec<u8>,
     /// A capture or the value of a query parameter, decoded.
     text: Vec<u8>,
-    /// What the query has bound so far.
+    /// The field path of the query parameter at hand.
+    steps: Vec<FieldStep>,
+    /// The key of a map entry at hand, as it is on the wire.
+    map_key: Vec<u8>,
+    /// What has been bound so far.
     earlier: Earlier,
     writing: Writing,
 }
@@ -83,7 +87,8 @@ pub(crate) fn bind(
         body: message_start..out.len(),
     };
     let result = binder
-        .bind_query(scratch, out)
+        .remember_captures(&mut scratch.earlier)
+        .and_then(|()| binder.bind_query(scratch, out))
         .and_then(|()| binder.bind_path(scratch, out));
     if result.is_err() {
         out.truncate(binder.body.end);
@@ -101,8 +106,19 @@ struct Binder<'b> {
 }
 
 impl Binder<'_> {
+    /// The captures come first, although they are written last: the query must give way to them.
+    fn remember_captures(&self, earlier: &mut Earlier) -> Result<(), Error> {
+        earlier.clear();
+        for ((index, variable), range) in (0..).zip(&self.route.variables).zip(self.target.captures)
+        {
+            earlier
+                .admit_capture(self.plan, &variable.path)
+                .map_err(|kind| Error::at(kind, Place::Path(index), range.start as usize))?;
+        }
+        Ok(())
+    }
+
     fn bind_query(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
-        scratch.earlier.clear();
         // SEMANTICS 48, 70: with `body: "*"` there are no query fields.
         if self.route.body == BodyPlan::Whole || self.target.query.is_empty() {
             return Ok(());
@@ -137,50 +153,33 @@ impl Binder<'_> {
         let key = decode(raw_key, Scope::Query, &mut scratch.key)?;
         let text = decode(raw_value, Scope::Query, &mut scratch.text)?;
 
-        let earlier = &mut scratch.earlier;
-        let steps = earlier.begin();
+        scratch.steps.clear();
+        let steps = &mut scratch.steps;
         let map_key = match key::find(self.plan, self.input, self.route.body, key, steps)? {
             // SEMANTICS 58, 69: ignored, or refused by option.
             Key::Unknown => return self.refuse_if_strict(ErrorKind::UnknownParameter),
             Key::Field => None,
-            Key::Entry(map_key) => Some(map_key),
-        };
-        for variable in &self.route.variables {
-            // SEMANTICS 43: the path wins over the query. SEMANTICS 45: members of one oneof from different places are refused.
-            match earlier::relate(self.plan, earlier.steps(), &variable.path) {
-                Relation::Apart => {}
-                Relation::Same => return self.refuse_if_strict(ErrorKind::GivenTwice),
-                Relation::Inside => return Err(ErrorKind::GivenTwice),
-                Relation::Siblings => return Err(ErrorKind::OneofConflict),
+            Key::Entry(map_key) => {
+                scratch.map_key.clear();
+                let (json, wire) = (&mut scratch.writing.json, &mut scratch.map_key);
+                write_map_key(self.plan, steps, map_key, json, wire)?;
+                Some(&*scratch.map_key)
             }
+        };
+        let earlier = &mut scratch.earlier;
+        match earlier.admit_parameter(self.plan, steps, map_key)? {
+            Admission::Bind => {}
+            Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice),
         }
-        let target = last_field(self.plan, earlier.steps()).ok_or(ErrorKind::UnknownParameter)?;
-        if let Some(map_key) = map_key {
-            let (key_field, _) =
-                entry_fields(self.plan, target).ok_or(ErrorKind::MapNotBindable)?;
-            let wire = earlier.map_key();
-            value::write(
-                self.plan,
-                key_field,
-                map_key,
-                &mut scratch.writing.json,
-                wire,
-            )?;
-        }
-        let is_new = earlier.admit(self.plan, target)?;
-        if body::sets_sibling(self.plan, out, self.body.clone(), earlier.steps())? {
+        if body::sets_sibling(self.plan, out, self.body.clone(), steps)? {
             return Err(ErrorKind::OneofConflict);
         }
         let binding = Binding {
-            steps: earlier.steps(),
-            map_key: map_key.map(|_| earlier.map_key_wire()),
+            steps,
+            map_key,
             text,
         };
-        write_binding(self.plan, &binding, &mut scratch.writing, out)?;
-        if is_new {
-            earlier.keep();
-        }
-        Ok(())
+        write_binding(self.plan, &binding, &mut scratch.writing, out)
     }
 
     fn refuse_if_strict(&self, kind: ErrorKind) -> Result<(), ErrorKind> {
@@ -197,7 +196,7 @@ impl Binder<'_> {
             let range = range.start as usize..range.end as usize;
             let offset = range.start;
             let capture = self.target.path.get(range).unwrap_or_default();
-            self.bind_capture(usize::from(index), variable, capture, scratch, out)
+            self.bind_capture(variable, capture, scratch, out)
                 .map_err(|kind| Error::at(kind, Place::Path(index), offset))?;
         }
         Ok(())
@@ -205,7 +204,6 @@ impl Binder<'_> {
 
     fn bind_capture(
         &self,
-        index: usize,
         variable: &VariablePlan,
         capture: &[u8],
         scratch: &mut Scratch,
@@ -218,13 +216,6 @@ impl Binder<'_> {
             Scope::Segments
         };
         let text = decode(capture, scope, &mut scratch.text)?;
-        for other in self.route.variables.iter().take(index) {
-            match earlier::relate(self.plan, &variable.path, &other.path) {
-                Relation::Apart => {}
-                Relation::Same | Relation::Inside => return Err(ErrorKind::GivenTwice),
-                Relation::Siblings => return Err(ErrorKind::OneofConflict),
-            }
-        }
         if body::sets_sibling(self.plan, out, self.body.clone(), &variable.path)? {
             return Err(ErrorKind::OneofConflict);
         }
@@ -275,6 +266,20 @@ fn entry_fields<'p>(plan: &'p Plan, field: &FieldPlan) -> Option<(&'p FieldPlan,
     };
     let entry = plan.message(entry);
     Some((entry.field(FieldIndex(0)), entry.field(FieldIndex(1))))
+}
+
+/// Appends the key field of an entry of the map that `steps` leads to.
+fn write_map_key(
+    plan: &Plan,
+    steps: &[FieldStep],
+    text: &[u8],
+    json: &mut to_wire::Scratch,
+    wire: &mut Vec<u8>,
+) -> Result<(), ErrorKind> {
+    let (key_field, _) = last_field(plan, steps)
+        .and_then(|map| entry_fields(plan, map))
+        .ok_or(ErrorKind::MapNotBindable)?;
+    value::write(plan, key_field, text, json, wire)
 }
 
 /// Text for a field.

@@ -138,14 +138,18 @@ fn write_excerpt(bytes: &[u8], out: &mut String) {
     }
 }
 
+/// A number by its text, though it may stand in quotes.
+fn write_number(found: Option<Found<'_>>, out: &mut String) {
+    match found {
+        Some(Found::String(text)) => write_excerpt(text, out),
+        _ => write_value(found, out),
+    }
+}
+
 /// A value by its text: strings in quotes, so that where they end can be seen.
 fn write_value(found: Option<Found<'_>>, out: &mut String) {
     match found {
         Some(Found::Number(text) | Found::Other(text)) => write_excerpt(text, out),
-        // What is a number to its reader is written as one.
-        Some(Found::String(text)) if !text.is_empty() && text.iter().all(is_of_number) => {
-            write_excerpt(text, out);
-        }
         Some(Found::String(text)) => {
             out.push('"');
             write_excerpt(text, out);
@@ -153,10 +157,6 @@ fn write_value(found: Option<Found<'_>>, out: &mut String) {
         }
         _ => out.push_str("the value"),
     }
-}
-
-fn is_of_number(byte: &u8) -> bool {
-    byte.is_ascii_digit() || b"+-.eE".contains(byte)
 }
 
 /// A value by its kind: `a number`.
@@ -182,16 +182,16 @@ impl ErrorKind {
     fn write_text(self, found: Option<Found<'_>>, out: &mut String) {
         match self {
             Self::OutOfRange(expected) => {
-                write_value(found, out);
+                write_number(found, out);
                 out.push_str(" does not fit ");
                 out.push_str(expected.name());
             }
             Self::InvalidNumber => {
-                write_value(found, out);
+                write_number(found, out);
                 out.push_str(" is not a number in JSON");
             }
             Self::NotAnInteger => {
-                write_value(found, out);
+                write_number(found, out);
                 out.push_str(" is not an integer");
             }
             Self::UnknownEnumName => {
@@ -199,7 +199,7 @@ impl ErrorKind {
                 out.push_str(" is no name of a value of the enum");
             }
             Self::UnknownEnumNumber => {
-                write_value(found, out);
+                write_number(found, out);
                 out.push_str(" is no number of a value of the enum");
             }
             Self::WireUnprintable(expected) => {

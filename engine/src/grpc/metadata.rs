@@ -231,8 +231,8 @@ fn is_of_this_hop(name: &[u8]) -> bool {
     is_one_of(name, &["alt-svc", "date"])
 }
 
-/// The permanent HTTP headers as grpc-gateway has them (`isPermanentHTTPHeader` in `runtime/context.go`), without Authorization, which has a rule of its
-/// own, and Host and Expect, which do not reach it as headers.
+/// The permanent HTTP headers as grpc-gateway has them (`isPermanentHTTPHeader` in `runtime/context.go`), without Authorization, which
+/// has a rule of its own, and Host and Expect, which are about this hop.
 fn is_permanent(name: &[u8]) -> bool {
     let names: &[&str] = match name.len() {
         3 => &["via"],

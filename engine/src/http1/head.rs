@@ -169,8 +169,8 @@ impl RequestHead {
         };
         for header in request.headers.iter() {
             let name = Span::of(header.name.as_bytes(), bytes);
-            // RFC 9112 section 2.2 lets a recipient take a bare LF for a line end. Peers differ, so we do not; httparse does. It lets LF stand nowhere else, so
-            // looking back from the start of each line is enough.
+            // RFC 9112 section 2.2 lets a recipient take a bare LF for a line end. Peers differ, so we do not; httparse does. It lets
+            // LF stand nowhere else, so looking back from the start of each line is enough.
             bytes
                 .get(..name.start as usize)?
                 .ends_with(b"\r\n")

@@ -38,8 +38,8 @@ pub(crate) enum Found<'j> {
 
 /// An object or array that is open at the place the walk has come to.
 enum Level {
-    /// The key of the member that is being read; none until it has been read.
-    Object(Option<Vec<u8>>),
+    /// Offset of the quote that opens the key of the member that is being read; none until the key comes.
+    Object(Option<usize>),
     /// The index of the element that is being read.
     Array(usize),
 }
@@ -53,11 +53,10 @@ pub(crate) fn steps_to(text: &[u8], offset: usize) -> Vec<Step> {
         && let Some(&byte) = text.get(at)
     {
         if byte == b'"' {
-            let (inside, end) = inside_of_string(text, at);
             if let Some(Level::Object(key @ None)) = levels.last_mut() {
-                *key = Some(decoded(text, at).unwrap_or_else(|| inside.to_vec()));
+                *key = Some(at);
             }
-            at = end + 1;
+            at = inside_of_string(text, at).1 + 1;
             continue;
         }
         // The byte at the offset itself is not stepped into: it is a bracket of the value that is at fault.
@@ -67,7 +66,7 @@ pub(crate) fn steps_to(text: &[u8], offset: usize) -> Vec<Step> {
         at += 1;
     }
     let steps = levels.into_iter().filter_map(|level| match level {
-        Level::Object(key) => key.map(Step::Key),
+        Level::Object(key) => key.map(|open| Step::Key(key_at(text, open))),
         Level::Array(index) => Some(Step::Index(index)),
     });
     steps.collect()
@@ -130,12 +129,15 @@ fn inside_of_string(text: &[u8], open: usize) -> (&[u8], usize) {
     (text.get(open + 1..end).unwrap_or_default(), end)
 }
 
-fn decoded(text: &[u8], open: usize) -> Option<Vec<u8>> {
+/// What the key whose opening quote is at `open` says, or its raw bytes if it is broken.
+fn key_at(text: &[u8], open: usize) -> Vec<u8> {
     let mut key = Vec::new();
-    JsonString::read(text, open + 1)
-        .and_then(|string| string.decode(&mut key))
-        .ok()?;
-    Some(key)
+    let decoded = JsonString::read(text, open + 1).and_then(|string| string.decode(&mut key));
+    if decoded.is_err() {
+        key.clear();
+        key.extend_from_slice(inside_of_string(text, open).0);
+    }
+    key
 }
 
 #[cfg(test)]

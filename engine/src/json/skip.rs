@@ -188,8 +188,10 @@ mod tests {
         fn accepts_what_serde_json_accepts(
             text in "([\\[\\]{},:]|\"a\"|\"\\\\u[dD][89cC]00\"|\"\\\\[nux/]\"|-?[01]\\.?[05]?|1e5|2E-|true|null|fals| |\u{e9}){0,12}"
         ) {
-            let theirs = serde_json::from_str::<serde_json::Value>(&text).is_ok();
-            prop_assert_eq!(is_json(text.as_bytes()), theirs);
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            // It also refuses numbers beyond a double, and stops there.
+            prop_assume!(!theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range")));
+            prop_assert_eq!(is_json(text.as_bytes()), theirs.is_ok());
         }
 
         #[test]

@@ -3,6 +3,7 @@
 
 use super::scan;
 use crate::error::{Error, ErrorKind};
+use crate::text;
 
 /// The inside of a string, as it stands in the text.
 #[derive(Clone, Copy, Debug)]
@@ -16,15 +17,15 @@ pub(crate) struct JsonString<'j> {
 impl<'j> JsonString<'j> {
     /// Reads on from `start`, which is behind the opening quote.
     #[inline]
-    pub(super) fn read(text: &'j [u8], start: usize) -> Result<Self, Error> {
+    pub(super) fn read(json: &'j [u8], start: usize) -> Result<Self, Error> {
         let mut end = start;
         let mut has_escapes = false;
         let mut has_high_bit = false;
         loop {
-            let clean = scan::clean_len(text.get(end..).unwrap_or_default());
+            let clean = scan::clean_len(json.get(end..).unwrap_or_default());
             end += clean.len;
             has_high_bit |= clean.has_high_bit;
-            match text.get(end) {
+            match json.get(end) {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     // The byte after it cannot end the string; whether it is an escape is seen when it is decoded.
@@ -32,15 +33,12 @@ impl<'j> JsonString<'j> {
                     end += 2;
                 }
                 Some(_) => return Err(Error::body(ErrorKind::ControlCharacter, end)),
-                None => return Err(Error::body(ErrorKind::UnexpectedEnd, text.len())),
+                None => return Err(Error::body(ErrorKind::UnexpectedEnd, json.len())),
             }
         }
-        let raw = text.get(start..end).unwrap_or_default();
-        if has_high_bit && let Err(error) = std::str::from_utf8(raw) {
-            return Err(Error::body(
-                ErrorKind::InvalidUtf8,
-                start + error.valid_up_to(),
-            ));
+        let raw = json.get(start..end).unwrap_or_default();
+        if has_high_bit && !text::utf8::is_valid(raw) {
+            return Err(invalid_utf8(raw, start));
         }
         Ok(Self {
             raw,
@@ -126,6 +124,12 @@ impl<'j> JsonString<'j> {
             rest = escape.get(len..).unwrap_or_default();
         }
     }
+}
+
+#[cold]
+fn invalid_utf8(raw: &[u8], start: usize) -> Error {
+    let valid_len = std::str::from_utf8(raw).map_or_else(|error| error.valid_up_to(), str::len);
+    Error::body(ErrorKind::InvalidUtf8, start + valid_len)
 }
 
 /// Reads the escape that `text` starts with: what it stands for, and its length.

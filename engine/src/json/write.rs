@@ -164,18 +164,18 @@ mod tests {
         }
 
         #[test]
-        fn finite_numbers_read_back_bit_by_bit(bits: u64) {
+        fn finite_numbers_read_back_bit_by_bit(bits: u64, low_bits: u32) {
             let value = f64::from_bits(bits);
             if value.is_finite() {
                 let json = text_of(|out| double(value, out));
                 serde_json::from_str::<serde_json::Value>(&json).unwrap();
                 prop_assert_eq!(json.parse::<f64>().unwrap().to_bits(), bits);
             }
-            let value = f32::from_bits(bits as u32);
+            let value = f32::from_bits(low_bits);
             if value.is_finite() {
                 let json = text_of(|out| float(value, out));
                 serde_json::from_str::<serde_json::Value>(&json).unwrap();
-                prop_assert_eq!(json.parse::<f32>().unwrap().to_bits(), bits as u32);
+                prop_assert_eq!(json.parse::<f32>().unwrap().to_bits(), low_bits);
             }
         }
     }

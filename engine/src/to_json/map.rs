@@ -26,7 +26,9 @@ pub(super) struct MapEntry {
 #[derive(Clone, Copy, Debug)]
 enum ValueAt {
     /// Nowhere: it is the default (SEMANTICS 98).
-    Missing,
+    Missing {
+        start: u32,
+    },
     Once {
         start: u32,
         end: u32,
@@ -61,7 +63,9 @@ impl<'c> Converter<'c> {
         };
         let is_message = matches!(value_field.kind, Kind::Message(_) | Kind::Group(_));
         let mut key = default_key(key_field.kind);
-        let mut value = ValueAt::Missing;
+        let mut value = ValueAt::Missing {
+            start: range.start as u32,
+        };
         let mut reader = Reader::new(self.wire, range.clone());
         while !reader.is_at_end() {
             let (number, wire_type) = reader.tag()?;
@@ -186,7 +190,7 @@ impl<'c> Converter<'c> {
         depth: u32,
     ) -> Result<(), Stop> {
         match value {
-            ValueAt::Missing => self.default_value(field, depth),
+            ValueAt::Missing { start } => self.default_value(field, start as usize, depth),
             ValueAt::Once { start, end } => {
                 let mut reader = Reader::new(self.wire, start as usize..end as usize);
                 self.value(field, &mut reader, depth).map(drop)

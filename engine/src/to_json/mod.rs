@@ -10,6 +10,8 @@
 mod collected;
 mod map;
 mod message;
+#[cfg(test)]
+mod tests;
 mod value;
 mod well_known;
 

@@ -168,11 +168,16 @@ impl<'c> Converter<'c> {
         Ok(plan.find_value(number).is_none())
     }
 
-    /// Writes the value that an unset field of this kind has.
-    pub(super) fn default_value(&mut self, field: &'c FieldPlan, depth: u32) -> Result<(), Stop> {
+    /// Writes the value that an unset field of this kind has. `offset` is where it could have been, for errors.
+    pub(super) fn default_value(
+        &mut self,
+        field: &'c FieldPlan,
+        offset: usize,
+        depth: u32,
+    ) -> Result<(), Stop> {
         match field.kind {
             Kind::Message(index) | Kind::Group(index) => {
-                return self.message(index, Content::range(0..0), depth + 1);
+                return self.message(index, Content::range(offset..offset), depth + 1);
             }
             Kind::Enum(index) => {
                 let default = self.plan.enumeration(index).default;
@@ -191,7 +196,7 @@ impl<'c> Converter<'c> {
     /// Writes what stands for an unset field that is a whole HTTP body (SEMANTICS 108).
     pub(super) fn unset_body(&mut self, field: &'c FieldPlan, depth: u32) -> Result<(), Stop> {
         let (Kind::Message(index) | Kind::Group(index)) = field.kind else {
-            return self.default_value(field, depth);
+            return self.default_value(field, 0, depth);
         };
         let text: &[u8] = match self.plan.message(index).form {
             Form::Object | Form::Struct | Form::Any => b"{}",

@@ -208,7 +208,7 @@ impl<'c> Converter<'c> {
         })?;
         match last {
             Some(mut value) => self.value(field, &mut value, depth).map(drop),
-            None => self.default_value(field, depth),
+            None => self.default_value(field, self.offset(content), depth),
         }
     }
 

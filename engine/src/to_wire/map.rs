@@ -9,13 +9,14 @@ use crate::plan::{FieldPlan, Kind};
 use crate::wire::write;
 
 /// Where the key of an entry stands. Equal keys have equal bytes on the wire, however they are spelled in JSON.
+/// Kept small, since a body may hold one for every six of its bytes: `limits::JSON_LEN_MAX` sees to it that the offsets fit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntryKey {
-    /// Offset of its bytes in the output, without the tag.
-    start: usize,
-    len: usize,
+    /// Offset of its bytes, without the tag, from the start of what this pass has written.
+    start: u32,
+    len: u32,
     /// Offset of its quote in the JSON text.
-    json_offset: usize,
+    json_offset: u32,
 }
 
 impl<'p> Pass<'p, '_, '_> {
@@ -64,16 +65,16 @@ impl<'p> Pass<'p, '_, '_> {
         write::close(self.out, length);
         // The key has moved if the length of the entry took more than the byte that was reserved for it.
         let moved = self.out.len() - end;
-        self.keys.push(EntryKey {
-            start: key_start + moved,
-            len: key_len,
-            json_offset: string.offset(),
-        });
         if written == Written::Nothing {
             // SEMANTICS 84: the entry is dropped with its value.
             self.out.truncate(start);
-            self.keys.pop();
+            return Ok(());
         }
+        self.keys.push(EntryKey {
+            start: offset_u32(key_start + moved - self.start),
+            len: offset_u32(key_len),
+            json_offset: offset_u32(string.offset()),
+        });
         Ok(())
     }
 
@@ -113,7 +114,10 @@ impl<'p> Pass<'p, '_, '_> {
         if keys.len() < 2 {
             return Ok(());
         }
-        let bytes = |key: &EntryKey| self.out.get(key.start..key.start + key.len);
+        let bytes = |key: &EntryKey| {
+            let start = self.start + key.start as usize;
+            self.out.get(start..start + key.len as usize)
+        };
         keys.sort_unstable_by(|left, right| {
             (bytes(left), left.json_offset).cmp(&(bytes(right), right.json_offset))
         });
@@ -124,7 +128,16 @@ impl<'p> Pass<'p, '_, '_> {
             .min();
         match duplicate {
             None => Ok(()),
-            Some(offset) => Err(Error::body(ErrorKind::DuplicateKey, offset)),
+            Some(offset) => Err(Error::body(ErrorKind::DuplicateKey, offset as usize)),
         }
     }
+}
+
+/// An offset that the limit on the length of the text keeps below 4 GiB.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "`limits::JSON_LEN_MAX` is checked before a pass begins"
+)]
+const fn offset_u32(offset: usize) -> u32 {
+    offset as u32
 }

@@ -13,7 +13,7 @@ mod well_known;
 
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::Cursor;
-use crate::limits::DEPTH_MAX;
+use crate::limits::{DEPTH_MAX, JSON_LEN_MAX};
 use crate::plan::{FieldIndex, Form, Message, MessageIndex, MessagePlan, Plan};
 
 /// Memory that [`to_wire`] works with; keep one per thread and reuse it.
@@ -108,6 +108,8 @@ struct Pass<'p, 'j, 's> {
     keys: &'s mut Vec<map::EntryKey>,
     text: &'s mut Vec<u8>,
     out: &'s mut Vec<u8>,
+    /// Where the output of this pass begins. start <= out.len().
+    start: usize,
 }
 
 /// What has been written for a value.
@@ -130,7 +132,9 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
         out: &'s mut Vec<u8>,
         convert: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let start = out.len();
+        if json.len() > JSON_LEN_MAX {
+            return Err(Error::body(ErrorKind::BodyTooLarge, JSON_LEN_MAX));
+        }
         scratch.seen.clear();
         scratch.keys.clear();
         let mut pass = Self {
@@ -140,11 +144,12 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
             seen: &mut scratch.seen,
             keys: &mut scratch.keys,
             text: &mut scratch.text,
+            start: out.len(),
             out,
         };
         let result = convert(&mut pass).and_then(|()| pass.json.end());
         if result.is_err() {
-            pass.out.truncate(start);
+            pass.out.truncate(pass.start);
         }
         result
     }

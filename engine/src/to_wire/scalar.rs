@@ -165,9 +165,8 @@ impl Pass<'_, '_, '_> {
             }
             Some(b'-' | b'0'..=b'9') => {
                 let offset = self.json.offset();
-                let number = to_i32(self.json.number()?).map_err(|fault| {
-                    Error::body(integer_fault(fault, Expected::EnumValue), offset)
-                })?;
+                let number = to_i32(self.json.number()?)
+                    .map_err(|fault| Error::body(integer_fault(fault, Expected::Int32), offset))?;
                 if plan.is_closed && plan.find_value(number).is_none() {
                     return Err(Error::body(ErrorKind::UnknownEnumNumber, offset));
                 }

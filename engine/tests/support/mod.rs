@@ -18,6 +18,6 @@ pub(crate) fn descriptor_set() -> Vec<u8> {
 }
 
 /// The test schemas, compiled with these options.
-pub(crate) fn schema(options: &Options) -> Schema {
-    Schema::compile(&descriptor_set(), options).expect("the test schemas have plans")
+pub(crate) fn schema(options: Options) -> Schema {
+    Schema::compile(&descriptor_set(), &options).expect("the test schemas have plans")
 }

@@ -13,6 +13,14 @@
 //! `ff 80`                   these bytes
 //! (2: 5)*100                this, a hundred times
 //! ```
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "only tests read this notation, and a broken test may panic"
+)]
 
 /// The bytes that `text` stands for.
 pub(crate) fn wire(text: &str) -> Vec<u8> {

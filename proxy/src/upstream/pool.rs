@@ -201,13 +201,11 @@ async fn wait_at_most(
     limit: Option<Duration>,
     future: impl Future<Output = ()>,
 ) -> Result<(), Elapsed> {
-    match limit {
-        Some(limit) => timeout(limit, future).await,
-        None => {
-            future.await;
-            Ok(())
-        }
+    if let Some(limit) = limit {
+        return timeout(limit, future).await;
     }
+    future.await;
+    Ok(())
 }
 
 /// Keeps one slot connected for as long as the pool lives.

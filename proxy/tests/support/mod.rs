@@ -4,6 +4,11 @@
     unreachable_pub,
     reason = "shared by several test crates, reachable from none"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what helps tests may panic as they do; clippy only knows functions that are tests"
+)]
 
 pub mod peer;
 
