@@ -1,5 +1,5 @@
-//! This engine against others, on texts nobody wrote by hand: prost-reflect must find the same meaning, serde_json and simd-json must
-//! agree about what is JSON. Where another is known to be wrong, what it gets wrong is not generated, and the cases cover it.
+//! This engine against others, on texts nobody wrote by hand: prost-reflect must find the same meaning, `serde_json` and simd-json
+//! must agree about what is JSON. Where another is known to be wrong, what it gets wrong is not generated, and the cases cover it.
 
 use proptest::prelude::*;
 use prost::Message as _;
@@ -7,6 +7,7 @@ use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
     ReflectMessage,
 };
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 use transom_engine::error::{Context, ErrorKind};
 use transom_engine::{Error, Schema, to_wire};
@@ -156,7 +157,7 @@ fn write_field(field: &FieldDescriptor, depth: usize, choices: &mut Choices<'_>,
         out.push('{');
         for (index, key) in keys.iter().take(count).enumerate() {
             out.push_str(if index == 0 { "" } else { "," });
-            out.push_str(&format!("\"{key}\":"));
+            write!(out, "\"{key}\":").expect("a string takes all");
             write_value(&entry.map_entry_value_field().kind(), depth, choices, out);
         }
         out.push('}');
@@ -230,7 +231,7 @@ fn write_any_object(depth: usize, choices: &mut Choices<'_>, out: &mut String) {
         .enumerate()
     {
         out.push_str(if index == 0 { "" } else { "," });
-        out.push_str(&format!("\"{key}\":"));
+        write!(out, "\"{key}\":").expect("a string takes all");
         write_any_json(depth, true, choices, out);
     }
     out.push('}');

@@ -50,7 +50,10 @@ fn hex(bytes: &[u8]) -> String {
 fn unhex(text: &str) -> Vec<u8> {
     text.as_bytes()
         .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .map(|pair| {
+            u8::from_str_radix(std::str::from_utf8(pair).expect("hex is ASCII"), 16)
+                .expect("it is hex")
+        })
         .collect()
 }
 
@@ -64,20 +67,20 @@ fn text_of(error: Error, body: &[u8]) -> String {
     text
 }
 
-fn options_of(case: &serde_json::Value) -> Options {
+fn options_of(case: &serde_json::Value) -> Result<Options, String> {
     let mut options = Options::default();
     for (name, value) in case["options"].as_object().into_iter().flatten() {
         match (name.as_str(), value) {
             ("reject_unknown_fields", value) => {
-                options.reject_unknown_fields = value.as_bool().unwrap();
+                options.reject_unknown_fields = value.as_bool().expect("it is a bool");
             }
             ("unknown_enum_names", value) if value == "drop" => {
                 options.unknown_enum_names = UnknownEnumNames::Drop;
             }
-            _ => panic!("unknown option {name}"),
+            _ => return Err(format!("unknown option {name}")),
         }
     }
-    options
+    Ok(options)
 }
 
 fn run(case: &serde_json::Value, descriptors: &[u8], pool: &DescriptorPool) -> Result<(), String> {
@@ -91,7 +94,7 @@ fn run(case: &serde_json::Value, descriptors: &[u8], pool: &DescriptorPool) -> R
         message.insert_str(0, "transom.test.v1.");
     }
     let schema =
-        Schema::compile(descriptors, &options_of(case)).map_err(|error| error.to_string())?;
+        Schema::compile(descriptors, &options_of(case)?).map_err(|error| error.to_string())?;
     match (convert(&schema, &message, &json), case.get("error")) {
         (Ok(wire), None) => {
             if let Some(expected) = text("wire")

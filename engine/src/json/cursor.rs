@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Expected};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'j> {
     text: &'j [u8],
-    /// Bytes already read. at <= text.len().
+    /// Bytes already read. `at <= text.len()`.
     at: usize,
 }
 

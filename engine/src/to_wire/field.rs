@@ -98,9 +98,9 @@ impl<'p> Pass<'p, '_, '_> {
     fn value(&mut self, field: &'p FieldPlan) -> Result<Written, Error> {
         match field.kind {
             Kind::Message(index) => {
-                let length = wire::write::open(self.out);
+                let open = self.open_message();
                 self.message(index)?;
-                wire::write::close(self.out, length);
+                self.close_message(&open);
                 Ok(Written::Value)
             }
             Kind::Group(index) => {

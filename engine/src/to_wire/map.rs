@@ -6,7 +6,6 @@ use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::JsonString;
 use crate::plan::{FieldPlan, Kind};
-use crate::wire::write;
 
 /// Where the key of an entry stands. Equal keys have equal bytes on the wire, however they are spelled in JSON.
 /// Kept small, since a body may hold one for every six of its bytes: `limits::JSON_LEN_MAX` sees to it that the offsets fit.
@@ -53,7 +52,7 @@ impl<'p> Pass<'p, '_, '_> {
     ) -> Result<(), Error> {
         let start = self.out.len();
         self.out.extend_from_slice(field.tag.as_bytes());
-        let length = write::open(self.out);
+        let open = self.open_message();
         self.out.extend_from_slice(key.tag.as_bytes());
         let key_start = self.out.len();
         let string = self.json.key()?;
@@ -61,15 +60,15 @@ impl<'p> Pass<'p, '_, '_> {
         let key_len = self.out.len() - key_start;
         self.out.extend_from_slice(value.tag.as_bytes());
         let written = self.element(value)?;
-        let end = self.out.len();
-        write::close(self.out, length);
-        // The key has moved if the length of the entry took more than the byte that was reserved for it.
-        let moved = self.out.len() - end;
         if written == Written::Nothing {
             // SEMANTICS 84: the entry is dropped with its value.
             self.out.truncate(start);
             return Ok(());
         }
+        let end = self.out.len();
+        self.close_message(&open);
+        // The key may have moved, since the length of the entry may take more than the byte that was reserved for it.
+        let moved = self.out.len() - end;
         self.keys.push(EntryKey {
             start: offset_u32(key_start + moved - self.start),
             len: offset_u32(key_len),

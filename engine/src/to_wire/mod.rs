@@ -3,9 +3,10 @@
 //! buffer is as it was.
 //!
 //! The pass recurses where the JSON nests, and counts: deeper than [`limits::DEPTH_MAX`](crate::limits::DEPTH_MAX) is refused before
-//! the stack can feel it. A nested message reserves one byte for its length and is moved if it needs more.
+//! the stack can feel it. How the lengths of nested messages are written is told in `lengths`.
 
 mod field;
+mod lengths;
 mod map;
 mod object;
 mod scalar;
@@ -23,6 +24,8 @@ pub struct Scratch {
     seen: Vec<u64>,
     /// One a key of every open map, innermost last.
     keys: Vec<map::EntryKey>,
+    /// Lengths of long messages, which are put in at the end.
+    late: lengths::LateLengths,
     /// A string whose escapes had to be decoded before it could be understood.
     text: Vec<u8>,
 }
@@ -102,13 +105,14 @@ pub(crate) fn field_to_wire(
 struct Pass<'p, 'j, 's> {
     plan: &'p Plan,
     json: Cursor<'j>,
-    /// Objects and arrays that are open. depth <= `DEPTH_MAX`.
+    /// Objects and arrays that are open. `depth <= DEPTH_MAX`.
     depth: u32,
     seen: &'s mut Vec<u64>,
     keys: &'s mut Vec<map::EntryKey>,
+    late: &'s mut lengths::LateLengths,
     text: &'s mut Vec<u8>,
     out: &'s mut Vec<u8>,
-    /// Where the output of this pass begins. start <= out.len().
+    /// Where the output of this pass begins. `start <= out.len()`.
     start: usize,
 }
 
@@ -137,19 +141,22 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
         }
         scratch.seen.clear();
         scratch.keys.clear();
+        scratch.late.clear();
         let mut pass = Self {
             plan,
             json: Cursor::new(json)?,
             depth: 0,
             seen: &mut scratch.seen,
             keys: &mut scratch.keys,
+            late: &mut scratch.late,
             text: &mut scratch.text,
             start: out.len(),
             out,
         };
         let result = convert(&mut pass).and_then(|()| pass.json.end());
-        if result.is_err() {
-            pass.out.truncate(pass.start);
+        match result {
+            Ok(()) => pass.place_lengths(),
+            Err(_) => pass.out.truncate(pass.start),
         }
         result
     }
@@ -186,3 +193,6 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,12 +249,16 @@ pub(super) fn is_number(text: &[u8]) -> bool {
 
 #[inline]
 fn to_i32(number: &[u8]) -> Result<i32, NotInteger> {
-    i32::try_from(number::to_i64(number)?).map_err(|_| NotInteger::OutOfRange)
+    i32::try_from(number::to_i64(number)?)
+        .ok()
+        .ok_or(NotInteger::OutOfRange)
 }
 
 #[inline]
 fn to_u32(number: &[u8]) -> Result<u32, NotInteger> {
-    u32::try_from(number::to_u64(number)?).map_err(|_| NotInteger::OutOfRange)
+    u32::try_from(number::to_u64(number)?)
+        .ok()
+        .ok_or(NotInteger::OutOfRange)
 }
 
 /// A negative number takes ten bytes on the wire, so that it reads as an int64 too.
