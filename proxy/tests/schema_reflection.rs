@@ -516,14 +516,27 @@ fn assert_peer_refused(answer: &'static [u8], kind: Kind, parts: &[&str]) {
 #[test]
 fn http_1_server_is_told_from_a_grpc_server() {
     let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
-    let parts = ["does not speak gRPC over cleartext HTTP/2"];
+    let parts = ["does not speak gRPC", "it is an HTTP/1.1 server"];
     assert_peer_refused(answer, Kind::NoReflection, &parts);
+}
+
+#[test]
+fn tls_server_is_told_from_a_grpc_server() {
+    // An alert: fatal, unexpected message.
+    let parts = ["does not speak gRPC", "it is a TLS server"];
+    assert_peer_refused(&[0x15, 3, 3, 0, 2, 2, 10], Kind::NoReflection, &parts);
 }
 
 #[test]
 fn noise_is_told_from_a_grpc_server() {
     let parts = ["does not speak gRPC over cleartext HTTP/2"];
     assert_peer_refused(&[0xff; 64], Kind::NoReflection, &parts);
+}
+
+/// A port forwarder accepts before the server behind it is up, and hangs up again.
+#[test]
+fn peer_that_hangs_up_at_once_is_waited_for() {
+    assert_peer_refused(b"", Kind::Stopped, &["it closes the connection"]);
 }
 
 #[test]
