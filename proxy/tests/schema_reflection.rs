@@ -483,6 +483,25 @@ fn import_that_never_comes_ends_the_search() {
 }
 
 #[test]
+fn more_than_4096_services_are_refused() {
+    let server = serve_script(Script {
+        services: vec!["p.S"; 4097],
+        ..script(&[])
+    });
+    assert_refused(&server.url(), Kind::TooLarge, &["more than 4096 services"]);
+}
+
+#[test]
+fn answer_over_16_mib_is_refused() {
+    let mut script = script(&[]);
+    let large = script.symbols.get_mut("p.S").unwrap();
+    large.package = Some("p".repeat(16 << 20));
+    let server = serve_script(script);
+    let parts = ["asked for p.S, it answers OutOfRange"];
+    assert_refused(&server.url(), Kind::Reflection, &parts);
+}
+
+#[test]
 fn one_name_for_two_files_is_refused() {
     let mut script = script(&[]);
     script.services.push("p.T");

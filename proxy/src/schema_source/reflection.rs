@@ -298,7 +298,7 @@ impl Server<'_> {
     async fn fetch_imports(&self, files: &mut FileSet) -> Result<(), Failure> {
         let mut asked: BTreeSet<String> = BTreeSet::new();
         loop {
-            let missing = files.missing_imports();
+            let missing = files.missing_imports().clone();
             if missing.is_empty() {
                 return Ok(());
             }
