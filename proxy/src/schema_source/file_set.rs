@@ -54,7 +54,7 @@ pub(super) struct FileSet {
     files: BTreeMap<String, SourceFile>,
     /// What the files import and `files` does not hold.
     missing: BTreeSet<String>,
-    /// Bytes of all files. len <= SET_LEN_MAX.
+    /// Bytes of all files. `len <= SET_LEN_MAX`.
     len: usize,
     warnings: Vec<String>,
 }
