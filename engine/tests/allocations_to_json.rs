@@ -45,9 +45,10 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn second_conversion_allocates_nothing() {
-    let entries: String = (0..50)
-        .map(|n| format!("12: {{1: '{}' 2: 'v'}} ", n * 7 % 50))
+    let entries: Vec<_> = (0..50)
+        .map(|n| format!("12: {{1: '{}' 2: 'v'}}", n * 7 % 50))
         .collect();
+    let entries = entries.join(" ");
     let maps = format!("5: {{{entries} {entries}}}");
     let cases = [
         (

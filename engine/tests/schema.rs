@@ -1,6 +1,12 @@
 //! Descriptor sets to schemas: what links, what is refused, and with which words.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic, in its helpers too"
+)]
 
-mod support;
+#[path = "support/texts.rs"]
+mod texts;
 
 use std::sync::LazyLock;
 
@@ -8,7 +14,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
-use support::texts::compile;
+use texts::compile;
 use transom_engine::route::Scratch;
 use transom_engine::{Body, Schema};
 

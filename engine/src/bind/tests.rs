@@ -9,7 +9,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::Value;
 
 use super::*;
-use crate::plan::{MethodIndex, Options};
+use crate::plan::{MethodIndex, Options, ShapePlan};
 use crate::{Schema, SchemaError};
 
 struct Fixture {
@@ -67,6 +67,7 @@ impl<'p> Request<'p> {
                 name: name.into(),
                 path: path_of(plan, input, name),
                 is_single_segment: !is_many,
+                segments: 0..1,
             });
         }
         target.push('?');
@@ -82,6 +83,11 @@ impl<'p> Request<'p> {
                 body: BodyPlan::Ignored,
                 response_body: None,
                 variables: plans.into(),
+                shape: ShapePlan {
+                    segment_count: 1,
+                    rest: None,
+                    has_verb: false,
+                },
             },
             target,
             captures,

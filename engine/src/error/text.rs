@@ -282,10 +282,12 @@ impl ErrorKind {
             Self::BadPercentEscape => "invalid percent escape",
             Self::GivenTwice => "given more than once",
             Self::NotBindable => {
-                "a message cannot be set here, but its fields can: name one after a dot"
+                "a message has no value of its own here; give its fields, as in book.title"
             }
-            Self::ListNotBindable => "a list of messages cannot be set here",
-            Self::MapNotBindable => "a map takes its key in brackets, as in labels[color]=red",
+            Self::ListNotBindable => "a list of messages cannot be given here",
+            Self::MapNotBindable => {
+                "a map is given an entry at a time, as in labels[key]; its values must not be messages"
+            }
             Self::StepIntoScalar => "the name goes on below a field that has none",
             Self::TooManyParameters => "too many parameters",
             Self::TooManySteps => "too many steps in one key",

@@ -1,13 +1,14 @@
 //! Response heads, written before the length of the body is known.
 //! In: status, headers, and a body that the caller appends between two calls. Out: one response at the end of a buffer, which may
-//! hold earlier ones of a pipeline. Always: no byte of foreign text can end a line (THREATS A13); neither body nor head is moved.
+//! hold earlier ones of a pipeline. Always: no byte of foreign text can end a line (THREATS A13); no large body is moved.
 //!
 //! ```text
 //! begin           │ HTTP/1.1 200 OK␍␊ ... content-length:          ␍␊
 //! header          │ ... x-name: value␍␊                    ▲ room for digits
 //! open_body       │ ... ␍␊
 //! (caller)        │ ... {"name":"a"}
-//! finish          │ the digits go to the end of their room; the white space before them is part of no value (RFC 9110 section 5.5)
+//! finish          │ the digits go into their room, and what follows a small body's length closes up to it; before a large body
+//!                 │ the white space stays, which is part of no value (RFC 9110 section 5.5)
 //! abandon         │ the buffer is as before begin
 //! ```
 
@@ -71,6 +72,10 @@ enum BodyRule {
 
 /// Digits that there is room for. A body of more than 10 GB is moved to make room.
 const LENGTH_DIGIT_COUNT: usize = 10;
+
+/// Bytes behind the length that are moved up to it, so that a head looks as people expect. More than that costs more than the look
+/// is worth.
+const CLOSE_UP_LEN_MAX: usize = 4096;
 
 /// Names that decide where a message ends or that this file writes itself.
 const OWN_NAMES: [&[u8]; 6] = [
@@ -176,13 +181,16 @@ impl PendingBody {
     }
 }
 
-/// Writes `len` right-aligned into the `width` bytes at `at`, making room where it has more digits.
+/// Writes `len` into the `width` bytes at `at`, and closes or makes room where it has fewer or more digits.
 fn fill_length(out: &mut Vec<u8>, at: usize, width: usize, len: usize) {
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(len).as_bytes();
+    let behind_len = out.len() - (at + width);
     let from = at + width.saturating_sub(digits.len());
     match out.get_mut(from..at + width) {
-        Some(room) if room.len() == digits.len() => room.copy_from_slice(digits),
+        Some(room) if room.len() == digits.len() && behind_len > CLOSE_UP_LEN_MAX => {
+            room.copy_from_slice(digits);
+        }
         _ => {
             out.splice(at..at + width, digits.iter().copied());
         }
@@ -299,7 +307,7 @@ mod tests {
     fn the_length_is_filled_in_after_the_body() {
         assert_eq!(
             answer(&JSON, "{\"a\":\"bcdef\"}"),
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:         13\r\n\r\n{\"a\":\"bcdef\"}"
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"a\":\"bcdef\"}"
         );
     }
 
@@ -317,11 +325,11 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let (first, second) = text.split_at(text.rfind("HTTP/1.1").unwrap());
         assert!(
-            first.ends_with(": \u{20}        1\r\nx-n: a\r\n\r\na"),
+            first.ends_with(": 1\r\nx-n: a\r\n\r\na"),
             "{first:?}"
         );
         assert!(
-            second.ends_with("         2\r\nx-n: bc\r\n\r\nbc"),
+            second.ends_with(": 2\r\nx-n: bc\r\n\r\nbc"),
             "{second:?}"
         );
     }
@@ -343,7 +351,7 @@ mod tests {
             answers_head: true,
             ..JSON
         };
-        assert!(answer(&head, "12345").ends_with("content-length:          5\r\n\r\n"));
+        assert!(answer(&head, "12345").ends_with("content-length: 5\r\n\r\n"));
     }
 
     #[test]
@@ -353,7 +361,7 @@ mod tests {
             (304, "HTTP/1.1 304 Not Modified\r\n\r\n"),
             (
                 205,
-                "HTTP/1.1 205 Reset Content\r\ncontent-length:          0\r\n\r\n",
+                "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n",
             ),
         ] {
             assert_eq!(answer(&ResponseHead { status, ..JSON }, "{}"), end);
@@ -372,7 +380,7 @@ mod tests {
         assert_eq!(
             answer(&close, ""),
             "HTTP/1.1 499 Client Closed Request\r\nconnection: close\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-             content-length:          0\r\n\r\n"
+             content-length: 0\r\n\r\n"
         );
         let stated = ResponseHead {
             connection: Connection::KeepAliveStated,
@@ -444,6 +452,13 @@ mod tests {
         assert_eq!(out, b"length: 123\r\n\r\nbody");
         let mut out = b"length:     \r\n\r\nbody".to_vec();
         fill_length(&mut out, 8, 4, 123);
-        assert_eq!(out, b"length:  123\r\n\r\nbody");
+        assert_eq!(out, b"length: 123\r\n\r\nbody");
+    }
+
+    #[test]
+    fn a_large_body_is_not_moved() {
+        let body = "x".repeat(CLOSE_UP_LEN_MAX + 1);
+        let text = answer(&JSON, &body);
+        assert!(text.contains("\r\ncontent-length:       4097\r\n\r\nx"), "{}", &text[..80]);
     }
 }

@@ -37,7 +37,9 @@ pub(crate) fn compile(files: &[(&str, &str)], with_imports: bool) -> Vec<u8> {
     let mut compiler = Compiler::with_file_resolver(resolver);
     compiler.include_imports(with_imports);
     for (name, _) in files {
-        compiler.open_file(name).unwrap();
+        compiler
+            .open_file(name)
+            .expect("the text is a valid file whose imports are there");
     }
     compiler.encode_file_descriptor_set()
 }

@@ -52,6 +52,9 @@ struct SourceFile {
 #[derive(Debug, Default)]
 pub(super) struct FileSet {
     files: BTreeMap<String, SourceFile>,
+    /// What the files import and `files` does not hold.
+    missing: BTreeSet<String>,
+    /// Bytes of all files. `len <= SET_LEN_MAX`.
     len: usize,
     warnings: Vec<String>,
 }
@@ -82,14 +85,21 @@ impl FileSet {
             }
             return self.keep_first(&name, origin);
         }
-        self.len = self.len.saturating_add(encoded.len());
-        if self.files.len() >= FILE_COUNT_MAX || self.len > SET_LEN_MAX {
+        let len = self.len.saturating_add(encoded.len());
+        if self.files.len() >= FILE_COUNT_MAX || len > SET_LEN_MAX {
             return Err(SchemaSourceError::new(
                 SchemaSourceErrorKind::TooLarge,
                 origin,
                 format!("the schema has more than {FILE_COUNT_MAX} files or {SET_LEN_MAX} bytes"),
                 "pass a descriptor set of only the services that are to be served",
             ));
+        }
+        self.len = len;
+        self.missing.remove(&name);
+        for import in &descriptor.dependency {
+            if *import != name && !self.files.contains_key(import) {
+                self.missing.insert(import.clone());
+            }
         }
         self.files.insert(
             name,
@@ -135,13 +145,8 @@ impl FileSet {
     }
 
     /// Names that some file imports and no source gave.
-    pub(super) fn missing_imports(&self) -> BTreeSet<String> {
-        self.files
-            .values()
-            .flat_map(|file| &file.imports)
-            .filter(|import| !self.files.contains_key(*import))
-            .cloned()
-            .collect()
+    pub(super) fn missing_imports(&self) -> &BTreeSet<String> {
+        &self.missing
     }
 
     /// Adds the bundled files that are imported but not there, and what those import in turn.

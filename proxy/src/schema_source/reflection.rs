@@ -42,6 +42,9 @@ const ANNOTATIONS_FILE: &str = "google/api/annotations.proto";
 /// The key of the extension `google.api.http` (72295728, length-delimited) as it stands in a method's options.
 const HTTP_OPTION_KEY: [u8; 5] = [0x82, 0xd3, 0xe4, 0x93, 0x02];
 
+/// The connection preface and an empty SETTINGS frame (RFC 9113, 3.4).
+const HTTP2_GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 const ADVICE_NO_REFLECTION: &str =
     "enable server reflection there, or pass --proto or --descriptor-set";
 
@@ -115,6 +118,11 @@ fn parse_url(url: &str) -> Result<Endpoint, SchemaSourceError> {
 enum Failure {
     /// The server may still be starting.
     NotYet(String),
+    /// The connection broke. The server may be starting, or be none that speaks gRPC.
+    Broken {
+        reason: String,
+        is_closed: bool,
+    },
     Final(SchemaSourceError),
 }
 
@@ -139,6 +147,12 @@ async fn load_when_up(
             Ok(schema) => return Ok(schema),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::NotYet(reason)) => reason,
+            Err(Failure::Broken { reason, is_closed }) => match find_protocol(endpoint.uri()).await
+            {
+                Some(protocol) => return Err(not_grpc(url, protocol)),
+                None if is_closed => reason,
+                None => return Err(not_grpc(url, &reason)),
+            },
         };
         if wait_max.is_some_and(|wait_max| start.elapsed() + pause > wait_max) {
             return Err(SchemaSourceError::new(
@@ -284,7 +298,7 @@ impl Server<'_> {
     async fn fetch_imports(&self, files: &mut FileSet) -> Result<(), Failure> {
         let mut asked: BTreeSet<String> = BTreeSet::new();
         loop {
-            let missing = files.missing_imports();
+            let missing = files.missing_imports().clone();
             if missing.is_empty() {
                 return Ok(());
             }
@@ -395,21 +409,17 @@ impl Server<'_> {
     #[cold]
     fn status_failure(&self, asked_for: &str, status: &Status) -> Failure {
         match status.code() {
-            Code::Unavailable => Failure::NotYet(reason_of(status)),
+            // Only the client's own transport gives a status a source; what the server sends has none.
+            code if let Some(source) = status.source() => Failure::Broken {
+                reason: innermost_text(source),
+                is_closed: code == Code::Unavailable || is_closed(source),
+            },
+            Code::Unavailable => Failure::NotYet(printable(status.message())),
             Code::Unimplemented => Failure::Final(SchemaSourceError::new(
                 SchemaSourceErrorKind::NoReflection,
                 format!("upstream {}", self.url),
                 "the server does not answer server reflection",
                 ADVICE_NO_REFLECTION,
-            )),
-            _ if is_transport_error(status) => Failure::Final(SchemaSourceError::new(
-                SchemaSourceErrorKind::NoReflection,
-                format!("upstream {}", self.url),
-                format!(
-                    "what listens there does not speak gRPC over cleartext HTTP/2 ({})",
-                    reason_of(status)
-                ),
-                "check the port; a TLS or HTTP/1.1 port cannot be asked",
             )),
             code => Failure::Final(self.error(
                 format!(
@@ -476,15 +486,42 @@ fn connect_failure(url: &str, error: &tonic::transport::Error) -> Failure {
     Failure::NotYet(innermost_text(error))
 }
 
-fn reason_of(status: &Status) -> String {
-    status
-        .source()
-        .map_or_else(|| printable(status.message()), innermost_text)
+#[cold]
+fn not_grpc(url: &str, reason: &str) -> SchemaSourceError {
+    SchemaSourceError::new(
+        SchemaSourceErrorKind::NoReflection,
+        format!("upstream {url}"),
+        format!("what listens there does not speak gRPC over cleartext HTTP/2 ({reason})"),
+        "check the port, or pass --proto or --descriptor-set",
+    )
 }
 
-/// Whether the status was made by the client's own transport, not sent by the server.
-fn is_transport_error(status: &Status) -> bool {
-    status.source().is_some()
+/// What a peer speaks that hung up on HTTP/2: the error of the broken stream does not tell, but the peer's own first
+/// bytes often do. `None` if they do not either.
+async fn find_protocol(uri: &http::Uri) -> Option<&'static str> {
+    let authority = uri.authority()?;
+    let address = match authority.port() {
+        Some(_) => authority.to_string(),
+        None => format!("{authority}:80"),
+    };
+    let mut answer = [0_u8; 16];
+    let ask = async {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        stream.writable().await?;
+        stream.try_write(HTTP2_GREETING)?;
+        stream.readable().await?;
+        stream.try_read(&mut answer)
+    };
+    let asked: Result<io::Result<usize>, _> = tokio::time::timeout(CONNECT_TIMEOUT, ask).await;
+    asked.ok()?.ok()?;
+    // A TLS server answers what is no handshake with an alert of version 3.x.
+    if answer.starts_with(b"HTTP/1.") {
+        Some("it is an HTTP/1.1 server")
+    } else if answer.starts_with(&[0x15, 0x03]) {
+        Some("it is a TLS server")
+    } else {
+        None
+    }
 }
 
 /// A few words for the error at the bottom: those above it say "transport error".
@@ -492,7 +529,7 @@ fn innermost_text(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(error) = io_error_of(error) {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => return "connection refused".to_owned(),
-            io::ErrorKind::ConnectionReset => return "connection reset".to_owned(),
+            _ if is_closed(error) => return "it closes the connection".to_owned(),
             io::ErrorKind::NotFound => return "no such socket".to_owned(),
             io::ErrorKind::TimedOut => return "connecting takes too long".to_owned(),
             _ => {}
@@ -503,6 +540,20 @@ fn innermost_text(error: &(dyn std::error::Error + 'static)) -> String {
         innermost = source;
     }
     printable(&innermost.to_string())
+}
+
+/// Whether the peer ended the connection, as opposed to saying something wrong on it.
+fn is_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    io_error_of(error).is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::UnexpectedEof
+        )
+    })
 }
 
 fn io_error_of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
