@@ -129,7 +129,7 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
         let mut trailers = lines(&reply["trailers"]);
         if let Some(details) = reply["details"].as_str() {
             let details = base64_simd::STANDARD.encode_to_string(notation::wire(details));
-            trailers += &format!("grpc-status-details-bin: {details}\n");
+            trailers.extend(["grpc-status-details-bin: ", &details, "\n"]);
         }
         let mut body = Vec::new();
         if let Some(message) = reply["message"].as_str() {
