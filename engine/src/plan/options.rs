@@ -17,6 +17,8 @@ pub struct Options {
     pub reject_unknown_query: bool,
     /// What an enum name that the enum lacks does.
     pub unknown_enum_names: UnknownEnumNames,
+    /// Ignore what follows the JSON value of a body, as grpc-gateway does, instead of refusing it (SEMANTICS 68).
+    pub ignore_trailing_text: bool,
     /// Write map entries in the order of their keys instead of wire order.
     pub sort_map_keys: bool,
 }
