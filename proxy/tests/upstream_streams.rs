@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use support::peer::{MAX_CONCURRENT_STREAMS, Peer};
-use support::{call, event, framed, on_each_driver, one_connection, pool_to};
+use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
 use transom::limits::UPSTREAM_QUEUE_COUNT_MAX;
 use transom::net::{Notify, sleep, spawn, timeout};
 use transom::upstream::{CallError, PoolSettings, Unavailable};
@@ -28,7 +28,8 @@ fn call_past_its_deadline_is_cancelled_upstream_and_its_stream_freed() {
             connection.echo();
         });
         let pool = pool_to(&peer.url(), one_connection());
-        let limit = Some(Duration::from_millis(30));
+        connected(&pool).await;
+        let limit = Some(Duration::from_millis(200));
         assert_eq!(
             call(&pool, b"", limit).await.unwrap_err(),
             CallError::DeadlineExceeded
@@ -53,7 +54,8 @@ fn deadline_covers_a_body_that_never_ends() {
                 .unwrap();
         });
         let pool = pool_to(&peer.url(), one_connection());
-        let limit = Some(Duration::from_millis(30));
+        connected(&pool).await;
+        let limit = Some(Duration::from_millis(200));
         assert_eq!(
             call(&pool, b"", limit).await.unwrap_err(),
             CallError::DeadlineExceeded
@@ -253,10 +255,7 @@ fn calls_that_wait_are_bounded_in_number() {
             while connection.read().is_ok() {}
         });
         let pool = pool_to(&peer.url(), one_connection());
-        pool.warm_up();
-        while pool.connection_count() == 0 {
-            sleep(Duration::from_millis(1)).await;
-        }
+        connected(&pool).await;
         let refused = Rc::new(RefCell::new(Vec::new()));
         // One has the stream, and as many wait as may; the next two are refused.
         for _ in 0..1 + UPSTREAM_QUEUE_COUNT_MAX + 2 {
