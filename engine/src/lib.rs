@@ -29,7 +29,7 @@ pub mod to_json;
 pub mod to_wire;
 mod wire;
 
-pub use compile::{Schema, SchemaError};
+pub use compile::{Body, Method, Route, Schema, SchemaError};
 pub use error::Error;
 pub use plan::{Message, Options};
 pub use to_json::to_json;

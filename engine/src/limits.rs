@@ -11,11 +11,18 @@ pub const HEAD_LEN_MAX: usize = 32 * 1024;
 /// Headers in one request head (431).
 pub const HEADER_COUNT_MAX: usize = 100;
 
+/// Empty lines skipped before a request line (400). RFC 9112 section 2.2 wants one tolerated; more than a few are an attack.
+pub const LEADING_LINE_COUNT_MAX: usize = 4;
+
 /// Bytes of the request target (414, SEMANTICS 61).
 pub const TARGET_LEN_MAX: usize = 8 * 1024;
 
 /// Bytes of a request body, and of a reply message: the default limit of gRPC itself (413, SEMANTICS 73).
 pub const BODY_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of one JSON text, whatever limit bodies have: the wire form of a text is less than eight times as long, so that offsets into
+/// either fit 32 bits (413).
+pub const JSON_LEN_MAX: usize = 256 * 1024 * 1024;
 
 /// Bytes that chunk headers, extensions and trailers may add to a body before it is refused (400).
 pub const CHUNK_OVERHEAD_LEN_MAX: usize = 16 * 1024;
@@ -28,6 +35,9 @@ pub const QUERY_STEP_COUNT_MAX: usize = 32;
 
 /// Bytes of an excerpt of foreign text inside an error message.
 pub const EXCERPT_LEN_MAX: usize = 48;
+
+/// Bytes of the path of a field inside an error message; of a longer one the end is kept.
+pub const ERROR_PATH_LEN_MAX: usize = 256;
 
 /// Bytes of `grpc-message` text that is passed on.
 pub const STATUS_MESSAGE_LEN_MAX: usize = 8 * 1024;

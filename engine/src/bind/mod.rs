@@ -1,1 +1,333 @@
-//! captures and query to the wire
+//! Path captures and query parameters to protobuf. In: a route, the captured ranges of the path, the raw query, and the message that the
+//! body has begun. Out: the bindings, appended to that message; protobuf merging makes one message of it.
+//! Always: the query comes before the path, so that the path wins (SEMANTICS 43, 44); a bound value is written even where it is the
+//! default; on an error the buffer is as it was.
+#![allow(dead_code, reason = "the exchange calls it")]
+
+mod body;
+mod earlier;
+mod key;
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
+mod tests;
+mod value;
+
+use std::ops::Range;
+
+use crate::error::{Error, ErrorKind, Place};
+use crate::limits::QUERY_PARAMETER_COUNT_MAX;
+use crate::plan::{
+    BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Kind, MessageIndex, Plan, RoutePlan,
+    Tag, VariablePlan,
+};
+use crate::text::percent::{self, Scope};
+use crate::to_wire;
+use crate::wire::read::END_GROUP;
+use crate::wire::write;
+
+use earlier::{Admission, Earlier};
+use key::Key;
+
+/// The parts of a request target that are bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'t> {
+    /// Still percent-encoded.
+    pub(crate) path: &'t [u8],
+    /// One range of `path` for each variable of the route, in order.
+    pub(crate) captures: &'t [Range<u32>],
+    /// Without the question mark; still percent-encoded.
+    pub(crate) query: &'t [u8],
+    /// Where the query begins in the request target, for errors.
+    pub(crate) query_offset: usize,
+}
+
+/// Memory that [`bind`] works with; keep one per thread and reuse it.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// The key of a query parameter, decoded.
+    key: Vec<u8>,
+    /// A capture or the value of a query parameter, decoded.
+    text: Vec<u8>,
+    /// The field path of the query parameter at hand.
+    steps: Vec<FieldStep>,
+    /// The key of a map entry at hand, as it is on the wire.
+    map_key: Vec<u8>,
+    /// What has been bound so far.
+    earlier: Earlier,
+    writing: Writing,
+}
+
+/// What is needed while one binding is written.
+#[derive(Debug, Default)]
+struct Writing {
+    /// Offsets of the lengths of the messages that are open.
+    lengths: Vec<usize>,
+    json: to_wire::Scratch,
+}
+
+/// Appends the query parameters and then the captures of one request to the message that begins at `message_start` in `out`; what
+/// stands there already is the body.
+///
+/// # Errors
+/// With [`Place::Query`], or with [`Place::Path`] and the offset in the path. `out` is then as it was.
+pub(crate) fn bind(
+    plan: &Plan,
+    route: &RoutePlan,
+    input: MessageIndex,
+    target: Target<'_>,
+    message_start: usize,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let binder = Binder {
+        plan,
+        route,
+        input,
+        target,
+        body: message_start..out.len(),
+    };
+    let result = binder
+        .remember_captures(&mut scratch.earlier)
+        .and_then(|()| binder.bind_query(scratch, out))
+        .and_then(|()| binder.bind_path(scratch, out));
+    if result.is_err() {
+        out.truncate(binder.body.end);
+    }
+    result
+}
+
+struct Binder<'b> {
+    plan: &'b Plan,
+    route: &'b RoutePlan,
+    input: MessageIndex,
+    target: Target<'b>,
+    /// Where in the buffer the body is.
+    body: Range<usize>,
+}
+
+impl Binder<'_> {
+    /// The captures come first, although they are written last: the query must give way to them.
+    fn remember_captures(&self, earlier: &mut Earlier) -> Result<(), Error> {
+        earlier.clear();
+        for ((index, variable), range) in (0..).zip(&self.route.variables).zip(self.target.captures)
+        {
+            earlier
+                .admit_capture(self.plan, &variable.path)
+                .map_err(|kind| Error::at(kind, Place::Path(index), range.start as usize))?;
+        }
+        Ok(())
+    }
+
+    fn bind_query(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
+        // SEMANTICS 48, 70: with `body: "*"` there are no query fields.
+        if self.route.body == BodyPlan::Whole || self.target.query.is_empty() {
+            return Ok(());
+        }
+        let mut offset = self.target.query_offset;
+        let mut count = 0;
+        // SEMANTICS 60: only `&` separates; `;` is data.
+        for parameter in self.target.query.split(|&byte| byte == b'&') {
+            if !parameter.is_empty() {
+                count += 1;
+                self.bind_parameter(parameter, count, scratch, out)
+                    .map_err(|kind| Error::at(kind, Place::Query, offset))?;
+            }
+            offset += parameter.len() + 1;
+        }
+        Ok(())
+    }
+
+    fn bind_parameter(
+        &self,
+        parameter: &[u8],
+        count: usize,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorKind> {
+        // SEMANTICS 61.
+        if count > QUERY_PARAMETER_COUNT_MAX {
+            return Err(ErrorKind::TooManyParameters);
+        }
+        let (raw_key, raw_value) = split_at_equals(parameter);
+        // SEMANTICS 60: a bad escape is refused even where the parameter would be ignored.
+        let key = decode(raw_key, Scope::Query, &mut scratch.key)?;
+        let text = decode(raw_value, Scope::Query, &mut scratch.text)?;
+
+        scratch.steps.clear();
+        let steps = &mut scratch.steps;
+        let map_key = match key::find(self.plan, self.input, self.route.body, key, steps)? {
+            // SEMANTICS 58, 69: ignored, or refused by option.
+            Key::Unknown => return self.refuse_if_strict(ErrorKind::UnknownParameter),
+            Key::Field => None,
+            Key::Entry(map_key) => {
+                scratch.map_key.clear();
+                let (json, wire) = (&mut scratch.writing.json, &mut scratch.map_key);
+                write_map_key(self.plan, steps, map_key, json, wire)?;
+                Some(&*scratch.map_key)
+            }
+        };
+        let earlier = &mut scratch.earlier;
+        match earlier.admit_parameter(self.plan, steps, map_key)? {
+            Admission::Bind => {}
+            Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice),
+        }
+        if body::sets_sibling(self.plan, out, self.body.clone(), steps)? {
+            return Err(ErrorKind::OneofConflict);
+        }
+        let binding = Binding {
+            steps,
+            map_key,
+            text,
+        };
+        write_binding(self.plan, &binding, &mut scratch.writing, out)
+    }
+
+    fn refuse_if_strict(&self, kind: ErrorKind) -> Result<(), ErrorKind> {
+        if self.plan.options.reject_unknown_query {
+            return Err(kind);
+        }
+        Ok(())
+    }
+
+    fn bind_path(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
+        debug_assert_eq!(self.route.variables.len(), self.target.captures.len());
+        for ((index, variable), range) in (0..).zip(&self.route.variables).zip(self.target.captures)
+        {
+            let range = range.start as usize..range.end as usize;
+            let offset = range.start;
+            let capture = self.target.path.get(range).unwrap_or_default();
+            self.bind_capture(variable, capture, scratch, out)
+                .map_err(|kind| Error::at(kind, Place::Path(index), offset))?;
+        }
+        Ok(())
+    }
+
+    fn bind_capture(
+        &self,
+        variable: &VariablePlan,
+        capture: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorKind> {
+        // SEMANTICS 15, 18.
+        let scope = if variable.is_single_segment {
+            Scope::Segment
+        } else {
+            Scope::Segments
+        };
+        let text = decode(capture, scope, &mut scratch.text)?;
+        if body::sets_sibling(self.plan, out, self.body.clone(), &variable.path)? {
+            return Err(ErrorKind::OneofConflict);
+        }
+        // A list cannot be overwritten by appending to it: what the body sent would stay (SEMANTICS 44).
+        if last_field(self.plan, &variable.path)
+            .is_some_and(|field| value::adds_up(self.plan, field))
+            && body::sets_field(self.plan, out, self.body.clone(), &variable.path)?
+        {
+            return Err(ErrorKind::GivenTwice);
+        }
+        let binding = Binding {
+            steps: &variable.path,
+            map_key: None,
+            text,
+        };
+        write_binding(self.plan, &binding, &mut scratch.writing, out)
+    }
+}
+
+/// SEMANTICS 59: a key without `=` has an empty value.
+fn split_at_equals(parameter: &[u8]) -> (&[u8], &[u8]) {
+    match parameter.iter().position(|&byte| byte == b'=') {
+        Some(at) => {
+            let (key, rest) = parameter.split_at(at);
+            (key, rest.split_first().map_or(rest, |(_, value)| value))
+        }
+        None => (parameter, &[]),
+    }
+}
+
+fn decode<'t>(raw: &'t [u8], scope: Scope, buffer: &'t mut Vec<u8>) -> Result<&'t [u8], ErrorKind> {
+    // SEMANTICS 27, 60.
+    percent::decode_if_escaped(raw, scope, buffer)
+        .ok()
+        .ok_or(ErrorKind::BadPercentEscape)
+}
+
+/// The field that a path ends in.
+fn last_field<'p>(plan: &'p Plan, steps: &[FieldStep]) -> Option<&'p FieldPlan> {
+    let step = steps.last()?;
+    Some(plan.message(step.message).field(step.field))
+}
+
+/// Key and value of the entries of a field, if it is a map.
+fn entry_fields<'p>(plan: &'p Plan, field: &FieldPlan) -> Option<(&'p FieldPlan, &'p FieldPlan)> {
+    let (Kind::Message(entry), Cardinality::Map) = (field.kind, field.cardinality) else {
+        return None;
+    };
+    let entry = plan.message(entry);
+    Some((entry.field(FieldIndex(0)), entry.field(FieldIndex(1))))
+}
+
+/// Appends the key field of an entry of the map that `steps` leads to.
+fn write_map_key(
+    plan: &Plan,
+    steps: &[FieldStep],
+    text: &[u8],
+    json: &mut to_wire::Scratch,
+    wire: &mut Vec<u8>,
+) -> Result<(), ErrorKind> {
+    let (key_field, _) = last_field(plan, steps)
+        .and_then(|map| entry_fields(plan, map))
+        .ok_or(ErrorKind::MapNotBindable)?;
+    value::write(plan, key_field, text, json, wire)
+}
+
+/// Text for a field.
+struct Binding<'b> {
+    /// From the input message down to the field.
+    steps: &'b [FieldStep],
+    /// The key field of a map entry, as it is on the wire, if the field is a map.
+    map_key: Option<&'b [u8]>,
+    /// Decoded.
+    text: &'b [u8],
+}
+
+/// Appends one value inside as many messages as its path has steps before the last.
+fn write_binding(
+    plan: &Plan,
+    binding: &Binding<'_>,
+    writing: &mut Writing,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorKind> {
+    let Some((last, parents)) = binding.steps.split_last() else {
+        return Ok(());
+    };
+    writing.lengths.clear();
+    for step in parents {
+        let parent = plan.message(step.message).field(step.field);
+        out.extend_from_slice(parent.tag.as_bytes());
+        if !matches!(parent.kind, Kind::Group(_)) {
+            writing.lengths.push(write::open(out));
+        }
+    }
+    let field = plan.message(last.message).field(last.field);
+    match (binding.map_key, entry_fields(plan, field)) {
+        (Some(map_key), Some((_, value_field))) => {
+            out.extend_from_slice(field.tag.as_bytes());
+            let entry = write::open(out);
+            out.extend_from_slice(map_key);
+            value::write(plan, value_field, binding.text, &mut writing.json, out)?;
+            write::close(out, entry);
+        }
+        _ => value::write(plan, field, binding.text, &mut writing.json, out)?,
+    }
+    for step in parents.iter().rev() {
+        let parent = plan.message(step.message).field(step.field);
+        if matches!(parent.kind, Kind::Group(_)) {
+            out.extend_from_slice(Tag::new(parent.number, END_GROUP).as_bytes());
+        } else if let Some(at) = writing.lengths.pop() {
+            write::close(out, at);
+        }
+    }
+    Ok(())
+}

@@ -72,7 +72,7 @@ impl Compiler<'_> {
             .oneofs()
             .filter(|oneof| !oneof.is_synthetic())
             .collect();
-        let fields: Box<[_]> = descriptors
+        let mut fields: Box<[_]> = descriptors
             .iter()
             .map(|field| {
                 let oneof = field
@@ -83,21 +83,28 @@ impl Compiler<'_> {
             .collect();
         let form = form(descriptor)?;
         let numbers: Vec<_> = fields.iter().map(|field| field.number).collect();
-        // JSON names first: where the JSON name of one field is the proto name of another, the JSON name is meant.
         let json_names = (0..)
             .zip(&fields)
             .map(|(index, field)| (&*field.json_name, index));
         let proto_names = (0..)
             .zip(&fields)
             .map(|(index, field)| (&*field.name, index));
+        // The names that are written come first: where the JSON name of one field is the proto name of another, what has been
+        // written reads back as it was.
+        let names = match self.options.names {
+            FieldNames::Json => NameTable::new(json_names.chain(proto_names)),
+            FieldNames::Proto => NameTable::new(proto_names.chain(json_names)),
+        };
+        for (index, field) in (0..).zip(&mut fields) {
+            field.owns_key = names.find(self.written_name(field).as_bytes()) == Some(index);
+        }
         Ok(MessagePlan {
             full_name: descriptor.full_name().into(),
             form,
-            names: NameTable::new(json_names.chain(proto_names)),
+            names,
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
             has_spread_oneof: has_spread_oneof(&fields),
-            oneof_names: oneofs.iter().map(|oneof| oneof.name().into()).collect(),
             fields,
         })
     }
@@ -141,7 +148,15 @@ impl Compiler<'_> {
             tag: Tag::new(descriptor.number(), wire_type),
             element_tag: Tag::new(descriptor.number(), kind.wire_type()),
             key: key.into(),
+            owns_key: true,
             unset: unset.into(),
+        }
+    }
+
+    fn written_name<'f>(&self, field: &'f FieldPlan) -> &'f str {
+        match self.options.names {
+            FieldNames::Json => &field.json_name,
+            FieldNames::Proto => &field.name,
         }
     }
 
@@ -253,7 +268,6 @@ impl Compiler<'_> {
             })
             .collect();
         EnumPlan {
-            full_name: descriptor.full_name().into(),
             is_null_value: is_null_value(descriptor),
             is_closed: descriptor.parent_file().syntax() == Syntax::Proto2,
             names: NameTable::new(named.iter().map(|(name, index)| (name.as_str(), *index))),

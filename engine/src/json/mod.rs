@@ -1,3 +1,16 @@
 //! JSON text: reading it and writing it. In: bytes. Out: tokens, numbers, strings. Always: knows nothing of protobuf or plans.
+//!
+//! What is read is RFC 8259 to the letter (SEMANTICS 97): what another parser would let pass is refused, in values that are
+//! skipped too, so that no two readers of one body can differ about what it says.
 
+mod cursor;
+mod locate;
+pub(crate) mod number;
+mod scan;
+mod skip;
+mod string;
 pub(crate) mod write;
+
+pub(crate) use cursor::Cursor;
+pub(crate) use locate::{Found, Step, found_at, steps_to};
+pub(crate) use string::JsonString;

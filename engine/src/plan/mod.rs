@@ -8,13 +8,15 @@ mod name_table;
 mod number_table;
 mod options;
 mod route;
+mod route_table;
 
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
 pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
 pub(crate) use route::{
-    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, VariablePlan,
+    BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, ShapePlan, VariablePlan,
 };
+pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
 /// All message and enum plans of one schema.
 #[derive(Debug)]
@@ -45,9 +47,9 @@ pub struct Message<'s> {
     pub(crate) index: MessageIndex,
 }
 
-impl Message<'_> {
+impl<'s> Message<'s> {
     /// The full name, without a leading dot.
-    pub fn full_name(&self) -> &str {
+    pub fn full_name(&self) -> &'s str {
         &self.plan.message(self.index).full_name
     }
 }
@@ -69,8 +71,6 @@ pub(crate) struct MessagePlan {
     /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
     /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
     pub(crate) has_spread_oneof: bool,
-    /// Names of the real oneofs, for errors. `oneof_names.len() == oneof_count`.
-    pub(crate) oneof_names: Box<[Box<str>]>,
 }
 
 /// The JSON form of a message.
@@ -116,6 +116,8 @@ pub(crate) struct FieldPlan {
     pub(crate) element_tag: Tag,
     /// The key as `to_json` writes it: quoted, escaped, with its colon: `"pageSize":`.
     pub(crate) key: Box<[u8]>,
+    /// Whether this field is what `key` means when it is read: false only where two fields of a message share a name.
+    pub(crate) owns_key: bool,
     /// Key and value as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
     /// `"pageSize":0`.
     pub(crate) unset: Box<[u8]>,
@@ -136,7 +138,6 @@ pub(crate) enum Cardinality {
 
 /// The type of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the protobuf language")]
 pub(crate) enum Kind {
     Double,
     Float,
@@ -171,7 +172,6 @@ pub(crate) struct Tag {
 /// One enum type.
 #[derive(Debug)]
 pub(crate) struct EnumPlan {
-    pub(crate) full_name: Box<str>,
     /// `google.protobuf.NullValue`, whose JSON form is `null`.
     pub(crate) is_null_value: bool,
     /// Whether a number without a name is refused (proto2) or kept (proto3).

@@ -25,6 +25,10 @@ const EMPTY: u32 = u32::MAX;
 
 impl NameTable {
     /// Builds the table. Where a name comes twice the first wins.
+    #[expect(
+        single_use_lifetimes,
+        reason = "an elided one is not stable in this place"
+    )]
     pub(crate) fn new<'n>(names: impl Iterator<Item = (&'n str, u32)>) -> Self {
         let names: Vec<_> = names.collect();
         let slot_count = (names.len() * 2).next_power_of_two().max(2);

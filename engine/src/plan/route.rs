@@ -1,6 +1,8 @@
 //! Methods and routes as tables. In: nothing at run time. Out: what `route` finds and `bind` follows.
 //! Always: indices are valid for the plan they were compiled with.
 
+use std::ops::Range;
+
 use super::{FieldIndex, MessageIndex};
 
 /// Index of a method in the schema.
@@ -14,6 +16,8 @@ pub(crate) struct RouteIndex(pub(crate) u32);
 /// One rpc.
 #[derive(Debug)]
 pub(crate) struct MethodPlan {
+    /// `package.Service.Method`, as tables and errors name it.
+    pub(crate) full_name: Box<str>,
     /// `/package.Service/Method`, the `:path` of its calls.
     pub(crate) path: Box<str>,
     pub(crate) input: MessageIndex,
@@ -35,6 +39,18 @@ pub(crate) struct RoutePlan {
     pub(crate) response_body: Option<FieldIndex>,
     /// In the order of the template, which is the order of their places in the path.
     pub(crate) variables: Box<[VariablePlan]>,
+    pub(crate) shape: ShapePlan,
+}
+
+/// What `route` needs to find the places of variables in a path that has matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShapePlan {
+    /// Segments of the template.
+    pub(crate) segment_count: u16,
+    /// The segment that is `**`, if one is. `rest < segment_count`.
+    pub(crate) rest: Option<u16>,
+    /// Whether the template ends in `:verb`.
+    pub(crate) has_verb: bool,
 }
 
 /// Where the HTTP body of a request goes.
@@ -57,6 +73,8 @@ pub(crate) struct VariablePlan {
     pub(crate) path: Box<[FieldStep]>,
     /// Whether it captures exactly one segment, which is decoded in full (SEMANTICS 15); else `%2F` stays (SEMANTICS 18).
     pub(crate) is_single_segment: bool,
+    /// The segments of the template it spans. `start < end <= segment_count`.
+    pub(crate) segments: Range<u16>,
 }
 
 /// One step into a message.

@@ -12,15 +12,26 @@ pub(crate) enum Scope {
     Query,
 }
 
+/// `text` decoded: itself where nothing in it is escaped, otherwise in `buffer`, whose content is replaced. Errors as [`decode`].
+pub(crate) fn decode_if_escaped<'t>(
+    text: &'t [u8],
+    scope: Scope,
+    buffer: &'t mut Vec<u8>,
+) -> Result<&'t [u8], usize> {
+    if next_special(text, scope).is_none() {
+        return Ok(text);
+    }
+    buffer.clear();
+    decode(text, scope, buffer)?;
+    Ok(buffer)
+}
+
 /// Appends `text` decoded. On a `%` without two hexadecimal digits behind it (SEMANTICS 27, 60): `Err` with its offset in `text`, and
 /// `out` is as before.
 pub(crate) fn decode(text: &[u8], scope: Scope, out: &mut Vec<u8>) -> Result<(), usize> {
     let entry_len = out.len();
     let mut rest = text;
-    while let Some(at) = rest
-        .iter()
-        .position(|&byte| byte == b'%' || (byte == b'+' && scope == Scope::Query))
-    {
+    while let Some(at) = next_special(rest, scope) {
         let (plain, from) = rest.split_at(at);
         out.extend_from_slice(plain);
         rest = match *from {
@@ -49,6 +60,11 @@ pub(crate) fn decode(text: &[u8], scope: Scope, out: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
+fn next_special(text: &[u8], scope: Scope) -> Option<usize> {
+    text.iter()
+        .position(|&byte| byte == b'%' || (byte == b'+' && scope == Scope::Query))
+}
+
 fn nibble(hex_digit: u8) -> u8 {
     match hex_digit {
         b'0'..=b'9' => hex_digit - b'0',
@@ -67,7 +83,11 @@ mod tests {
         let result = decode(text.as_bytes(), scope, &mut out);
         let bytes = out.strip_prefix(b"before").unwrap().to_vec();
         assert!(result.is_ok() || bytes.is_empty());
-        result.map(|()| bytes)
+        let result = result.map(|()| bytes);
+        let mut buffer = b"of another text".to_vec();
+        let borrowed = decode_if_escaped(text.as_bytes(), scope, &mut buffer);
+        assert_eq!(borrowed.map(<[u8]>::to_vec), result);
+        result
     }
 
     #[test]

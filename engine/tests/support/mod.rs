@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod notation;
+pub(crate) mod texts;
 
 use prost::Message as _;
 use transom_engine::{Options, Schema};

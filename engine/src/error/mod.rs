@@ -2,6 +2,10 @@
 //! In: a kind, a place and an offset, set where the fault is seen. Out: a small `Copy` value; its text is made at the edge.
 //! Always: making an [`Error`] costs nothing; the words, and the path of the field, are found by a cold second look at the input.
 
+mod text;
+
+pub use text::Context;
+
 use crate::grpc::Code;
 
 /// One fault of one request or reply: what, where, and at which byte.
@@ -35,7 +39,7 @@ pub enum Place {
 #[non_exhaustive]
 #[expect(
     missing_docs,
-    reason = "each kind is described by the text it becomes, in `ErrorKind::text`"
+    reason = "each kind is described by the text it becomes, in `Error::write_text`"
 )]
 pub enum ErrorKind {
     // The client: JSON that is no JSON.
@@ -68,6 +72,8 @@ pub enum ErrorKind {
     BadPercentEscape,
     GivenTwice,
     NotBindable,
+    ListNotBindable,
+    MapNotBindable,
     StepIntoScalar,
     TooManyParameters,
     TooManySteps,
@@ -90,6 +96,8 @@ pub enum ErrorKind {
     BadMetadata,
     NotFound,
     MethodNotAllowed,
+    MethodNotImplemented,
+    RequestTimeout,
     StreamingUnsupported,
     // The upstream: a reply that is no valid message.
     WireTruncated,
@@ -109,7 +117,7 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "each is described by the text it becomes, in `Expected::text`"
+    reason = "each is described by the text it becomes, in `Error::write_text`"
 )]
 pub enum Expected {
     Object,
@@ -182,6 +190,7 @@ impl ErrorKind {
     const fn status(self) -> (u16, Code) {
         match self {
             Self::HeadTooLarge | Self::TooManyHeaders => (431, Code::InvalidArgument),
+            Self::RequestTimeout => (408, Code::DeadlineExceeded),
             Self::TargetTooLong => (414, Code::InvalidArgument),
             Self::UnsupportedVersion => (505, Code::Unimplemented),
             Self::BodyTooLarge => (413, Code::ResourceExhausted),
@@ -191,7 +200,9 @@ impl ErrorKind {
             Self::UnsupportedExpectation => (417, Code::InvalidArgument),
             Self::NotFound => (404, Code::NotFound),
             Self::MethodNotAllowed => (405, Code::Unimplemented),
-            Self::StreamingUnsupported | Self::AnyUnsupported => (501, Code::Unimplemented),
+            Self::MethodNotImplemented | Self::StreamingUnsupported | Self::AnyUnsupported => {
+                (501, Code::Unimplemented)
+            }
             // SEMANTICS 73: a reply above the limit is never cut.
             Self::ReplyTooLarge => (500, Code::ResourceExhausted),
             Self::WireTruncated

@@ -1,0 +1,140 @@
+//! Micro benches of both directions, with their yardsticks in the same run: simd-json's bare tape and prost-reflect with serde.
+//! Each answer is checked before it is timed.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use prost_reflect::DynamicMessage;
+use prost_reflect::prost::Message as _;
+use transom_benches::{BenchSchema, Workload, workloads};
+use transom_engine::{to_json, to_wire};
+
+fn bench_to_wire(criterion: &mut Criterion) {
+    let schema = BenchSchema::load();
+    for workload in workloads() {
+        let wire = checked_wire(&schema, &workload);
+        let message = schema
+            .schema
+            .message(workload.message)
+            .expect("the workload's message");
+        let mut group = criterion.benchmark_group(format!("to_wire/{}", workload.name));
+        group.throughput(Throughput::Bytes(workload.json.len() as u64));
+
+        let mut scratch = to_wire::Scratch::default();
+        let mut out = Vec::with_capacity(wire.len());
+        group.bench_function("transom", |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                to_wire(
+                    message,
+                    black_box(workload.json.as_bytes()),
+                    &mut scratch,
+                    &mut out,
+                )
+                .expect("checked");
+            });
+        });
+
+        let mut buffers = simd_json::Buffers::new(workload.json.len());
+        let mut text = workload.json.clone().into_bytes();
+        group.bench_function("simd_json_tape", |bencher| {
+            bencher.iter(|| {
+                // The tape is made in place, so each round starts from a fresh copy, as a server's read buffer would be.
+                text.clear();
+                text.extend_from_slice(workload.json.as_bytes());
+                black_box(
+                    simd_json::to_tape_with_buffers(&mut text, &mut buffers)
+                        .expect("checked")
+                        .0
+                        .len(),
+                )
+            });
+        });
+
+        let descriptor = schema.descriptor(&workload);
+        group.bench_function("prost_reflect", |bencher| {
+            bencher.iter(|| {
+                let mut parser = serde_json::Deserializer::from_str(black_box(&workload.json));
+                DynamicMessage::deserialize(descriptor.clone(), &mut parser)
+                    .expect("checked")
+                    .encode_to_vec()
+            });
+        });
+        group.finish();
+    }
+}
+
+fn bench_to_json(criterion: &mut Criterion) {
+    let schema = BenchSchema::load();
+    for workload in workloads() {
+        let wire = checked_wire(&schema, &workload);
+        let message = schema
+            .schema
+            .message(workload.message)
+            .expect("the workload's message");
+        let mut group = criterion.benchmark_group(format!("to_json/{}", workload.name));
+        group.throughput(Throughput::Bytes(wire.len() as u64));
+
+        let mut scratch = to_json::Scratch::default();
+        let mut out = Vec::with_capacity(workload.json.len());
+        group.bench_function("transom", |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                to_json(message, black_box(&wire), &mut scratch, &mut out).expect("checked");
+            });
+        });
+
+        let descriptor = schema.descriptor(&workload);
+        group.bench_function("prost_reflect", |bencher| {
+            bencher.iter(|| {
+                let message =
+                    DynamicMessage::decode(descriptor.clone(), black_box(wire.as_slice()))
+                        .expect("checked");
+                serde_json::to_vec(&message).expect("checked")
+            });
+        });
+        group.finish();
+    }
+}
+
+/// The wire form of a workload, after checking that both directions agree with prost-reflect's reading of the same text.
+fn checked_wire(schema: &BenchSchema, workload: &Workload) -> Vec<u8> {
+    let message = schema
+        .schema
+        .message(workload.message)
+        .expect("the workload's message");
+    let mut wire = Vec::new();
+    to_wire(
+        message,
+        workload.json.as_bytes(),
+        &mut to_wire::Scratch::default(),
+        &mut wire,
+    )
+    .expect("the workload is valid");
+    let ours = DynamicMessage::decode(schema.descriptor(workload), wire.as_slice())
+        .expect("our wire bytes decode");
+    let mut parser = serde_json::Deserializer::from_str(&workload.json);
+    let theirs = DynamicMessage::deserialize(schema.descriptor(workload), &mut parser)
+        .expect("the workload is valid");
+    assert_eq!(
+        ours, theirs,
+        "{}: to_wire differs from prost-reflect",
+        workload.name
+    );
+
+    let mut json = Vec::new();
+    to_json(message, &wire, &mut to_json::Scratch::default(), &mut json)
+        .expect("our wire bytes convert back");
+    let mut parser = serde_json::Deserializer::from_slice(&json);
+    let again = DynamicMessage::deserialize(schema.descriptor(workload), &mut parser)
+        .expect("our JSON is valid");
+    assert_eq!(
+        again, theirs,
+        "{}: to_json differs from the text",
+        workload.name
+    );
+    wire
+}
+
+criterion_group!(benches, bench_to_wire, bench_to_json);
+criterion_main!(benches);

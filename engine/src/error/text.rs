@@ -1,0 +1,496 @@
+//! Errors in words (SEMANTICS 118). In: an [`Error`] and the bytes it points into. Out: one line: the place, what was found, what was expected.
+//! Always: cold; foreign bytes are escaped and cut; lower case, no full stop, nothing of the inside of a parser.
+
+use std::fmt::Write as _;
+
+use super::{Error, ErrorKind, Expected, Place};
+use crate::json::{Found, Step, found_at, steps_to};
+use crate::limits;
+
+/// The bytes that an [`Error`] points into. What is not at hand may be left empty: the text then says less.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// The request body.
+    pub body: &'a [u8],
+    /// The name of the field whose value the body is, when the rule names one.
+    pub body_field: Option<&'a str>,
+    /// The request target, as it was sent.
+    pub target: &'a [u8],
+    /// Each variable of the route in order: its name, and what it captured, as it was sent.
+    pub variables: &'a [(&'a str, &'a [u8])],
+}
+
+impl Error {
+    /// Appends the error in words: `body.shelf.theme: expected a string, found a number at byte 27`.
+    #[cold]
+    pub fn write_text(&self, context: &Context<'_>, out: &mut String) {
+        let offset = self.offset as usize;
+        match self.place {
+            Place::Request => self.kind.write_text(None, out),
+            Place::Body => {
+                write_body_path(context, offset, out);
+                out.push_str(": ");
+                self.kind
+                    .write_text(Some(found_at(context.body, offset)), out);
+                _ = write!(out, " at byte {offset}");
+            }
+            Place::Path(index) => {
+                let variable = context.variables.get(usize::from(index));
+                out.push_str("path ");
+                out.push_str(variable.map_or("variable", |(name, _)| name));
+                out.push_str(": ");
+                let found = variable.map(|(_, captured)| Found::String(captured));
+                self.kind.write_text(found, out);
+            }
+            Place::Query => {
+                let (key, value) = parameter_at(context.target, offset);
+                out.push_str("query ");
+                write_excerpt(key, out);
+                out.push_str(": ");
+                self.kind.write_text(Some(Found::String(value)), out);
+            }
+            Place::Reply => {
+                out.push_str("reply: ");
+                self.kind.write_text(None, out);
+                _ = write!(out, " at byte {offset}");
+            }
+        }
+    }
+}
+
+/// `body.items[3].name`: the field that the body is the value of, then the steps from the root of the text to the byte at fault.
+fn write_body_path(context: &Context<'_>, offset: usize, out: &mut String) {
+    let mut path = String::new();
+    if let Some(field) = context.body_field {
+        path.push('.');
+        path.push_str(field);
+    }
+    for step in steps_to(context.body, offset) {
+        match step {
+            Step::Index(index) => _ = write!(path, "[{index}]"),
+            Step::Key(key) if is_name(&key) => {
+                path.push('.');
+                path.push_str(&String::from_utf8_lossy(&key));
+            }
+            Step::Key(key) => {
+                path.push_str("[\"");
+                write_excerpt(&key, &mut path);
+                path.push_str("\"]");
+            }
+        }
+    }
+    out.push_str("body");
+    // The end of a long path tells more than its start.
+    let cut = path.ceil_char_boundary(path.len().saturating_sub(limits::ERROR_PATH_LEN_MAX));
+    if cut > 0 {
+        out.push_str("...");
+    }
+    out.push_str(path.get(cut..).unwrap_or_default());
+}
+
+fn is_name(key: &[u8]) -> bool {
+    key.len() <= limits::EXCERPT_LEN_MAX
+        && key.first().is_some_and(|byte| !byte.is_ascii_digit())
+        && key
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Key and value of the query parameter that starts at `offset`.
+fn parameter_at(target: &[u8], offset: usize) -> (&[u8], &[u8]) {
+    let rest = target.get(offset..).unwrap_or_default();
+    let parameter = rest
+        .split(|byte| matches!(byte, b'&' | b'#'))
+        .next()
+        .unwrap_or_default();
+    match parameter.iter().position(|&byte| byte == b'=') {
+        Some(at) => (
+            parameter.get(..at).unwrap_or_default(),
+            parameter.get(at + 1..).unwrap_or_default(),
+        ),
+        None => (parameter, b""),
+    }
+}
+
+/// Appends foreign bytes so that they can do no harm: escaped, and cut where they are long.
+fn write_excerpt(bytes: &[u8], out: &mut String) {
+    let mut len = 0;
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            len += character.len_utf8();
+            if len > limits::EXCERPT_LEN_MAX {
+                out.push_str("...");
+                return;
+            }
+            match character {
+                '\'' => out.push(character),
+                _ => out.extend(character.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            len += 1;
+            if len > limits::EXCERPT_LEN_MAX {
+                out.push_str("...");
+                return;
+            }
+            _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+}
+
+/// A number by its text, though it may stand in quotes.
+fn write_number(found: Option<Found<'_>>, out: &mut String) {
+    match found {
+        Some(Found::String(text)) => write_excerpt(text, out),
+        _ => write_value(found, out),
+    }
+}
+
+/// A value by its text: strings in quotes, so that where they end can be seen.
+fn write_value(found: Option<Found<'_>>, out: &mut String) {
+    match found {
+        Some(Found::Number(text) | Found::Other(text)) => write_excerpt(text, out),
+        Some(Found::String(text)) => {
+            out.push('"');
+            write_excerpt(text, out);
+            out.push('"');
+        }
+        _ => out.push_str("the value"),
+    }
+}
+
+/// A value by its kind: `a number`.
+fn write_found(found: Found<'_>, out: &mut String) {
+    let words = match found {
+        Found::Object => "an object",
+        Found::Array => "an array",
+        Found::Number(_) => "a number",
+        Found::Bool => "a boolean",
+        Found::Null => "null",
+        Found::End => "the end of the text",
+        Found::String(text) | Found::Other(text) => {
+            out.push('"');
+            write_excerpt(text, out);
+            "\""
+        }
+    };
+    out.push_str(words);
+}
+
+impl ErrorKind {
+    /// Appends what is wrong, without the place.
+    fn write_text(self, found: Option<Found<'_>>, out: &mut String) {
+        match self {
+            Self::OutOfRange(expected) => {
+                write_number(found, out);
+                out.push_str(" does not fit ");
+                out.push_str(expected.name());
+            }
+            Self::InvalidNumber => {
+                write_number(found, out);
+                out.push_str(" is not a number in JSON");
+            }
+            Self::NotAnInteger => {
+                write_number(found, out);
+                out.push_str(" is not an integer");
+            }
+            Self::UnknownEnumName => {
+                write_value(found, out);
+                out.push_str(" is no name of a value of the enum");
+            }
+            Self::UnknownEnumNumber => {
+                write_number(found, out);
+                out.push_str(" is no number of a value of the enum");
+            }
+            Self::WireUnprintable(expected) => {
+                out.push_str("the value of a field has no JSON form as ");
+                out.push_str(expected.name());
+            }
+            Self::TooDeep | Self::WireTooDeep => {
+                _ = write!(out, "nested deeper than {} levels", limits::DEPTH_MAX);
+            }
+            Self::TooManyParameters => {
+                _ = write!(
+                    out,
+                    "more than {} parameters",
+                    limits::QUERY_PARAMETER_COUNT_MAX
+                );
+            }
+            Self::TooManySteps => {
+                _ = write!(
+                    out,
+                    "more than {} steps in one key",
+                    limits::QUERY_STEP_COUNT_MAX
+                );
+            }
+            Self::Expected(expected) => {
+                out.push_str("expected ");
+                out.push_str(expected.phrase());
+                match found {
+                    // Where a string will not do whatever it says, what it says is beside the point.
+                    Some(Found::String(_)) if !expected.may_be_text() => {
+                        out.push_str(", found a string");
+                    }
+                    Some(found) => {
+                        out.push_str(", found ");
+                        write_found(found, out);
+                    }
+                    None => {}
+                }
+            }
+            Self::ExpectedValue
+            | Self::ExpectedKey
+            | Self::ExpectedColon
+            | Self::ExpectedCommaOrClose
+            | Self::TrailingData => {
+                out.push_str(self.fixed_text());
+                if let Some(found) = found {
+                    out.push_str(", found ");
+                    write_found(found, out);
+                }
+            }
+            _ => out.push_str(self.fixed_text()),
+        }
+    }
+
+    /// The words of the kinds that say nothing of a value or a limit. Those that do have theirs in [`Self::write_text`].
+    const fn fixed_text(self) -> &'static str {
+        match self {
+            Self::UnexpectedEnd => "the text ends too early",
+            Self::ExpectedValue => "expected a JSON value",
+            Self::ExpectedKey => "expected a key in double quotes",
+            Self::ExpectedColon => "expected a colon after the key",
+            Self::ExpectedCommaOrClose => "expected a comma or the closing bracket",
+            Self::TrailingData => "expected the end of the text",
+            Self::InvalidNumber => "not a number in JSON",
+            Self::InvalidEscape => "a string holds an invalid escape",
+            Self::LoneSurrogate => "a string holds an escaped half of a surrogate pair",
+            Self::ControlCharacter => "a string holds a control character that is not escaped",
+            Self::InvalidUtf8 | Self::WireUtf8 => "a string is not valid UTF-8",
+            Self::ByteOrderMark => "the text starts with a byte order mark",
+            Self::TooDeep | Self::WireTooDeep => "nested too deep",
+            Self::Expected(_) => "not what was expected",
+            Self::OutOfRange(_) => "out of range",
+            Self::NotAnInteger => "not an integer",
+            Self::UnknownEnumName | Self::UnknownEnumNumber => "unknown value of an enum",
+            Self::UnknownField => "unknown field",
+            Self::DuplicateField => "the field is given more than once",
+            Self::DuplicateKey => "the key is given more than once",
+            Self::OneofConflict => "another member of the same oneof is given too",
+            Self::NullElement => "null is not allowed in a list or map",
+            Self::AnyUnsupported => "google.protobuf.Any is not supported in a request",
+            Self::BadPercentEscape => "invalid percent escape",
+            Self::GivenTwice => "given more than once",
+            Self::NotBindable => {
+                "a message has no value of its own here; give its fields, as in book.title"
+            }
+            Self::ListNotBindable => "a list of messages cannot be given here",
+            Self::MapNotBindable => {
+                "a map is given an entry at a time, as in labels[key]; its values must not be messages"
+            }
+            Self::StepIntoScalar => "the name goes on below a field that has none",
+            Self::TooManyParameters => "too many parameters",
+            Self::TooManySteps => "too many steps in one key",
+            Self::UnknownParameter => "no such field",
+            Self::MalformedHead => "malformed request head",
+            Self::HeadTooLarge => "the request head is too large",
+            Self::TooManyHeaders => "too many headers",
+            Self::TargetTooLong => "the request target is too long",
+            Self::UnsupportedVersion => "unsupported HTTP version",
+            Self::BadHost => "missing, repeated or malformed host",
+            Self::BadContentLength => "malformed or contradictory content-length",
+            Self::BadTransferEncoding => "unsupported or contradictory transfer-encoding",
+            Self::BadChunk => "malformed chunk in the body",
+            Self::BodyTooLarge => "the body is too large",
+            Self::UnsupportedCharset => "unsupported charset, expected UTF-8",
+            Self::UnsupportedContentEncoding => "unsupported content-encoding",
+            Self::UnsupportedExpectation => "unsupported expectation",
+            Self::BadTimeout => "malformed timeout",
+            Self::BadMetadata => "malformed metadata",
+            Self::NotFound => "not found",
+            Self::MethodNotAllowed | Self::MethodNotImplemented => "method not allowed",
+            Self::RequestTimeout => "the request did not come in time",
+            Self::StreamingUnsupported => "streaming calls are not supported",
+            Self::WireTruncated => "the message ends too early",
+            Self::WireVarint => "malformed varint",
+            Self::WireTag => "malformed tag",
+            Self::WireGroup => "malformed group",
+            Self::WireUnprintable(_) => "a value has no JSON form",
+            Self::ReplyFrame => "malformed gRPC frame",
+            Self::ReplyTooLarge => "the message is too large",
+            Self::ReplyCompressed => "the message is compressed, which was not asked for",
+            Self::ReplyCount => "expected exactly one message",
+        }
+    }
+}
+
+impl Expected {
+    /// With its article: what the place wanted.
+    const fn phrase(self) -> &'static str {
+        match self {
+            Self::Object | Self::Struct => "an object",
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Bool => "true or false",
+            Self::Int32 => "an int32",
+            Self::Uint32 => "a uint32",
+            Self::Int64 => "an int64",
+            Self::Uint64 => "a uint64",
+            Self::Float => "a float",
+            Self::Double => "a double",
+            Self::Base64 => "a string of base64",
+            Self::EnumValue => "the name or number of an enum value",
+            Self::Timestamp => "a timestamp such as 2006-01-02T15:04:05Z",
+            Self::Duration => "a duration such as 1.5s",
+            Self::FieldMask => "field paths in lowerCamelCase with commas between them",
+            Self::Value => "a JSON value",
+            Self::Any => "an object with a key @type",
+            Self::Null => "null",
+        }
+    }
+
+    /// The bare name of the type.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Array => "array",
+            Self::String => "string",
+            Self::Bool => "bool",
+            Self::Int32 => "int32",
+            Self::Uint32 => "uint32",
+            Self::Int64 => "int64",
+            Self::Uint64 => "uint64",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::Base64 => "bytes",
+            Self::EnumValue => "enum",
+            Self::Timestamp => "google.protobuf.Timestamp",
+            Self::Duration => "google.protobuf.Duration",
+            Self::FieldMask => "google.protobuf.FieldMask",
+            Self::Struct => "google.protobuf.Struct",
+            Self::Value => "google.protobuf.Value",
+            Self::Any => "google.protobuf.Any",
+            Self::Null => "google.protobuf.NullValue",
+        }
+    }
+
+    /// Whether some strings will do, so that it matters what a string says.
+    const fn may_be_text(self) -> bool {
+        !matches!(
+            self,
+            Self::Object | Self::Array | Self::Struct | Self::Any | Self::Null
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(error: Error, context: &Context<'_>) -> String {
+        let mut text = String::new();
+        error.write_text(context, &mut text);
+        text
+    }
+
+    fn body_text(body: &[u8], kind: ErrorKind, offset: usize) -> String {
+        let context = Context {
+            body,
+            ..Context::default()
+        };
+        text_of(Error::body(kind, offset), &context)
+    }
+
+    #[test]
+    fn a_fault_in_the_body_is_told_with_its_path() {
+        let body = br#"{"shelf":{"id":"a","theme":27}}"#;
+        let kind = ErrorKind::Expected(Expected::String);
+        assert_eq!(
+            body_text(body, kind, 27),
+            "body.shelf.theme: expected a string, found a number at byte 27"
+        );
+        let context = Context {
+            body: br#"{"theme":27}"#,
+            body_field: Some("shelf"),
+            ..Context::default()
+        };
+        assert_eq!(
+            text_of(Error::body(kind, 9), &context),
+            "body.shelf.theme: expected a string, found a number at byte 9"
+        );
+    }
+
+    #[test]
+    fn a_fault_in_the_target_is_told_with_its_name() {
+        let kind = ErrorKind::OutOfRange(Expected::Int32);
+        let context = Context {
+            target: b"/v1/shelves/x?a=b&page_size=4294967296&c",
+            variables: &[("shelf", b"x\x01%41")],
+            ..Context::default()
+        };
+        assert_eq!(
+            text_of(Error::at(kind, Place::Query, 18), &context),
+            "query page_size: 4294967296 does not fit int32"
+        );
+        let kind = ErrorKind::Expected(Expected::Int64);
+        assert_eq!(
+            text_of(Error::at(kind, Place::Path(0), 0), &context),
+            r#"path shelf: expected an int64, found "x\u{1}%41""#
+        );
+        let kind = ErrorKind::UnknownParameter;
+        assert_eq!(
+            text_of(Error::at(kind, Place::Query, 39), &context),
+            "query c: no such field"
+        );
+        assert_eq!(
+            text_of(Error::at(kind, Place::Query, 4000), &Context::default()),
+            "query : no such field"
+        );
+        assert_eq!(
+            text_of(Error::at(kind, Place::Path(3), 0), &context),
+            "path variable: no such field"
+        );
+    }
+
+    #[test]
+    fn foreign_bytes_are_escaped_and_cut() {
+        let key = "\\u0000\\\"".to_owned() + &"é".repeat(100);
+        let body = format!("{{\"{key}\":1}}");
+        let text = body_text(body.as_bytes(), ErrorKind::UnknownField, 1);
+        let shown = "é".repeat(23);
+        assert_eq!(
+            text,
+            format!("body[\"\\0\\\"{shown}...\"]: unknown field at byte 1")
+        );
+        let text = body_text(b"\"\xff\x1b[31m\"", ErrorKind::Expected(Expected::Int32), 0);
+        assert_eq!(
+            text,
+            r#"body: expected an int32, found "\xff\u{1b}[31m" at byte 0"#
+        );
+    }
+
+    #[test]
+    fn a_long_path_keeps_its_end() {
+        let body = "{\"name\":".repeat(90) + "x";
+        let text = body_text(body.as_bytes(), ErrorKind::ExpectedValue, body.len() - 1);
+        assert!(text.starts_with("body...e.name.name."), "{text}");
+        assert!(
+            text.ends_with(".name: expected a JSON value, found \"x\" at byte 720"),
+            "{text}"
+        );
+        assert!(text.len() < limits::ERROR_PATH_LEN_MAX + 80);
+    }
+
+    #[test]
+    fn a_request_and_a_reply_have_their_words() {
+        let context = Context::default();
+        assert_eq!(
+            text_of(Error::request(ErrorKind::NotFound), &context),
+            "not found"
+        );
+        assert_eq!(
+            text_of(Error::reply(ErrorKind::WireVarint, 7), &context),
+            "reply: malformed varint at byte 7"
+        );
+    }
+}

@@ -1,1 +1,0 @@
-//! One HTTP request and its reply through every stage.

@@ -1,0 +1,285 @@
+//! The spine: one HTTP request and its reply through every stage. In: a parsed head, the bytes of its body, then the reply's
+//! headers, message and trailers. Out: metadata and a framed gRPC message, then the bytes of the HTTP response.
+//! Always: nothing here waits or remembers; a [`Call`] is a small value, memory is the caller's [`Scratch`].
+//!
+//! ```text
+//! handle_head ▶ Call ▶ each_metadata, write_request ▶ (upstream) ▶ write_reply | write_status
+//!       │                     │
+//!       └──────── Error ──────┴──▶ write_error
+//! ```
+
+mod answer;
+
+use std::time::Duration;
+
+use crate::bind;
+use crate::compile::Schema;
+use crate::error::{Error, ErrorKind};
+use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
+use crate::grpc::{frame, timeout};
+use crate::http1::{BodyFraming, RequestHead, check_media};
+use crate::plan::{BodyPlan, Cardinality, Kind, Message, RouteIndex, RoutePlan};
+use crate::route::{self, NoRoute};
+use crate::to_wire::field_to_wire;
+use crate::{to_json, to_wire};
+
+pub use answer::{Envelope, Reply, write_error, write_options, write_status};
+
+/// How the gateway answers, beside the JSON of messages: what a profile decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// Which headers cross, and under which names.
+    pub headers: HeaderRule,
+    /// What a known path with a method that no rule has gets.
+    pub wrong_method: WrongMethod,
+    /// The shape of error bodies.
+    pub errors: ErrorForm,
+}
+
+/// The answer to a known path with a method that no rule has (SEMANTICS 42, 115).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WrongMethod {
+    /// 405 and `Allow`.
+    #[default]
+    NotAllowed,
+    /// 501, as grpc-gateway v2.
+    NotImplemented,
+    /// 404, as Envoy when it refuses unknown paths.
+    NotFound,
+}
+
+/// The shape of error bodies (SEMANTICS 114).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// `{"code", "message", "details"}`
+    #[default]
+    Status,
+    /// The same with `"error"` equal to the message, and 412 for FAILED_PRECONDITION: grpc-gateway v1.
+    GrpcGatewayV1,
+}
+
+/// Memory that the stages work with; keep one per thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    route: route::Scratch,
+    bind: bind::Scratch,
+    to_wire: to_wire::Scratch,
+    to_json: to_json::Scratch,
+    metadata: MetadataScratch,
+}
+
+/// One header in the form in which it crosses.
+#[derive(Debug, Default)]
+struct MetadataScratch {
+    name: Vec<u8>,
+    value: Vec<u8>,
+    /// The bytes behind a value in base64.
+    binary: Vec<u8>,
+}
+
+/// What a request head asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Request {
+    /// A call of an upstream method.
+    Call(Call),
+    /// `OPTIONS` of a known path: 204 and `Allow`, by [`write_options`].
+    Options,
+}
+
+/// A request that has found its method.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    route: RouteIndex,
+    /// How long the client lets the call take (SEMANTICS 133).
+    pub timeout: Option<Duration>,
+}
+
+/// Routes a request by its head, and refuses what needs no body to be refused.
+///
+/// It leaves the captures of the path in `scratch`, where [`Call::write_request`] reads them: call both in one go, and this one
+/// again after waiting for the body.
+///
+/// # Errors
+/// Unknown path or method, a method that streams, a media type or a timeout that cannot be.
+pub fn handle_head(
+    schema: &Schema,
+    manners: Manners,
+    head: &RequestHead,
+    bytes: &[u8],
+    scratch: &mut Scratch,
+) -> Result<Request, Error> {
+    let method = head.method(bytes);
+    let route = match route::find(&schema.routes, method, head.path(bytes), &mut scratch.route) {
+        Ok(route) => route,
+        Err(NoRoute::NotFound) => return Err(Error::request(ErrorKind::NotFound)),
+        Err(NoRoute::MethodNotAllowed) if method == b"OPTIONS" => return Ok(Request::Options),
+        Err(NoRoute::MethodNotAllowed) => {
+            return Err(Error::request(match manners.wrong_method {
+                WrongMethod::NotAllowed => ErrorKind::MethodNotAllowed,
+                WrongMethod::NotImplemented => ErrorKind::MethodNotImplemented,
+                WrongMethod::NotFound => ErrorKind::NotFound,
+            }));
+        }
+    };
+    let plan = schema.route_plan(route);
+    let method = schema.method_plan(plan.method);
+    if method.is_client_streaming || method.is_server_streaming {
+        return Err(Error::request(ErrorKind::StreamingUnsupported));
+    }
+    if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
+        check_media(head.headers(bytes))?;
+    }
+    let timeout = head
+        .header(bytes, b"grpc-timeout")
+        .map(timeout::parse)
+        .transpose()?;
+    Ok(Request::Call(Call { route, timeout }))
+}
+
+impl Call {
+    /// The method's place among [`Schema::methods`].
+    pub fn method_index(&self, schema: &Schema) -> usize {
+        self.plan(schema).method.0 as usize
+    }
+
+    /// Hands each header that becomes metadata to `each`, as name and value.
+    ///
+    /// # Errors
+    /// A header that may not cross as it is (SEMANTICS 130, 132).
+    pub fn each_metadata(
+        &self,
+        manners: Manners,
+        head: &RequestHead,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+        mut each: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), Error> {
+        let scratch = &mut scratch.metadata;
+        for (name, value) in head.headers(bytes) {
+            // RFC 9110 section 7.6.1: what Connection names is meant for us alone.
+            if head.connection_lists(bytes, name) {
+                continue;
+            }
+            match metadata::request_metadata(manners.headers, name, value) {
+                Decision::Drop => {}
+                Decision::Pass(name) => scratch.cross(name, value, &mut each)?,
+                Decision::PassTwice(first, second) => {
+                    scratch.cross(first, value, &mut each)?;
+                    scratch.cross(second, value, &mut each)?;
+                }
+            }
+        }
+        if let Some(limit) = self.timeout {
+            scratch.value.clear();
+            timeout::write(limit, &mut scratch.value);
+            each(b"grpc-timeout", &scratch.value);
+        }
+        Ok(())
+    }
+
+    /// Appends the framed gRPC message: the body, then the query, then the path, so that on the wire the later wins
+    /// (SEMANTICS 43 to 45).
+    ///
+    /// # Errors
+    /// When body, query or path do not fit the message; `out` is as it was.
+    pub fn write_request(
+        &self,
+        schema: &Schema,
+        head: &RequestHead,
+        bytes: &[u8],
+        body: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let frame = frame::open(out);
+        let written = self
+            .write_message(schema, head, bytes, body, scratch, out)
+            .and_then(|()| frame::close(out, frame));
+        if written.is_err() {
+            out.truncate(frame);
+        }
+        written
+    }
+
+    fn write_message(
+        &self,
+        schema: &Schema,
+        head: &RequestHead,
+        bytes: &[u8],
+        body: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let plan = &schema.plan;
+        let route = self.plan(schema);
+        let input = schema.method_plan(route.method).input;
+        let message_start = out.len();
+        match route.body {
+            // SEMANTICS 64: without a body a message field is there and empty, any other field is unset.
+            BodyPlan::Field(field) if is_blank(body) => {
+                let field = plan.message(input).field(field);
+                if matches!(
+                    (field.cardinality, field.kind),
+                    (Cardinality::Singular, Kind::Message(_))
+                ) {
+                    out.extend_from_slice(field.tag.as_bytes());
+                    out.push(0);
+                }
+            }
+            BodyPlan::Field(field) => {
+                field_to_wire(plan, input, field, body, &mut scratch.to_wire, out)?;
+            }
+            BodyPlan::Whole if !is_blank(body) => {
+                to_wire(
+                    Message { plan, index: input },
+                    body,
+                    &mut scratch.to_wire,
+                    out,
+                )?;
+            }
+            // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
+            BodyPlan::Whole | BodyPlan::Ignored => {}
+        }
+        let target = bind::Target {
+            path: head.path(bytes),
+            captures: scratch.route.captures(),
+            query: head.query(bytes),
+            query_offset: head.query_offset() as usize,
+        };
+        bind::bind(
+            plan,
+            route,
+            input,
+            target,
+            message_start,
+            &mut scratch.bind,
+            out,
+        )
+    }
+
+    fn plan<'s>(&self, schema: &'s Schema) -> &'s RoutePlan {
+        schema.route_plan(self.route)
+    }
+}
+
+impl MetadataScratch {
+    fn cross(
+        &mut self,
+        name: Name<'_>,
+        value: &[u8],
+        each: &mut impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), Error> {
+        self.name.clear();
+        name.write(&mut self.name);
+        self.value.clear();
+        metadata::write_value(&name, value, &mut self.binary, &mut self.value)?;
+        each(&self.name, &self.value);
+        Ok(())
+    }
+}
+
+/// Whether there is nothing but white space.
+fn is_blank(body: &[u8]) -> bool {
+    body.iter()
+        .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+}

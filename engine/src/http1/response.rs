@@ -1,0 +1,464 @@
+//! Response heads, written before the length of the body is known.
+//! In: status, headers, and a body that the caller appends between two calls. Out: one response at the end of a buffer, which may
+//! hold earlier ones of a pipeline. Always: no byte of foreign text can end a line (THREATS A13); no large body is moved.
+//!
+//! ```text
+//! begin           │ HTTP/1.1 200 OK␍␊ ... content-length:          ␍␊
+//! header          │ ... x-name: value␍␊                    ▲ room for digits
+//! open_body       │ ... ␍␊
+//! (caller)        │ ... {"name":"a"}
+//! finish          │ the digits go into their room, and what follows a small body's length closes up to it; before a large body
+//!                 │ the white space stays, which is part of no value (RFC 9110 section 5.5)
+//! abandon         │ the buffer is as before begin
+//! ```
+
+use super::{is_token_byte, is_value_byte};
+
+/// What a response says about its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It stays open, which HTTP/1.1 takes for granted.
+    KeepAlive,
+    /// It stays open, which a client of HTTP/1.0 has to be told.
+    KeepAliveStated,
+    /// It is closed after this response.
+    Close,
+}
+
+/// The parts of a head that every response has.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'r> {
+    /// 200 to 599. Anything else, which would be no final status, is answered as 500.
+    pub status: u16,
+    /// Whether the connection stays open.
+    pub connection: Connection,
+    /// Whether the request's method was HEAD: the head is that of the answer to GET, and the body is left out.
+    pub answers_head: bool,
+    /// The value of Content-Type, if there is one.
+    pub content_type: Option<&'r [u8]>,
+    /// The value of Date, if the caller has a clock.
+    pub date: Option<&'r [u8]>,
+}
+
+/// A response whose head is not whole: headers may be added.
+#[derive(Debug)]
+#[must_use = "a head without its end would run into the next response"]
+pub struct PendingHead {
+    body: PendingBody,
+}
+
+/// A response whose body is being appended.
+#[derive(Debug)]
+#[must_use = "a head without its length would run into the next response"]
+pub struct PendingBody {
+    /// Where the response begins. `start < length_at < body_start`
+    start: usize,
+    /// Where the room for the digits of the length begins, if this status has a length.
+    length_at: Option<usize>,
+    body_start: usize,
+    body_rule: BodyRule,
+}
+
+/// What happens to a body that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyRule {
+    /// It is sent.
+    Send,
+    /// It is measured, and not sent.
+    Measure,
+    /// It is not sent, and the length is 0 if it is stated at all.
+    Discard,
+}
+
+/// Digits that there is room for. A body of more than 10 GB is moved to make room.
+const LENGTH_DIGIT_COUNT: usize = 10;
+
+/// Bytes behind the length that are moved up to it, so that a head looks as people expect. More than that costs more than the look
+/// is worth.
+const CLOSE_UP_LEN_MAX: usize = 4096;
+
+/// Names that decide where a message ends or that this file writes itself.
+const OWN_NAMES: [&[u8]; 6] = [
+    b"connection",
+    b"content-length",
+    b"content-type",
+    b"date",
+    b"keep-alive",
+    b"transfer-encoding",
+];
+
+/// Appends a status line and the headers every response has.
+pub fn begin(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
+    let start = out.len();
+    write_status_line(out, head.status);
+    match head.connection {
+        Connection::KeepAlive => {}
+        Connection::KeepAliveStated => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        Connection::Close => out.extend_from_slice(b"connection: close\r\n"),
+    }
+    if let Some(date) = head.date {
+        write_header(out, b"date", date);
+    }
+    let body_rule = match head.status {
+        // RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5: no content; SEMANTICS 135.
+        204 | 205 | 304 => BodyRule::Discard,
+        _ if head.answers_head => BodyRule::Measure,
+        _ => BodyRule::Send,
+    };
+    if let Some(content_type) = head.content_type
+        && body_rule != BodyRule::Discard
+    {
+        write_header(out, b"content-type", content_type);
+    }
+    // RFC 9112 section 6.3: 204 and 304 end with their head; a length there would be that of another answer.
+    let length_at = (!matches!(head.status, 204 | 304)).then(|| {
+        out.extend_from_slice(b"content-length: ");
+        let at = out.len();
+        out.extend_from_slice(&[b' '; LENGTH_DIGIT_COUNT]);
+        out.extend_from_slice(b"\r\n");
+        at
+    });
+    PendingHead {
+        body: PendingBody {
+            start,
+            length_at,
+            body_start: out.len(),
+            body_rule,
+        },
+    }
+}
+
+/// Appends the interim response to `Expect: 100-continue` (SEMANTICS 75).
+pub fn write_continue(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+impl PendingHead {
+    /// Appends one header, and says whether it did: a name or value that could end the line, or a name of framing, is dropped.
+    pub fn header(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
+        let is_own = OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own));
+        !is_own && write_header(out, name, value)
+    }
+
+    /// Ends the head. What the caller appends from here on is the body.
+    pub fn open_body(self, out: &mut Vec<u8>) -> PendingBody {
+        out.extend_from_slice(b"\r\n");
+        PendingBody {
+            body_start: out.len(),
+            ..self.body
+        }
+    }
+
+    /// Takes the response back.
+    pub fn abandon(self, out: &mut Vec<u8>) {
+        out.truncate(self.body.start);
+    }
+}
+
+impl PendingBody {
+    /// Where the body begins in the buffer.
+    pub fn body_start(&self) -> usize {
+        self.body_start
+    }
+
+    /// Fills in the length of what was appended since `open_body`. The response is whole then.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        let len = match self.body_rule {
+            BodyRule::Send | BodyRule::Measure => out.len() - self.body_start,
+            BodyRule::Discard => 0,
+        };
+        if self.body_rule != BodyRule::Send {
+            out.truncate(self.body_start);
+        }
+        if let Some(at) = self.length_at {
+            fill_length(out, at, LENGTH_DIGIT_COUNT, len);
+        }
+    }
+
+    /// Takes the response back, head and all.
+    pub fn abandon(self, out: &mut Vec<u8>) {
+        out.truncate(self.start);
+    }
+}
+
+/// Writes `len` into the `width` bytes at `at`, and closes or makes room where it has fewer or more digits.
+fn fill_length(out: &mut Vec<u8>, at: usize, width: usize, len: usize) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(len).as_bytes();
+    let behind_len = out.len() - (at + width);
+    let from = at + width.saturating_sub(digits.len());
+    match out.get_mut(from..at + width) {
+        Some(room) if room.len() == digits.len() && behind_len > CLOSE_UP_LEN_MAX => {
+            room.copy_from_slice(digits);
+        }
+        _ => {
+            out.splice(at..at + width, digits.iter().copied());
+        }
+    }
+}
+
+/// Appends a header unless its bytes could be taken for more than one.
+fn write_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
+    let is_good = !name.is_empty()
+        && name.iter().all(|&byte| is_token_byte(byte))
+        && value.iter().all(|&byte| is_value_byte(byte));
+    if is_good {
+        out.extend_from_slice(name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    is_good
+}
+
+fn write_status_line(out: &mut Vec<u8>, status: u16) {
+    if status == 200 {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    let status = match status {
+        200..=599 => status,
+        _ => 500,
+    };
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    // RFC 9112 section 4: the space stays where there is no phrase.
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(reason_phrase(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The reason phrase of RFC 9110, RFC 6585 and RFC 7538; 499 is nginx's and google/rpc/code.proto's.
+const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        499 => "Client Closed Request",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        511 => "Network Authentication Required",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: ResponseHead<'static> = ResponseHead {
+        status: 200,
+        connection: Connection::KeepAlive,
+        answers_head: false,
+        content_type: Some(b"application/json"),
+        date: None,
+    };
+
+    fn answer(head: &ResponseHead<'_>, body: &str) -> String {
+        let mut out = Vec::new();
+        let pending = begin(&mut out, head).open_body(&mut out);
+        out.extend_from_slice(body.as_bytes());
+        pending.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_length_is_filled_in_after_the_body() {
+        assert_eq!(
+            answer(&JSON, "{\"a\":\"bcdef\"}"),
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"a\":\"bcdef\"}"
+        );
+    }
+
+    #[test]
+    fn pipelined_responses_share_a_buffer() {
+        let mut out = Vec::new();
+        for body in ["a", "bc"] {
+            let mut head = begin(&mut out, &JSON);
+            assert!(head.header(&mut out, b"x-n", body.as_bytes()));
+            let pending = head.open_body(&mut out);
+            assert_eq!(pending.body_start(), out.len());
+            out.extend_from_slice(body.as_bytes());
+            pending.finish(&mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        let (first, second) = text.split_at(text.rfind("HTTP/1.1").unwrap());
+        assert!(
+            first.ends_with(": 1\r\nx-n: a\r\n\r\na"),
+            "{first:?}"
+        );
+        assert!(
+            second.ends_with(": 2\r\nx-n: bc\r\n\r\nbc"),
+            "{second:?}"
+        );
+    }
+
+    #[test]
+    fn abandoning_restores_the_buffer() {
+        let mut out = b"earlier".to_vec();
+        begin(&mut out, &JSON).abandon(&mut out);
+        assert_eq!(out, b"earlier");
+        let pending = begin(&mut out, &JSON).open_body(&mut out);
+        out.extend_from_slice(b"half a body");
+        pending.abandon(&mut out);
+        assert_eq!(out, b"earlier");
+    }
+
+    #[test]
+    fn the_answer_to_head_has_the_length_and_no_body() {
+        let head = ResponseHead {
+            answers_head: true,
+            ..JSON
+        };
+        assert!(answer(&head, "12345").ends_with("content-length: 5\r\n\r\n"));
+    }
+
+    #[test]
+    fn statuses_without_content_have_neither_body_nor_type() {
+        for (status, end) in [
+            (204, "HTTP/1.1 204 No Content\r\n\r\n"),
+            (304, "HTTP/1.1 304 Not Modified\r\n\r\n"),
+            (
+                205,
+                "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n",
+            ),
+        ] {
+            assert_eq!(answer(&ResponseHead { status, ..JSON }, "{}"), end);
+        }
+    }
+
+    #[test]
+    fn connection_and_date_are_stated_when_they_are_given() {
+        let close = ResponseHead {
+            status: 499,
+            connection: Connection::Close,
+            content_type: None,
+            date: Some(b"Thu, 01 Jan 1970 00:00:00 GMT"),
+            ..JSON
+        };
+        assert_eq!(
+            answer(&close, ""),
+            "HTTP/1.1 499 Client Closed Request\r\nconnection: close\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             content-length: 0\r\n\r\n"
+        );
+        let stated = ResponseHead {
+            connection: Connection::KeepAliveStated,
+            ..JSON
+        };
+        assert!(answer(&stated, "").contains("\r\nconnection: keep-alive\r\n"));
+    }
+
+    #[test]
+    fn a_status_that_is_not_final_becomes_500() {
+        for status in [0, 100, 199, 600, u16::MAX] {
+            let text = answer(&ResponseHead { status, ..JSON }, "");
+            assert!(
+                text.starts_with("HTTP/1.1 500 Internal Server Error\r\n"),
+                "{text}"
+            );
+        }
+        let text = answer(
+            &ResponseHead {
+                status: 299,
+                ..JSON
+            },
+            "",
+        );
+        assert!(text.starts_with("HTTP/1.1 299 \r\n"), "{text}");
+    }
+
+    #[test]
+    fn headers_that_could_split_the_response_are_dropped() {
+        let mut out = Vec::new();
+        let content_type = Some(b"text/plain\r\nset-cookie: a=b".as_slice());
+        let mut head = begin(
+            &mut out,
+            &ResponseHead {
+                content_type,
+                ..JSON
+            },
+        );
+        let before = out.len();
+        for (name, value) in [
+            ("x", "a\r\nb: c"),
+            ("x", "a\nb"),
+            ("x", "a\rb"),
+            ("x", "a\0b"),
+            ("x", "\u{7f}"),
+            ("x\r\ny", "a"),
+            ("x y", "a"),
+            ("x:", "a"),
+            ("", "a"),
+            ("Content-Length", "0"),
+            ("transfer-encoding", "chunked"),
+            ("CONNECTION", "close"),
+        ] {
+            assert!(
+                !head.header(&mut out, name.as_bytes(), value.as_bytes()),
+                "{name:?} {value:?}"
+            );
+        }
+        assert_eq!(out.len(), before);
+        assert!(head.header(&mut out, b"x", "caf\u{e9}\t1".as_bytes()));
+        head.open_body(&mut out).finish(&mut out);
+        assert!(!String::from_utf8(out).unwrap().contains("set-cookie"));
+    }
+
+    #[test]
+    fn a_length_beyond_its_room_moves_what_follows() {
+        let mut out = b"length:  \r\n\r\nbody".to_vec();
+        fill_length(&mut out, 8, 1, 123);
+        assert_eq!(out, b"length: 123\r\n\r\nbody");
+        let mut out = b"length:     \r\n\r\nbody".to_vec();
+        fill_length(&mut out, 8, 4, 123);
+        assert_eq!(out, b"length: 123\r\n\r\nbody");
+    }
+
+    #[test]
+    fn a_large_body_is_not_moved() {
+        let body = "x".repeat(CLOSE_UP_LEN_MAX + 1);
+        let text = answer(&JSON, &body);
+        assert!(text.contains("\r\ncontent-length:       4097\r\n\r\nx"), "{}", &text[..80]);
+    }
+}

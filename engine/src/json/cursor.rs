@@ -1,0 +1,193 @@
+//! A place in a JSON text that moves forward. In: the text. Out: its tokens, one by one, as the caller expects them.
+//! Always: never past the end; an error names the byte it was seen at.
+
+use super::{JsonString, number};
+use crate::error::{Error, ErrorKind, Expected};
+
+/// A place in a JSON text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor<'j> {
+    text: &'j [u8],
+    /// Bytes already read. `at <= text.len()`.
+    at: usize,
+}
+
+impl<'j> Cursor<'j> {
+    /// A cursor at the start of `text`.
+    pub(crate) fn new(text: &'j [u8]) -> Result<Self, Error> {
+        // SEMANTICS 67: RFC 8259 8.1 lets a parser ignore a byte order mark or refuse it; peers refuse it.
+        if text.starts_with(b"\xef\xbb\xbf") {
+            return Err(Error::body(ErrorKind::ByteOrderMark, 0));
+        }
+        Ok(Self { text, at: 0 })
+    }
+
+    /// Bytes already read.
+    #[inline]
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The bytes that are still to be read.
+    #[inline]
+    pub(super) fn rest(&self) -> &'j [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Takes `count` bytes that [`Self::rest`] has shown to be there.
+    #[inline]
+    pub(super) fn take(&mut self, count: usize) {
+        debug_assert!(count <= self.text.len() - self.at);
+        self.at += count;
+    }
+
+    /// Skips white space and looks at the byte after it.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        // Compact text has none: one comparison, since no token starts with a byte this low.
+        match self.text.get(self.at) {
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.peek_after_space(),
+        }
+    }
+
+    fn peek_after_space(&mut self) -> Option<u8> {
+        while let Some(&byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Takes `token` if it comes next, byte for byte.
+    #[inline]
+    pub(crate) fn take_if(&mut self, token: &[u8]) -> bool {
+        let is_next = self.rest().starts_with(token);
+        if is_next {
+            self.at += token.len();
+        }
+        is_next
+    }
+
+    /// Takes `null`, `true` or `false`.
+    #[inline]
+    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), Error> {
+        self.peek();
+        if self.take_if(word) {
+            return Ok(());
+        }
+        Err(self.no_value())
+    }
+
+    /// Takes the bracket that opens an object or an array.
+    #[inline]
+    pub(crate) fn open(&mut self, bracket: u8, expected: Expected) -> Result<(), Error> {
+        if self.peek() == Some(bracket) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(self.mismatch(expected))
+    }
+
+    /// Takes `bracket` if it comes next: the object or array is empty.
+    #[inline]
+    pub(crate) fn close_if(&mut self, bracket: u8) -> bool {
+        let is_next = self.peek() == Some(bracket);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    /// After a member or element: true when a comma says that another one follows, false when `bracket` closed the whole.
+    #[inline]
+    pub(crate) fn comma_or(&mut self, bracket: u8) -> Result<bool, Error> {
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(byte) if byte == bracket => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => Err(self.unexpected(ErrorKind::ExpectedCommaOrClose)),
+        }
+    }
+
+    /// Takes the key of a member and its colon.
+    #[inline]
+    pub(crate) fn key(&mut self) -> Result<JsonString<'j>, Error> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected(ErrorKind::ExpectedKey));
+        }
+        let key = self.string()?;
+        if self.peek() != Some(b':') {
+            return Err(self.unexpected(ErrorKind::ExpectedColon));
+        }
+        self.at += 1;
+        Ok(key)
+    }
+
+    /// Takes a string whose opening quote has been seen.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<JsonString<'j>, Error> {
+        let string = JsonString::read(self.text, self.at + 1)?;
+        self.at = string.end() + 1;
+        Ok(string)
+    }
+
+    /// Takes a number whose first byte has been seen.
+    #[inline]
+    pub(crate) fn number(&mut self) -> Result<&'j [u8], Error> {
+        let rest = self.rest();
+        let token = number::token_len(rest).and_then(|len| rest.get(..len));
+        let Some(token) = token else {
+            return Err(Error::body(ErrorKind::InvalidNumber, self.at));
+        };
+        self.at += token.len();
+        Ok(token)
+    }
+
+    /// Refuses what follows the value at the root (SEMANTICS 68).
+    pub(crate) fn end(&mut self) -> Result<(), Error> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(Error::body(ErrorKind::TrailingData, self.at)),
+        }
+    }
+
+    /// What to say when the value that comes next is not the one the field wants: it may be none at all.
+    #[cold]
+    pub(crate) fn mismatch(&mut self, expected: Expected) -> Error {
+        self.peek();
+        let rest = self.rest();
+        let is_value = match rest.first() {
+            Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9') => true,
+            Some(b't') => rest.starts_with(b"true"),
+            Some(b'f') => rest.starts_with(b"false"),
+            Some(b'n') => rest.starts_with(b"null"),
+            _ => false,
+        };
+        if is_value {
+            Error::body(ErrorKind::Expected(expected), self.at)
+        } else {
+            self.no_value()
+        }
+    }
+
+    /// What to say when no value comes next.
+    #[cold]
+    pub(super) fn no_value(&mut self) -> Error {
+        self.unexpected(ErrorKind::ExpectedValue)
+    }
+
+    /// `kind` at the next byte, unless there is none.
+    #[cold]
+    fn unexpected(&mut self, kind: ErrorKind) -> Error {
+        match self.peek() {
+            Some(_) => Error::body(kind, self.at),
+            None => Error::body(ErrorKind::UnexpectedEnd, self.at),
+        }
+    }
+}

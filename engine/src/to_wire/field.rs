@@ -1,0 +1,115 @@
+//! The value of a field, by its cardinality. In: a value that is not an unset `null`. Out: tags and values.
+//! Always: in lists and maps, and where there is presence, every value is written; elsewhere zero is left out, as encoders do.
+
+use super::{Pass, Written};
+use crate::error::{Error, ErrorKind, Expected};
+use crate::plan::{Cardinality, FieldPlan, Kind, Tag};
+use crate::wire;
+
+/// The wire type that ends a group.
+const END_GROUP: u8 = 4;
+
+impl<'p> Pass<'p, '_, '_> {
+    /// Writes `field`, whose value comes next.
+    #[inline]
+    pub(super) fn field(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        match field.cardinality {
+            Cardinality::Singular => self.singular(field),
+            Cardinality::Repeated => self.repeated(field),
+            Cardinality::Packed => self.packed(field),
+            Cardinality::Map => self.map(field),
+        }
+    }
+
+    /// Writes tag and value, or nothing where the value is what an unset field has.
+    #[inline]
+    pub(super) fn singular(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        let start = self.out.len();
+        self.out.extend_from_slice(field.tag.as_bytes());
+        let written = self.value(field)?;
+        let is_needed = match written {
+            Written::Value => true,
+            Written::Default => field.has_presence,
+            Written::Nothing => false,
+        };
+        if !is_needed {
+            self.out.truncate(start);
+        }
+        Ok(())
+    }
+
+    /// Writes a tag and a value an element.
+    pub(super) fn repeated(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        self.open(b'[', Expected::Array)?;
+        if !self.json.close_if(b']') {
+            loop {
+                let start = self.out.len();
+                self.out.extend_from_slice(field.element_tag.as_bytes());
+                if self.element(field)? == Written::Nothing {
+                    self.out.truncate(start);
+                }
+                if !self.json.comma_or(b']')? {
+                    break;
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes the elements one after the other behind one tag and length, or nothing at all if there are none.
+    fn packed(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        self.open(b'[', Expected::Array)?;
+        if !self.json.close_if(b']') {
+            let start = self.out.len();
+            self.out.extend_from_slice(field.tag.as_bytes());
+            let length = wire::write::open(self.out);
+            loop {
+                self.element(field)?;
+                if !self.json.comma_or(b']')? {
+                    break;
+                }
+            }
+            // The elements may all have been enum names that are dropped.
+            if self.out.len() == length + 1 {
+                self.out.truncate(start);
+            } else {
+                wire::write::close(self.out, length);
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes the value of a list's element or of a map's entry.
+    #[inline]
+    pub(super) fn element(&mut self, field: &'p FieldPlan) -> Result<Written, Error> {
+        // SEMANTICS 85: there is no unset element.
+        if self.json.peek() == Some(b'n') && !self.is_null_a_value(field.kind) {
+            let offset = self.json.offset();
+            self.json.literal(b"null")?;
+            return Err(Error::body(ErrorKind::NullElement, offset));
+        }
+        self.value(field)
+    }
+
+    /// Writes one value; its tag has been written.
+    #[inline]
+    fn value(&mut self, field: &'p FieldPlan) -> Result<Written, Error> {
+        match field.kind {
+            Kind::Message(index) => {
+                let open = self.open_message();
+                self.message(index)?;
+                self.close_message(&open);
+                Ok(Written::Value)
+            }
+            Kind::Group(index) => {
+                self.message(index)?;
+                let end = Tag::new(field.number, END_GROUP);
+                self.out.extend_from_slice(end.as_bytes());
+                Ok(Written::Value)
+            }
+            kind => self.scalar(kind),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Maps. In: an object. Out: one entry message a member. Always: no key twice (SEMANTICS 77), found at a cost of n log n whatever the
+//! keys are.
+
+use super::scalar::{expected_integer, integer_fault, is_number, write_integer};
+use super::{Pass, Written};
+use crate::error::{Error, ErrorKind, Expected};
+use crate::json::JsonString;
+use crate::plan::{FieldPlan, Kind};
+
+/// Where the key of an entry stands. Equal keys have equal bytes on the wire, however they are spelled in JSON.
+/// Kept small, since a body may hold one for every six of its bytes: `limits::JSON_LEN_MAX` sees to it that the offsets fit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EntryKey {
+    /// Offset of its bytes, without the tag, from the start of what this pass has written.
+    start: u32,
+    len: u32,
+    /// Offset of its quote in the JSON text.
+    json_offset: u32,
+}
+
+impl<'p> Pass<'p, '_, '_> {
+    /// Writes the entries of a map, whose value comes next.
+    pub(super) fn map(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        let Kind::Message(entry) = field.kind else {
+            return Ok(());
+        };
+        let [key, value] = &*self.plan.message(entry).fields else {
+            return Ok(());
+        };
+        self.open(b'{', Expected::Object)?;
+        if !self.json.close_if(b'}') {
+            let first_key = self.keys.len();
+            loop {
+                self.entry(field, key, value)?;
+                if !self.json.comma_or(b'}')? {
+                    break;
+                }
+            }
+            self.refuse_duplicate(first_key)?;
+            self.keys.truncate(first_key);
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes one entry: a message with the key as field 1 and the value as field 2.
+    fn entry(
+        &mut self,
+        field: &'p FieldPlan,
+        key: &'p FieldPlan,
+        value: &'p FieldPlan,
+    ) -> Result<(), Error> {
+        let start = self.out.len();
+        self.out.extend_from_slice(field.tag.as_bytes());
+        let open = self.open_message();
+        self.out.extend_from_slice(key.tag.as_bytes());
+        let key_start = self.out.len();
+        let string = self.json.key()?;
+        self.map_key(key.kind, &string)?;
+        let key_len = self.out.len() - key_start;
+        self.out.extend_from_slice(value.tag.as_bytes());
+        let written = self.element(value)?;
+        if written == Written::Nothing {
+            // SEMANTICS 84: the entry is dropped with its value.
+            self.out.truncate(start);
+            return Ok(());
+        }
+        let end = self.out.len();
+        self.close_message(&open);
+        // The key may have moved, since the length of the entry may take more than the byte that was reserved for it.
+        let moved = self.out.len() - end;
+        self.keys.push(EntryKey {
+            start: offset_u32(key_start + moved - self.start),
+            len: offset_u32(key_len),
+            json_offset: offset_u32(string.offset()),
+        });
+        Ok(())
+    }
+
+    /// Writes the key of an entry (SEMANTICS 87).
+    #[inline]
+    fn map_key(&mut self, kind: Kind, string: &JsonString<'_>) -> Result<(), Error> {
+        match kind {
+            Kind::String => self.string_content(string),
+            Kind::Bool => {
+                let is_true = match string.decoded(self.text)? {
+                    b"true" => true,
+                    b"false" => false,
+                    _ => return Err(string.refuse(ErrorKind::Expected(Expected::Bool))),
+                };
+                self.out.push(u8::from(is_true));
+                Ok(())
+            }
+            kind => {
+                let expected = expected_integer(kind);
+                let text = string.decoded(self.text)?;
+                if !is_number(text) {
+                    return Err(string.refuse(ErrorKind::Expected(expected)));
+                }
+                match write_integer(kind, text, self.out) {
+                    Ok(_) => Ok(()),
+                    Err(fault) => Err(string.refuse(integer_fault(fault, expected))),
+                }
+            }
+        }
+    }
+
+    /// Refuses a map in which two of the keys from `first` on are equal: sorted, they stand side by side. Sorting costs nothing to speak of
+    /// for few keys or for keys that come in order, needs no memory, and no choice of keys makes it slow.
+    #[inline]
+    fn refuse_duplicate(&mut self, first: usize) -> Result<(), Error> {
+        let keys = self.keys.get_mut(first..).unwrap_or_default();
+        if keys.len() < 2 {
+            return Ok(());
+        }
+        let bytes = |key: &EntryKey| {
+            let start = self.start + key.start as usize;
+            self.out.get(start..start + key.len as usize)
+        };
+        keys.sort_unstable_by(|left, right| {
+            (bytes(left), left.json_offset).cmp(&(bytes(right), right.json_offset))
+        });
+        let duplicate = keys
+            .array_windows()
+            .filter(|[left, right]| bytes(left) == bytes(right))
+            .map(|[_, right]| right.json_offset)
+            .min();
+        match duplicate {
+            None => Ok(()),
+            Some(offset) => Err(Error::body(ErrorKind::DuplicateKey, offset as usize)),
+        }
+    }
+}
+
+/// An offset that the limit on the length of the text keeps below 4 GiB.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "`limits::JSON_LEN_MAX` is checked before a pass begins"
+)]
+const fn offset_u32(offset: usize) -> u32 {
+    offset as u32
+}

@@ -1,0 +1,185 @@
+//! Memory that a worker uses again and again. In: buffers no longer needed. Out: empty ones with their capacity.
+//! Always: no thread shares one; what is kept is bounded in count and in bytes.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use bytes::Buf;
+
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
+
+/// A worker's free list of plain buffers, for reads and responses.
+#[derive(Default)]
+pub struct Buffers {
+    free: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    /// An empty free list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty buffer, with the capacity of an earlier use if there was one.
+    pub fn take(&self) -> Vec<u8> {
+        self.free.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back. It is dropped if it grew too large or if enough are kept.
+    pub fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut free = self.free.borrow_mut();
+        if buffer.capacity() == 0
+            || buffer.capacity() > BUFFER_KEEP_LEN_MAX
+            || free.len() >= BUFFER_KEEP_COUNT_MAX
+        {
+            return;
+        }
+        buffer.clear();
+        free.push(buffer);
+    }
+}
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffers")
+            .field("free_count", &self.free.borrow().len())
+            .finish()
+    }
+}
+
+/// A buffer whose bytes are lent to the upstream connection without a copy, and which is written again once the
+/// connection has let go of them.
+///
+/// ```text
+///   start() -> &mut Vec<u8>      the gateway writes a framed message
+///   share() -> SharedBytes       h2 sends it; a retry shares it again
+///   start()                      same memory if h2 is done, new memory if not
+/// ```
+#[derive(Debug, Default)]
+#[expect(
+    clippy::rc_buffer,
+    reason = "the capacity of the vector is what is kept; Rc<[u8]> would copy and lose it"
+)]
+pub struct SharedBuffer {
+    bytes: Rc<Vec<u8>>,
+}
+
+impl SharedBuffer {
+    /// An empty buffer without memory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Empties the buffer for a new message. If the bytes of the last one are still lent, they stay with the
+    /// borrower and the buffer starts on new memory.
+    pub fn start(&mut self) -> &mut Vec<u8> {
+        let is_reusable =
+            Rc::get_mut(&mut self.bytes).is_some_and(|b| b.capacity() <= BUFFER_KEEP_LEN_MAX);
+        if !is_reusable {
+            self.bytes = Rc::default();
+        }
+        // Nobody shares it here, so nothing is copied.
+        let bytes = Rc::make_mut(&mut self.bytes);
+        bytes.clear();
+        bytes
+    }
+
+    /// The bytes written so far.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Lends the bytes.
+    pub fn share(&self) -> SharedBytes {
+        SharedBytes {
+            bytes: Rc::clone(&self.bytes),
+            offset: 0,
+        }
+    }
+}
+
+/// Bytes lent by a [`SharedBuffer`], read from the front.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::rc_buffer,
+    reason = "the capacity of the vector is what is kept; Rc<[u8]> would copy and lose it"
+)]
+pub struct SharedBytes {
+    bytes: Rc<Vec<u8>>,
+    /// Bytes already read. `offset <= bytes.len()`.
+    offset: usize,
+}
+
+impl Buf for SharedBytes {
+    fn remaining(&self) -> usize {
+        self.bytes.len() - self.offset
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.get(self.offset..).unwrap_or_default()
+    }
+
+    fn advance(&mut self, count: usize) {
+        assert!(
+            count <= self.remaining(),
+            "a reader cannot pass the end of the bytes it was lent"
+        );
+        self.offset += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffer_given_back_is_taken_again_empty() {
+        let buffers = Buffers::new();
+        let mut buffer = buffers.take();
+        buffer.extend_from_slice(b"abc");
+        let capacity = buffer.capacity();
+        buffers.give_back(buffer);
+        let again = buffers.take();
+        assert!(again.is_empty());
+        assert_eq!(again.capacity(), capacity);
+    }
+
+    #[test]
+    fn buffer_that_grew_large_is_not_kept() {
+        let buffers = Buffers::new();
+        buffers.give_back(Vec::with_capacity(BUFFER_KEEP_LEN_MAX + 1));
+        assert_eq!(buffers.take().capacity(), 0);
+    }
+
+    #[test]
+    fn no_more_buffers_are_kept_than_allowed() {
+        let buffers = Buffers::new();
+        for _ in 0..=BUFFER_KEEP_COUNT_MAX {
+            buffers.give_back(Vec::with_capacity(16));
+        }
+        assert_eq!(buffers.free.borrow().len(), BUFFER_KEEP_COUNT_MAX);
+    }
+
+    #[test]
+    fn shared_buffer_uses_its_memory_again_once_the_borrower_is_gone() {
+        let mut buffer = SharedBuffer::new();
+        buffer.start().extend_from_slice(b"first message");
+        let memory = buffer.as_slice().as_ptr();
+        drop(buffer.share());
+        buffer.start().extend_from_slice(b"second");
+        assert_eq!(buffer.as_slice().as_ptr(), memory);
+    }
+
+    #[test]
+    fn lent_bytes_outlive_the_start_of_the_next_message() {
+        let mut buffer = SharedBuffer::new();
+        buffer.start().extend_from_slice(b"first");
+        let mut lent = buffer.share();
+        buffer.start().extend_from_slice(b"second");
+        lent.advance(2);
+        assert_eq!(lent.chunk(), b"rst");
+        assert_eq!(lent.remaining(), 3);
+        assert_eq!(buffer.as_slice(), b"second");
+    }
+}

@@ -1,0 +1,200 @@
+//! `transom serve` and `transom demo`. In: what to serve and where. Out: a running gateway, until a signal ends it.
+//! Always: the line `listening on http://ADDR` comes when every worker accepts, and not before.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tracing_subscriber::filter::LevelFilter;
+use transom_engine::{Body, Route, Schema};
+
+use super::{Failure, tell};
+use crate::config::{JsonArgs, RunArgs, ServeArgs};
+use crate::downstream;
+use crate::relay::{Context, Gateway};
+use crate::schema_source::{self, LoadedSchema};
+use crate::upstream::{PoolSettings, Target, Upstream};
+use crate::worker::{self, Ended, WorkerSettings, Workers};
+
+pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    start_log();
+    let upstream = &args.upstream;
+    let loaded = schema_source::load_schema(&args.schema.sources(Some(upstream)), &mut |wait| {
+        tell(&wait.to_string());
+        ControlFlow::Continue(())
+    })?;
+    let (gateway, workers) = start(
+        &loaded,
+        upstream.target.clone(),
+        &upstream.text,
+        &args.run,
+        &args.json,
+    )?;
+    let base = format!("http://{}", workers.address());
+    tell(&format!("listening on {base}"));
+    if let Some(line) = example(gateway.schema(), &base) {
+        tell(&format!("try: {line}"));
+    }
+    run(workers)
+}
+
+#[cfg(feature = "demo")]
+pub(super) fn demo(args: &crate::config::DemoArgs) -> Result<(), Failure> {
+    use crate::demo;
+
+    start_log();
+    let server = demo::start()
+        .map_err(|error| Failure::Ours(format!("the sample service cannot start: {error}")))?;
+    let url = server.url();
+    let target = url
+        .parse::<Target>()
+        .map_err(|error| Failure::Ours(error.to_string()))?;
+    let loaded = LoadedSchema {
+        descriptor_set: demo::DESCRIPTOR_SET.to_vec(),
+        origin: "the sample bookstore in this process".to_owned(),
+        warnings: Vec::new(),
+    };
+    let (_gateway, workers) = start(&loaded, target, &url, &args.run, &args.json)?;
+    let base = format!("http://{}", workers.address());
+    tell("\nPaste any of these into another terminal:\n");
+    for example in demo::EXAMPLES {
+        tell(&format!("# {}\n{}\n", example.shows, example.curl(&base)));
+    }
+    tell(&format!("listening on {base}"));
+    run(workers)
+}
+
+/// Compiles the schema, tells what was loaded from where, and starts the workers.
+fn start(
+    loaded: &LoadedSchema,
+    target: Target,
+    url: &str,
+    args: &RunArgs,
+    json: &JsonArgs,
+) -> Result<(Arc<Gateway>, Workers), Failure> {
+    for warning in &loaded.warnings {
+        tell(&format!("warning: {warning}"));
+    }
+    let schema = Schema::compile(&loaded.descriptor_set, &json.options())?;
+    let counts = format!(
+        "{} in {}, {}",
+        count(schema.methods().len(), "method"),
+        count(schema.service_count(), "service"),
+        count(schema.routes().len(), "route")
+    );
+    if schema.methods().len() == 0 {
+        return Err(Failure::Input(format!(
+            "{}: there is no service in it; expected at least one",
+            loaded.origin
+        )));
+    }
+    let upstream = Upstream::new(target, PoolSettings::default())
+        .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
+    let gateway = Arc::new(Gateway::new(schema, json.manners(), upstream).map_err(Failure::input)?);
+
+    let mut settings = WorkerSettings::new(args.listen);
+    settings.io = args.io;
+    if let Some(workers) = args.workers {
+        settings.worker_count = workers.get();
+    }
+    let shared = Arc::clone(&gateway);
+    let workers = worker::start(&settings, move |worker| {
+        let context = Rc::new(Context::new(Arc::clone(&shared), worker));
+        move |accepted| downstream::serve(accepted.stream, Rc::clone(&context))
+    })
+    .map_err(|error| Failure::input(format!("{error}; another --listen ADDR may be free")))?;
+
+    let io = workers
+        .reports()
+        .next()
+        .map_or("no driver", |report| report.driver.name());
+    tell(concat!("transom ", env!("CARGO_PKG_VERSION")));
+    tell(&format!("  schema    {counts}, from {}", loaded.origin));
+    tell(&format!("  upstream  {url}"));
+    tell(&format!("  workers   {}, {io}", settings.worker_count));
+    Ok((gateway, workers))
+}
+
+/// Serves until a signal ends it.
+fn run(workers: Workers) -> Result<(), Failure> {
+    workers
+        .watch_signals()
+        .map_err(|error| Failure::Ours(format!("cannot watch for signals: {error}")))?;
+    match workers.run() {
+        Ended::Drained => Ok(()),
+        Ended::TimedOut => Err(Failure::Ours(
+            "some connections had not ended in time and were cut".to_owned(),
+        )),
+        Ended::Forced => Err(Failure::Ours(
+            "a second signal ended the process before its connections".to_owned(),
+        )),
+    }
+}
+
+fn start_log() {
+    // What cannot be written is not worth more than the traffic: the log never fails a request.
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(LevelFilter::WARN)
+        .with_target(false);
+    // A second start, in a test, keeps the first one's.
+    let _first = log.try_init();
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A `curl` line that this schema answers: a GET if there is one, with as few variables as can be.
+fn example(schema: &Schema, base: &str) -> Option<String> {
+    let unary = |route: &Route<'_>| {
+        !route.method().is_client_streaming() && !route.method().is_server_streaming()
+    };
+    let route = schema.routes().filter(unary).min_by_key(|route| {
+        (
+            route.http_method() != "GET",
+            route.http_method() != "POST",
+            route.variables().len(),
+        )
+    })?;
+    let path = example_path(route.template());
+    Some(match (route.http_method(), route.body()) {
+        ("GET", _) => format!("curl '{base}{path}'"),
+        ("POST", Body::Whole) => format!("curl -d '{{}}' '{base}{path}'"),
+        (method, _) => format!("curl -X {method} '{base}{path}'"),
+    })
+}
+
+/// A path that a template matches: each wildcard becomes `x`.
+fn example_path(template: &str) -> String {
+    let mut path = String::new();
+    let mut rest = template;
+    while let Some((before, variable)) = rest.split_once('{') {
+        path.push_str(before);
+        let (variable, after) = variable.split_once('}').unwrap_or((variable, ""));
+        path.push_str(
+            variable
+                .split_once('=')
+                .map_or("*", |(_, segments)| segments),
+        );
+        rest = after;
+    }
+    path.push_str(rest);
+    path.replace("**", "x").replace('*', "x")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_of_a_template_become_values() {
+        assert_eq!(
+            example_path("/v1/{name=shelves/*/books/*}:archive"),
+            "/v1/shelves/x/books/x:archive"
+        );
+        assert_eq!(example_path("/v1/hello/{name}"), "/v1/hello/x");
+        assert_eq!(example_path("/files/{path=**}"), "/files/x");
+    }
+}

@@ -1,0 +1,343 @@
+//! The command line. In: arguments. Out: typed settings of each command. Always: parses no traffic; every value it hands on is valid.
+//!
+//! The names and meanings of commands and options are a contract with users (docs/decisions/0001-command-line.md).
+
+mod profile;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use transom_engine::Options;
+use transom_engine::exchange::Manners;
+use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style};
+
+use crate::net::IoChoice;
+use crate::schema_source::SchemaSources;
+use crate::upstream::{Target, TargetError};
+
+pub use profile::Profile;
+
+/// HTTP/JSON to gRPC gateway: serves your gRPC services as REST, without generated code.
+#[derive(Debug, Parser)]
+#[command(name = "transom", version, styles = STYLES, after_help = "Try it: transom demo", disable_help_subcommand = true)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve an upstream gRPC server as HTTP/JSON.
+    #[command(
+        after_help = "Example: transom serve --upstream http://localhost:50051\n\
+        With neither --descriptor-set nor --proto the schema comes from the upstream's server reflection."
+    )]
+    Serve(ServeArgs),
+    /// Run a sample gRPC service and the gateway in front of it, in one process.
+    #[cfg(feature = "demo")]
+    #[command(after_help = "Example: transom demo --listen 127.0.0.1:8080")]
+    Demo(DemoArgs),
+    /// List every route: method, path, rpc, body.
+    #[command(after_help = "Example: transom routes --proto shop.proto")]
+    Routes(RoutesArgs),
+    /// Convert one message between JSON and protobuf, from standard input to standard output.
+    #[command(
+        after_help = "Example: echo '{\"name\":\"Ann\"}' | transom transcode --proto shop.proto --message shop.Customer --from json --to proto | xxd"
+    )]
+    Transcode(TranscodeArgs),
+    /// Measure what converting your own payloads costs, both ways.
+    #[command(
+        after_help = "Example: transom bench --proto shop.proto --message shop.Order order.json order.pb\n\
+        A file ends in .json or .pb. --json prints one object a line: file, direction (j2p or p2j), ns, bytes, allocations."
+    )]
+    Bench(BenchArgs),
+}
+
+/// Where the schema comes from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Schema")]
+pub struct SchemaArgs {
+    /// A file made by `protoc --include_imports -o FILE` or `buf build -o FILE`; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub descriptor_set: Vec<PathBuf>,
+    /// A .proto file, compiled here without protoc; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub proto: Vec<PathBuf>,
+    /// A directory to resolve imports in; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub proto_path: Vec<PathBuf>,
+}
+
+impl SchemaArgs {
+    /// The sources named; `upstream` is asked when there are none.
+    pub fn sources(&self, upstream: Option<&UpstreamUrl>) -> SchemaSources {
+        SchemaSources {
+            descriptor_sets: self.descriptor_set.clone(),
+            protos: self.proto.clone(),
+            proto_paths: self.proto_path.clone(),
+            upstream: upstream.map(|upstream| upstream.text.clone()),
+            upstream_wait_max: None,
+        }
+    }
+}
+
+/// `--upstream`
+#[derive(Clone, Debug)]
+pub struct UpstreamUrl {
+    /// As it was given.
+    pub text: String,
+    /// What it means.
+    pub target: Target,
+}
+
+impl FromStr for UpstreamUrl {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        Ok(Self {
+            text: text.to_owned(),
+            target: text.parse()?,
+        })
+    }
+}
+
+/// How JSON looks. An option given by itself wins over the profile.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "JSON")]
+pub struct JsonArgs {
+    /// A named set of the options below, and of headers and errors, as the gateway of that name answers
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: Profile,
+    /// Which of a field's names is written; both are read [default: by profile]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub json_names: Option<JsonNames>,
+    /// Which unset fields are written: none, those without presence, or all (messages as null) [default: by profile]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub json_defaults: Option<JsonDefaults>,
+    /// How enums are written; both are read [default: name]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub json_enums: Option<JsonEnums>,
+    /// How 64-bit integers are written; both are read [default: string]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub json_int64: Option<JsonInt64>,
+    /// What a JSON key that no field has does [default: ignore]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub unknown_fields: Option<Unknown>,
+    /// What a query key that no field has does [default: ignore]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub unknown_query: Option<Unknown>,
+}
+
+impl JsonArgs {
+    /// The options to compile a schema with.
+    pub fn options(&self) -> Options {
+        let mut options = self.profile.options();
+        if let Some(names) = self.json_names {
+            options.names = match names {
+                JsonNames::Json => FieldNames::Json,
+                JsonNames::Proto => FieldNames::Proto,
+            };
+        }
+        if let Some(defaults) = self.json_defaults {
+            options.defaults = match defaults {
+                JsonDefaults::Omit => Defaults::Omit,
+                JsonDefaults::NoPresence => Defaults::NoPresence,
+                JsonDefaults::All => Defaults::All,
+            };
+        }
+        if let Some(enums) = self.json_enums {
+            options.enums = match enums {
+                JsonEnums::Name => EnumStyle::Name,
+                JsonEnums::Number => EnumStyle::Number,
+            };
+        }
+        if let Some(int64) = self.json_int64 {
+            options.int64 = match int64 {
+                JsonInt64::String => Int64Style::String,
+                JsonInt64::Number => Int64Style::Number,
+            };
+        }
+        if let Some(unknown) = self.unknown_fields {
+            options.reject_unknown_fields = unknown == Unknown::Reject;
+        }
+        if let Some(unknown) = self.unknown_query {
+            options.reject_unknown_query = unknown == Unknown::Reject;
+        }
+        options
+    }
+
+    /// How the gateway answers beside the JSON of messages.
+    pub fn manners(&self) -> Manners {
+        self.profile.manners()
+    }
+}
+
+/// `--json-names`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JsonNames {
+    /// lowerCamelCase, or the json_name of the proto file
+    Json,
+    /// as the proto file has it
+    Proto,
+}
+
+/// `--json-defaults`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JsonDefaults {
+    /// no unset field
+    Omit,
+    /// unset fields that have no presence
+    NoPresence,
+    /// those, and unset messages as null
+    All,
+}
+
+/// `--json-enums`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JsonEnums {
+    /// by name
+    Name,
+    /// by number
+    Number,
+}
+
+/// `--json-int64`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JsonInt64 {
+    /// in quotes
+    String,
+    /// bare
+    Number,
+}
+
+/// `--unknown-fields` and `--unknown-query`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Unknown {
+    /// skip it
+    Ignore,
+    /// answer 400
+    Reject,
+}
+
+/// How the gateway runs; shared by `serve` and `demo`.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Running")]
+pub struct RunArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    /// How workers talk to the kernel: auto takes io_uring where it is allowed, and logs its choice
+    #[arg(long, value_name = "auto|uring|epoll", default_value = "auto")]
+    pub io: IoChoice,
+}
+
+/// `transom serve`
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// The gRPC server: http://host:port or unix:///path
+    #[arg(long, value_name = "URL")]
+    pub upstream: UpstreamUrl,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub run: RunArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub schema: SchemaArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub json: JsonArgs,
+}
+
+/// `transom demo`
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub run: RunArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub json: JsonArgs,
+}
+
+/// Where a command that serves nothing gets its schema.
+#[derive(Args, Debug)]
+pub struct OfflineSchemaArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub schema: SchemaArgs,
+    /// A gRPC server whose reflection gives the schema when no file does: http://host:port or unix:///path
+    #[arg(long, value_name = "URL", help_heading = "Schema")]
+    pub upstream: Option<UpstreamUrl>,
+}
+
+/// `transom routes`
+#[derive(Args, Debug)]
+pub struct RoutesArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+    /// Print one JSON array instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `transom transcode`
+#[derive(Args, Debug)]
+pub struct TranscodeArgs {
+    /// The full name of the message, as in package.Message
+    #[arg(long, value_name = "NAME")]
+    pub message: String,
+    /// What standard input holds
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub from: Format,
+    /// What standard output gets
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub to: Format,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub json: JsonArgs,
+}
+
+/// A form of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// JSON text
+    Json,
+    /// protobuf bytes
+    Proto,
+}
+
+/// `transom bench`
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// Payloads: files that end in .json or .pb
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The full name of the message they hold
+    #[arg(long, value_name = "NAME")]
+    pub message: String,
+    /// Print one JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+}

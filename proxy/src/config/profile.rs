@@ -1,0 +1,68 @@
+//! Named sets of options: what each gateway of the field answers, so that a client notices no change.
+//! In: a name. Out: options of the engine. Always: the table of docs/decisions/0001-command-line.md, nothing else.
+
+use clap::ValueEnum;
+use transom_engine::Options;
+use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+use transom_engine::grpc::metadata::HeaderRule;
+use transom_engine::plan::{Defaults, FieldNames, UnknownEnumNames};
+
+/// `--profile`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// what this project thinks is right
+    #[default]
+    Transom,
+    /// grpc-gateway v2
+    GrpcGateway,
+    /// grpc-gateway v1, as etcd up to 3.5 has it
+    GrpcGatewayV1,
+    /// Envoy's grpc_json_transcoder
+    Envoy,
+}
+
+impl Profile {
+    /// The options that messages are converted by.
+    pub fn options(self) -> Options {
+        match self {
+            Self::Transom => Options::default(),
+            Self::GrpcGateway => Options {
+                defaults: Defaults::All,
+                sort_map_keys: true,
+                unknown_enum_names: UnknownEnumNames::Drop,
+                ..Options::default()
+            },
+            Self::GrpcGatewayV1 => Options {
+                names: FieldNames::Proto,
+                defaults: Defaults::Omit,
+                sort_map_keys: true,
+                ..Options::default()
+            },
+            Self::Envoy => Options {
+                defaults: Defaults::Omit,
+                ..Options::default()
+            },
+        }
+    }
+
+    /// How statuses, errors and headers are mapped.
+    pub fn manners(self) -> Manners {
+        match self {
+            Self::Transom => Manners::default(),
+            Self::GrpcGateway => Manners {
+                headers: HeaderRule::GrpcGateway,
+                wrong_method: WrongMethod::NotImplemented,
+                ..Manners::default()
+            },
+            Self::GrpcGatewayV1 => Manners {
+                headers: HeaderRule::GrpcGateway,
+                errors: ErrorForm::GrpcGatewayV1,
+                ..Manners::default()
+            },
+            Self::Envoy => Manners {
+                wrong_method: WrongMethod::NotFound,
+                ..Manners::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Clients' connections. In: an accepted stream. Out: requests handed to `relay`, responses written in order.
+//! Always: one connection never blocks another; whatever a client sends, what it costs is bounded by `limits`.
+
+mod connection;
+mod inlet;
+
+pub(crate) use connection::serve;

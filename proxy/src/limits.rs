@@ -1,0 +1,176 @@
+//! Every bound of the proxy's side, with its unit and default; the bounds of traffic itself live in `transom_engine`.
+//! Always: whatever a peer can make grow (connections, queues, buffers, waiting time) has its line here.
+
+use std::time::Duration;
+
+/// Connections a process serves at once, before the share of descriptors is taken into account.
+pub const CONNECTION_COUNT_MAX: usize = 10_000;
+
+/// Descriptors kept for what is not a client's connection: listeners, rings, upstream connections, files.
+pub const DESCRIPTOR_RESERVE_COUNT: usize = 64;
+
+/// Descriptors assumed when the process cannot read its own limit.
+pub const DESCRIPTOR_COUNT_FALLBACK: usize = 1024;
+
+/// Connections the kernel queues for one worker's listener before it refuses more.
+pub const LISTEN_BACKLOG_COUNT: i32 = 1024;
+
+/// Entries of a worker's submission ring. 1024 entries on each core stay within the default 8 MiB of lockable memory.
+pub const RING_ENTRY_COUNT: u32 = 1024;
+
+/// How long to wait before a ring is tried once more after `ENOMEM`: memory of closed rings comes back late.
+pub const RING_RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Shortest pause of accepting after an error such as `EMFILE`; doubles up to [`ACCEPT_PAUSE_MAX`].
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// Longest pause of accepting.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// How long a worker waits for its connections to end after it was told to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause before a worker whose thread panicked is started again.
+pub const WORKER_RESPAWN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes a recycled buffer may keep; a larger one goes back to the allocator.
+pub const BUFFER_KEEP_LEN_MAX: usize = 64 * 1024;
+
+/// Buffers a worker keeps for reuse.
+pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
+
+/// Spare bytes made when a read is asked to append to a full buffer.
+pub const READ_ROOM_LEN: usize = 4 * 1024;
+
+/// How long a client may be silent between requests (THREATS 1).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a head may take from its first byte on.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may be silent in the middle of a body.
+pub const BODY_GAP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take to receive what was written to it at once.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection is read on after an answer that ends it, so that the answer arrives.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes that are read meanwhile.
+pub const LINGER_LEN_MAX: usize = 64 * 1024;
+
+/// Bytes of further requests that are taken in while a call is under way.
+pub const PIPELINE_LEN_MAX: usize = 64 * 1024;
+
+/// Room made for a body at once, at least; after that as much as has come already.
+pub const BODY_ROOM_LEN: usize = 64 * 1024;
+
+/// Bytes an idle connection may keep for its next read; what a large request needed is given back.
+pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
+
+/// HTTP/2 connections each worker holds to an upstream. Two, since a server that runs one connection on one
+/// thread would otherwise serialise a worker's calls, and more would thin out the batching of writes.
+pub const UPSTREAM_CONNECTION_COUNT: usize = 2;
+
+/// Most HTTP/2 connections a worker may be told to hold to an upstream.
+pub const UPSTREAM_CONNECTION_COUNT_MAX: usize = 64;
+
+/// Calls in flight on one upstream connection, even if the peer allows more.
+pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
+
+/// Calls of a worker that may wait for a stream or a connection; one more is refused at once.
+pub const UPSTREAM_QUEUE_COUNT_MAX: usize = 1024;
+
+/// How long a call without a deadline may wait for a free stream on connections that are up.
+pub const UPSTREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Name resolution, TCP connect and the peer's SETTINGS together (THREATS F1).
+pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// First pause before a lost connection is made again; doubles up to [`UPSTREAM_BACKOFF_MAX`].
+pub const UPSTREAM_BACKOFF_MIN: Duration = Duration::from_millis(50);
+
+/// Longest pause before a lost connection is made again.
+pub const UPSTREAM_BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// Silence on a connection with calls in flight after which a PING is sent.
+pub const UPSTREAM_KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
+
+/// Time the peer has to answer that PING before the connection is given up.
+pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// HTTP/2 window of one stream, bytes.
+pub const UPSTREAM_STREAM_WINDOW_LEN: u32 = 1024 * 1024;
+
+/// HTTP/2 window of a connection, bytes. h2 derives its budget for small DATA frames from it (one half), which
+/// gRPC streams of small messages need: with the default window they lose the whole connection.
+pub const UPSTREAM_CONNECTION_WINDOW_LEN: u32 = 16 * 1024 * 1024;
+
+/// Headers or trailers of a response, bytes, counted as HTTP/2 counts them. A `grpc-message` of 64 KiB fits.
+pub const UPSTREAM_HEADER_LIST_LEN_MAX: u32 = 256 * 1024;
+
+/// A response message, bytes (the default of gRPC).
+pub const UPSTREAM_MESSAGE_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Addresses of an upstream's name that are tried.
+pub const UPSTREAM_ADDRESS_COUNT_MAX: usize = 16;
+
+/// Name lookups that may wait for the helper thread.
+pub const RESOLVE_QUEUE_COUNT_MAX: usize = 64;
+
+/// Connections one process may serve, of the descriptors it may open: half of them, since a connection may need a
+/// second one upstream, less a reserve.
+pub fn connection_count_max(descriptor_count: usize) -> usize {
+    (descriptor_count / 2)
+        .saturating_sub(DESCRIPTOR_RESERVE_COUNT)
+        .clamp(1, CONNECTION_COUNT_MAX)
+}
+
+/// Descriptors this process may open, as the kernel tells in `/proc/self/limits`.
+pub fn descriptor_count_limit() -> usize {
+    std::fs::read_to_string("/proc/self/limits")
+        .ok()
+        .and_then(|text| parse_descriptor_limit(&text))
+        .unwrap_or(DESCRIPTOR_COUNT_FALLBACK)
+}
+
+/// The soft limit of the line `Max open files  1024  4096  files`.
+fn parse_descriptor_limit(text: &str) -> Option<usize> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let soft = line.split_ascii_whitespace().next()?;
+    if soft == "unlimited" {
+        return Some(usize::MAX);
+    }
+    soft.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_take_half_of_the_descriptors_less_a_reserve() {
+        assert_eq!(connection_count_max(1024), 448);
+        assert_eq!(connection_count_max(usize::MAX), CONNECTION_COUNT_MAX);
+    }
+
+    #[test]
+    fn at_least_one_connection_is_served_however_few_descriptors_there_are() {
+        assert_eq!(connection_count_max(0), 1);
+        assert_eq!(connection_count_max(129), 1);
+    }
+
+    #[test]
+    fn descriptor_limit_is_read_from_the_kernels_table() {
+        let text = "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n";
+        assert_eq!(parse_descriptor_limit(text), Some(1024));
+        assert_eq!(
+            parse_descriptor_limit("Max open files unlimited unlimited files"),
+            Some(usize::MAX)
+        );
+        assert_eq!(parse_descriptor_limit("Max cpu time 1 1 s"), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! Connections. In: buffers and addresses. Out: bytes, in the completion style for HTTP/1.1 and in the poll style for h2.
+//! Always: buffers are moved into an operation and come back with it; a read that is dropped may lose bytes that had
+//! arrived, so keep it in flight or close the connection after it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use monoio::buf::IoBufMut as _;
+use monoio::io::{
+    AsyncReadRent as _, AsyncWriteRent as _, AsyncWriteRentExt as _, IntoPollIo as _,
+    OwnedReadHalf, OwnedWriteHalf, Splitable as _,
+};
+use monoio::net::unix::stream_poll::UnixStreamPoll;
+use monoio::net::{TcpStream, UnixStream, tcp::stream_poll::TcpStreamPoll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::ring::set_mode_of_driver;
+use crate::limits::READ_ROOM_LEN;
+
+/// A client's TCP connection.
+#[derive(Debug)]
+pub struct Stream {
+    inner: TcpStream,
+}
+
+impl Stream {
+    /// Takes a connection from the runtime's own accept.
+    pub(super) fn from_accepted(inner: TcpStream) -> Self {
+        if let Err(error) = inner.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+        Self { inner }
+    }
+
+    /// Attaches a connection of the standard library to this thread's runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot watch one more descriptor.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        set_mode_of_driver(|is_nonblocking| stream.set_nonblocking(is_nonblocking))?;
+        Ok(Self::from_accepted(TcpStream::from_std(stream)?))
+    }
+
+    /// Splits the connection, so that a read can stay in flight while a response is written.
+    pub fn into_split(self) -> (ReadHalf, WriteHalf) {
+        let (reader, writer) = self.inner.into_split();
+        (ReadHalf { inner: reader }, WriteHalf { inner: writer })
+    }
+
+    /// Turns the connection to the poll style, as h2 wants it.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot watch the descriptor.
+    pub fn into_poll(self) -> io::Result<PollStream> {
+        Ok(PollStream {
+            inner: PollInner::Tcp(self.inner.into_poll_io()?),
+        })
+    }
+}
+
+/// The reading half of a connection.
+#[derive(Debug)]
+pub struct ReadHalf {
+    inner: OwnedReadHalf<TcpStream>,
+}
+
+impl ReadHalf {
+    /// Reads once, appending after the bytes `buffer` holds, up to its capacity. A buffer without spare capacity
+    /// gets [`READ_ROOM_LEN`] more. `Ok(0)` means that the client sends no more.
+    ///
+    /// The future may be kept in flight while others run; when it is dropped, close the connection.
+    pub async fn read(&mut self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        if buffer.capacity() == buffer.len() {
+            buffer.reserve(READ_ROOM_LEN);
+        }
+        let tail = buffer.len()..buffer.capacity();
+        let (read, tail) = self.inner.read(buffer.slice_mut(tail)).await;
+        (read, tail.into_inner())
+    }
+}
+
+/// The writing half of a connection.
+#[derive(Debug)]
+pub struct WriteHalf {
+    inner: OwnedWriteHalf<TcpStream>,
+}
+
+impl WriteHalf {
+    /// Writes all of `buffer` and gives it back as it was.
+    pub async fn write_all(&mut self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+        let (written, buffer) = self.inner.write_all(buffer).await;
+        (written.map(|_len| ()), buffer)
+    }
+
+    /// Tells the client that nothing more will come (FIN), while reading goes on.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is gone already.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.inner.shutdown().await
+    }
+}
+
+/// A connection in the poll style, for h2.
+#[derive(Debug)]
+pub struct PollStream {
+    inner: PollInner,
+}
+
+#[derive(Debug)]
+enum PollInner {
+    Tcp(TcpStreamPoll),
+    Unix(UnixStreamPoll),
+}
+
+impl PollStream {
+    /// Connects to a TCP address. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    ///
+    /// As the kernel tells: refused, unreachable, out of descriptors.
+    pub async fn connect_tcp(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_addr(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            inner: PollInner::Tcp(stream.into_poll_io()?),
+        })
+    }
+
+    /// Connects to the socket at a path. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    ///
+    /// As the kernel tells: no such file, refused, out of descriptors.
+    pub async fn connect_unix(path: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(path).await?;
+        Ok(Self {
+            inner: PollInner::Unix(stream.into_poll_io()?),
+        })
+    }
+}
+
+impl AsyncRead for PollStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            PollInner::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            PollInner::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for PollStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            PollInner::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            PollInner::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            PollInner::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            PollInner::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            PollInner::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            PollInner::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            PollInner::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            PollInner::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}

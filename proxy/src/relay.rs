@@ -1,0 +1,292 @@
+//! The spine of the proxy: one exchange between a client's connection and the upstream. In: a parsed head and its body. Out: a call,
+//! then the response's bytes. Always: what bytes mean is decided by `transom_engine::exchange`; here they are carried and awaited.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use transom_engine::error::ErrorKind;
+use transom_engine::exchange::{self, Call, Envelope, Manners, Request, Scratch};
+use transom_engine::grpc::{Code, Status};
+use transom_engine::http1::RequestHead;
+use transom_engine::{Error, Schema};
+
+use crate::buffers::SharedBuffer;
+use crate::limits::BUFFER_KEEP_COUNT_MAX;
+use crate::upstream::{CallError, CallRequest, Pool, Reply, Upstream};
+use crate::worker::Worker;
+
+/// What is served and how: made once, shared by all workers, never changed.
+#[derive(Debug)]
+pub struct Gateway {
+    schema: Schema,
+    manners: Manners,
+    upstream: Arc<Upstream>,
+    /// The `:path` of each method's calls, in the order of [`Schema::methods`].
+    method_paths: Box<[PathAndQuery]>,
+}
+
+impl Gateway {
+    /// Prepares what the calls of this schema need.
+    ///
+    /// # Errors
+    /// When a method's name cannot be the path of a call.
+    pub fn new(
+        schema: Schema,
+        manners: Manners,
+        upstream: Arc<Upstream>,
+    ) -> Result<Self, BadMethodName> {
+        let method_paths = schema
+            .methods()
+            .map(|method| {
+                method
+                    .path()
+                    .parse()
+                    .map_err(|_| BadMethodName(method.full_name().to_owned()))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            schema,
+            manners,
+            upstream,
+            method_paths,
+        })
+    }
+
+    /// The compiled schema.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Where the calls go.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+}
+
+/// A method whose name cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadMethodName(String);
+
+impl fmt::Display for BadMethodName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}: the method's name cannot be the path of a call; expected letters, digits and `_`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for BadMethodName {}
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub struct Context {
+    gateway: Arc<Gateway>,
+    worker: Rc<Worker>,
+    pool: Pool,
+    /// Memory for messages on their way to the upstream.
+    messages: RefCell<Vec<SharedBuffer>>,
+    scratch: RefCell<Scratch>,
+}
+
+/// A call ready to be sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    call: Call,
+    metadata: HeaderMap,
+    message: SharedBuffer,
+}
+
+impl Context {
+    /// The context of a worker. The first connection to the upstream is opened at once.
+    pub fn new(gateway: Arc<Gateway>, worker: Rc<Worker>) -> Self {
+        let pool = Pool::new(Arc::clone(&gateway.upstream));
+        pool.warm_up();
+        Self {
+            gateway,
+            worker,
+            pool,
+            messages: RefCell::default(),
+            scratch: RefCell::default(),
+        }
+    }
+
+    /// The worker.
+    pub fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// Refuses what a head alone decides to be wrong, before its body is waited for.
+    ///
+    /// # Errors
+    /// As [`exchange::handle_head`].
+    pub fn check(&self, head: &RequestHead, bytes: &[u8]) -> Result<(), Error> {
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
+        exchange::handle_head(
+            schema,
+            *manners,
+            head,
+            bytes,
+            &mut self.scratch.borrow_mut(),
+        )
+        .map(drop)
+    }
+
+    /// Turns a request into a call. Nothing when the answer, to `OPTIONS`, needs none and has been appended to `out`.
+    ///
+    /// # Errors
+    /// When the request is refused; the answer is up to the caller.
+    pub fn begin(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        body: &[u8],
+        envelope: Envelope,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Outgoing>, Error> {
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
+        let scratch = &mut *self.scratch.borrow_mut();
+        let call = match exchange::handle_head(schema, *manners, head, bytes, scratch)? {
+            Request::Call(call) => call,
+            Request::Options => {
+                exchange::write_options(schema, head, bytes, envelope, scratch, out);
+                return Ok(None);
+            }
+        };
+        let mut metadata = HeaderMap::new();
+        call.each_metadata(*manners, head, bytes, scratch, |name, value| {
+            // The engine lets only valid names and values through; h2 would refuse any other.
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                metadata.append(name, value);
+            }
+        })?;
+        let mut message = self.messages.borrow_mut().pop().unwrap_or_default();
+        match call.write_request(schema, head, bytes, body, scratch, message.start()) {
+            Ok(()) => Ok(Some(Outgoing {
+                call,
+                metadata,
+                message,
+            })),
+            Err(error) => {
+                self.recycle(message);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a call and waits for its reply. Dropping the future cancels it upstream.
+    ///
+    /// # Errors
+    /// As [`Pool::call`].
+    pub async fn call(&self, outgoing: &Outgoing) -> Result<Reply, CallError> {
+        let index = outgoing.call.method_index(&self.gateway.schema);
+        // The index comes from the schema that the paths were made of.
+        let Some(path) = self.gateway.method_paths.get(index) else {
+            return Err(CallError::RequestInvalid);
+        };
+        let request = CallRequest {
+            path,
+            metadata: &outgoing.metadata,
+            message: outgoing.message.share(),
+            timeout: outgoing.call.timeout,
+        };
+        self.pool.call(request).await
+    }
+
+    /// Appends the response to what came of a call.
+    pub fn finish(
+        &self,
+        outgoing: Outgoing,
+        envelope: Envelope,
+        reply: Result<Reply, CallError>,
+        out: &mut Vec<u8>,
+    ) {
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
+        let scratch = &mut *self.scratch.borrow_mut();
+        match reply {
+            Ok(reply) => {
+                let reply = exchange::Reply {
+                    http_status: reply.http_status.as_u16(),
+                    headers: || pairs(&reply.headers),
+                    body: &reply.body,
+                    trailers: reply.trailers.as_ref().map(pairs),
+                };
+                outgoing
+                    .call
+                    .write_reply(schema, *manners, envelope, reply, scratch, out);
+            }
+            Err(CallError::MessageTooLarge { .. }) => {
+                let error = Error::reply(ErrorKind::ReplyTooLarge, 0);
+                exchange::write_error(schema, *manners, envelope, error, None, scratch, out);
+            }
+            Err(error) => {
+                exchange::write_status(schema, *manners, envelope, &status_of(error), scratch, out)
+            }
+        }
+        self.recycle(outgoing.message);
+    }
+
+    /// Appends the response to a request that is refused; `request` is as in [`exchange::write_error`].
+    pub fn write_error(
+        &self,
+        envelope: Envelope,
+        error: Error,
+        request: Option<(&RequestHead, &[u8], &[u8])>,
+        out: &mut Vec<u8>,
+    ) {
+        let Gateway {
+            schema, manners, ..
+        } = &*self.gateway;
+        exchange::write_error(
+            schema,
+            *manners,
+            envelope,
+            error,
+            request,
+            &mut self.scratch.borrow_mut(),
+            out,
+        );
+    }
+
+    fn recycle(&self, message: SharedBuffer) {
+        let mut messages = self.messages.borrow_mut();
+        if messages.len() < BUFFER_KEEP_COUNT_MAX {
+            messages.push(message);
+        }
+    }
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+}
+
+/// The status of a call that has no answer (SEMANTICS 110, 111; what `CallError` documents, case by case).
+#[cold]
+fn status_of(error: CallError) -> Status {
+    let code = match error {
+        CallError::Reset { code } => return Status::from_reset(code),
+        CallError::Unavailable(_) | CallError::GoAway { .. } | CallError::ConnectionLost => {
+            Code::Unavailable
+        }
+        CallError::DeadlineExceeded => Code::DeadlineExceeded,
+        CallError::Protocol { .. }
+        | CallError::RequestInvalid
+        | CallError::MessageTooLarge { .. } => Code::Internal,
+    };
+    Status::new(code, &error.to_string())
+}

@@ -1,0 +1,111 @@
+//! Calls to an upstream over HTTP/2. In: the path, metadata and framed message of a call. Out: headers, body, trailers,
+//! or the fact of why there is no answer.
+//! Always: nothing here is shared between workers but the name lookup; no gRPC status is read or made here.
+//!
+//! ```text
+//!   Upstream (process)   target, settings, resolver
+//!     Pool (worker)      slots, waiting calls
+//!       Connection       h2, its keep-alive, calls in flight
+//!         call           one stream
+//! ```
+
+mod backoff;
+mod call;
+mod connection;
+mod error;
+mod pool;
+mod resolve;
+mod target;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use call::{CallRequest, Reply};
+pub use error::{CallError, Unavailable};
+pub use pool::Pool;
+pub use target::{Place, Target, TargetError};
+
+use crate::limits;
+use resolve::Resolver;
+
+/// An upstream as all workers see it.
+#[derive(Debug)]
+pub struct Upstream {
+    target: Target,
+    settings: PoolSettings,
+    /// Only for a target that is a name.
+    resolver: Option<Resolver>,
+}
+
+impl Upstream {
+    /// Describes an upstream. Nothing is connected or looked up yet, so one that is down is no error.
+    ///
+    /// # Errors
+    ///
+    /// If the thread for name lookups cannot be started.
+    pub fn new(target: Target, settings: PoolSettings) -> io::Result<Arc<Self>> {
+        let resolver = match target.place() {
+            Place::Name { host, port } => Some(Resolver::start(host.clone(), *port)?),
+            Place::Address(_) | Place::Unix(_) => None,
+        };
+        Ok(Arc::new(Self {
+            target,
+            settings,
+            resolver,
+        }))
+    }
+
+    /// Where it is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// How each worker treats it.
+    pub fn settings(&self) -> &PoolSettings {
+        &self.settings
+    }
+}
+
+/// How a worker treats its upstream. Defaults are those of [`crate::limits`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Connections each worker may hold; 1 to [`limits::UPSTREAM_CONNECTION_COUNT_MAX`], taken into that range.
+    pub connection_count: usize,
+    /// Lookup, TCP connect and SETTINGS together.
+    pub connect_timeout: Duration,
+    /// Wait of a call without a deadline for a free stream.
+    pub queue_timeout: Duration,
+    /// First pause before a lost connection is made again.
+    pub backoff_min: Duration,
+    /// Longest such pause.
+    pub backoff_max: Duration,
+    /// Silence, with calls in flight, before a PING.
+    pub keepalive_idle: Duration,
+    /// Time for the PING's answer.
+    pub keepalive_timeout: Duration,
+    /// Longest response message, bytes.
+    pub message_len_max: usize,
+}
+
+impl PoolSettings {
+    fn connection_count(&self) -> usize {
+        self.connection_count
+            .clamp(1, limits::UPSTREAM_CONNECTION_COUNT_MAX)
+    }
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            connection_count: limits::UPSTREAM_CONNECTION_COUNT,
+            connect_timeout: limits::UPSTREAM_CONNECT_TIMEOUT,
+            queue_timeout: limits::UPSTREAM_QUEUE_TIMEOUT,
+            backoff_min: limits::UPSTREAM_BACKOFF_MIN,
+            backoff_max: limits::UPSTREAM_BACKOFF_MAX,
+            keepalive_idle: limits::UPSTREAM_KEEPALIVE_IDLE,
+            keepalive_timeout: limits::UPSTREAM_KEEPALIVE_TIMEOUT,
+            message_len_max: limits::UPSTREAM_MESSAGE_LEN_MAX,
+        }
+    }
+}

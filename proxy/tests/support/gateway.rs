@@ -1,0 +1,68 @@
+//! Starts the gateway as its users do: the built binary, its command line, a free port of the loopback interface.
+//! In: the arguments of `transom serve` but for `--listen`. Out: the address it serves on, and all that it wrote.
+//! Always: ready means that it said so (DESIGN 4); stopped by SIGTERM to its own process id.
+#![allow(dead_code, reason = "every test binary takes the part that it needs")]
+
+use std::net::SocketAddr;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use super::process::Process;
+
+const START_TIME: Duration = Duration::from_secs(30);
+
+pub(crate) struct Gateway {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// Runs `transom serve --listen 127.0.0.1:0 ARGUMENTS` and waits until it is ready.
+    pub(crate) fn serve(arguments: &[&str]) -> Self {
+        let mut command = Command::new(program());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments);
+        let mut process = Process::start("transom", &mut command);
+        let address = process.wait_for_line(START_TIME, find_address);
+        Self { process, address }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://ADDRESS`, with no slash at the end.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What it wrote up to now.
+    pub(crate) fn transcript(&self) -> String {
+        self.process.transcript()
+    }
+
+    /// SIGTERM; returns how it ended and what it wrote.
+    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
+        let status = self.process.stop();
+        (status, self.process.transcript())
+    }
+}
+
+/// The binary that cargo built with the tests, or the one that `TRANSOM_PROGRAM` names (a release build, an installed package).
+pub(crate) fn program() -> String {
+    std::env::var("TRANSOM_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_transom").to_owned())
+}
+
+/// The address in a line that has `listening on http://ADDRESS`, wherever in the line it stands.
+fn find_address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on http://")?;
+    let end = rest
+        .find(|letter: char| letter.is_whitespace() || letter == '/')
+        .unwrap_or(rest.len());
+    rest.get(..end)?.parse().ok()
+}

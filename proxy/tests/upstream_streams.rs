@@ -1,0 +1,296 @@
+//! The life of streams: deadlines, cancelled calls, GOAWAY, the peer's stream limit (THREATS F2, F4, F8).
+
+mod support;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use support::peer::{MAX_CONCURRENT_STREAMS, Peer};
+use support::{call, event, framed, on_each_driver, one_connection, pool_to};
+use transom::net::{Notify, sleep, spawn, timeout};
+use transom::upstream::{CallError, PoolSettings, Unavailable};
+
+const CANCEL: u32 = 8;
+
+#[test]
+fn call_past_its_deadline_is_cancelled_upstream_and_its_stream_freed() {
+    on_each_driver(|| async {
+        let (resets, reset) = channel();
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+            let request = connection.request().unwrap();
+            resets
+                .send(connection.reset_code(request.stream).unwrap())
+                .unwrap();
+            connection.echo();
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        let limit = Some(Duration::from_millis(30));
+        assert_eq!(
+            call(&pool, b"", limit).await.unwrap_err(),
+            CallError::DeadlineExceeded
+        );
+        assert_eq!(event(&reset).await, CANCEL);
+        assert!(call(&pool, b"", None).await.is_ok());
+        assert_eq!(peer.connection_count(), 1);
+    });
+}
+
+#[test]
+fn deadline_covers_a_body_that_never_ends() {
+    on_each_driver(|| async {
+        let (resets, reset) = channel();
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[]).unwrap();
+            let request = connection.request().unwrap();
+            connection.headers(request.stream).unwrap();
+            connection.data(request.stream, b"part").unwrap();
+            resets
+                .send(connection.reset_code(request.stream).unwrap())
+                .unwrap();
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        let limit = Some(Duration::from_millis(30));
+        assert_eq!(
+            call(&pool, b"", limit).await.unwrap_err(),
+            CallError::DeadlineExceeded
+        );
+        assert_eq!(event(&reset).await, CANCEL);
+    });
+}
+
+#[test]
+fn dropped_call_is_cancelled_upstream() {
+    on_each_driver(|| async {
+        let (requests, request_seen) = channel();
+        let (resets, reset) = channel();
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[]).unwrap();
+            let request = connection.request().unwrap();
+            requests.send(()).unwrap();
+            resets
+                .send(connection.reset_code(request.stream).unwrap())
+                .unwrap();
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        {
+            let mut call = std::pin::pin!(call(&pool, b"", None));
+            let mut request_seen = std::pin::pin!(event(&request_seen));
+            std::future::poll_fn(|cx| {
+                use std::future::Future as _;
+                assert!(call.as_mut().poll(cx).is_pending());
+                request_seen.as_mut().poll(cx)
+            })
+            .await;
+        }
+        assert_eq!(event(&reset).await, CANCEL);
+        assert_eq!(pool.in_flight_count(), 0);
+    });
+}
+
+#[test]
+fn going_away_lets_streams_finish_and_moves_new_calls_to_a_new_connection() {
+    on_each_driver(|| async {
+        let (told, go_away_told) = channel();
+        let (finish, may_finish) = channel::<()>();
+        let may_finish = std::sync::Mutex::new(may_finish);
+        let peer = Peer::start(move |index, mut connection| {
+            connection.greet(&[]).unwrap();
+            if index > 0 {
+                return connection.echo();
+            }
+            let request = connection.request().unwrap();
+            connection.go_away(request.stream, 0).unwrap();
+            told.send(()).unwrap();
+            may_finish.lock().unwrap().recv().unwrap();
+            connection.answer(request.stream, &request.body).unwrap();
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        let first = Rc::new(RefCell::new(None));
+        let done = Rc::new(Notify::new());
+        let (of_first, of_done, of_pool) = (Rc::clone(&first), Rc::clone(&done), pool.clone());
+        spawn("first call", async move {
+            let reply = call(&of_pool, b"first", None).await;
+            *of_first.borrow_mut() = Some(reply);
+            of_done.notify_all();
+        });
+        event(&go_away_told).await;
+        while peer.connection_count() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let second = call(&pool, b"second", None).await.unwrap();
+        assert_eq!(second.body, framed(b"second"));
+        assert!(first.borrow().is_none());
+        let finished = done.notified();
+        finish.send(()).unwrap();
+        finished.await;
+        let first = first.borrow_mut().take().unwrap().unwrap();
+        assert_eq!(first.body, framed(b"first"));
+    });
+}
+
+#[test]
+fn stream_above_the_last_id_is_sent_once_more_on_a_new_connection() {
+    on_each_driver(|| async {
+        let (requests, request) = channel();
+        let peer = Peer::start(move |index, mut connection| {
+            connection.greet(&[]).unwrap();
+            while let Ok(received) = connection.request() {
+                requests.send((index, received.body.clone())).unwrap();
+                if index == 0 {
+                    connection.go_away(0, 0).unwrap();
+                } else {
+                    connection.answer(received.stream, &received.body).unwrap();
+                }
+            }
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        let reply = call(&pool, b"moved", None).await.unwrap();
+        assert_eq!(reply.body, framed(b"moved"));
+        assert_eq!(event(&request).await, (0, framed(b"moved")));
+        assert_eq!(event(&request).await, (1, framed(b"moved")));
+        assert!(request.try_recv().is_err());
+    });
+}
+
+#[test]
+fn stream_taken_by_a_peer_that_went_away_and_closed_is_lost_not_repeated() {
+    on_each_driver(|| async {
+        let (requests, request) = channel();
+        let peer = Peer::start(move |index, mut connection| {
+            connection.greet(&[]).unwrap();
+            while let Ok(received) = connection.request() {
+                requests.send(index).unwrap();
+                if index == 0 {
+                    connection.go_away(received.stream, 11).unwrap();
+                    return;
+                }
+                connection.answer(received.stream, &received.body).unwrap();
+            }
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        let error = call(&pool, b"taken", None).await.unwrap_err();
+        assert_eq!(error, CallError::ConnectionLost);
+        assert!(call(&pool, b"next", None).await.is_ok());
+        assert_eq!(event(&request).await, 0);
+        assert_eq!(event(&request).await, 1);
+        assert!(request.try_recv().is_err());
+    });
+}
+
+#[test]
+fn calls_take_turns_when_the_peer_allows_one_stream() {
+    on_each_driver(|| async {
+        let (depths, depth) = channel();
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+            // A second request before the answer of the first would show as a frame of another stream.
+            while let Ok(request) = connection.request() {
+                depths.send(request.body[5]).unwrap();
+                connection.answer(request.stream, &request.body).unwrap();
+            }
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        // The limit is known from SETTINGS before the first call is sent.
+        let results = Rc::new(RefCell::new(Vec::new()));
+        for index in 0..20_u8 {
+            let (pool, results) = (pool.clone(), Rc::clone(&results));
+            spawn("call", async move {
+                let reply = call(&pool, &[index], None).await;
+                results.borrow_mut().push(reply.map(|reply| reply.body[5]));
+            });
+        }
+        while results.borrow().len() < 20 {
+            assert!(pool.in_flight_count() <= 1);
+            sleep(Duration::from_millis(1)).await;
+        }
+        let order: Vec<u8> = depth.try_iter().collect();
+        assert_eq!(order, (0..20).collect::<Vec<u8>>(), "the oldest goes first");
+        assert!(results.borrow().iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn call_waits_no_longer_than_allowed_for_a_stream() {
+    on_each_driver(|| async {
+        let peer = Peer::start(|_, mut connection| {
+            connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+            while connection.read().is_ok() {}
+        });
+        let settings = PoolSettings {
+            queue_timeout: Duration::from_millis(40),
+            ..one_connection()
+        };
+        let pool = pool_to(&peer.url(), settings);
+        let holder = pool.clone();
+        spawn("holder", async move {
+            drop(call(&holder, b"", None).await);
+        });
+        while pool.in_flight_count() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(
+            call(&pool, b"", None).await.unwrap_err(),
+            CallError::Unavailable(Unavailable::QueueTimeout)
+        );
+        assert_eq!(
+            call(&pool, b"", Some(Duration::from_millis(60)))
+                .await
+                .unwrap_err(),
+            CallError::DeadlineExceeded
+        );
+    });
+}
+
+#[test]
+fn raised_stream_limit_lets_waiting_calls_go_on() {
+    on_each_driver(|| async {
+        let (raises, may_raise) = channel::<()>();
+        let may_raise = std::sync::Mutex::new(may_raise);
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+            let held = connection.request().unwrap();
+            may_raise.lock().unwrap().recv().unwrap();
+            let mut payload = MAX_CONCURRENT_STREAMS.to_be_bytes().to_vec();
+            payload.extend_from_slice(&2_u32.to_be_bytes());
+            connection
+                .send(support::peer::SETTINGS, 0, 0, &payload)
+                .unwrap();
+            let second = connection.request().unwrap();
+            connection.answer(second.stream, &second.body).unwrap();
+            drop(held);
+            while connection.read().is_ok() {}
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        let holder = pool.clone();
+        spawn("holder", async move {
+            drop(call(&holder, b"", None).await);
+        });
+        while pool.in_flight_count() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let early = timeout(Duration::from_millis(30), call(&pool, b"early", None)).await;
+        assert!(early.is_err());
+        raises.send(()).unwrap();
+        let reply = call(&pool, b"late", None).await.unwrap();
+        assert_eq!(reply.body, framed(b"late"));
+    });
+}
+
+#[test]
+fn pool_that_is_dropped_closes_its_connections() {
+    on_each_driver(|| async {
+        let (ends, end) = channel();
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[]).unwrap();
+            connection.echo();
+            ends.send(()).unwrap();
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        assert!(call(&pool, b"", None).await.is_ok());
+        drop(pool);
+        event(&end).await;
+    });
+}
