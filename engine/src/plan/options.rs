@@ -2,6 +2,10 @@
 
 /// How JSON is written and what is accepted (SEMANTICS 78, 84, 99 to 105).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own, set by its name"
+)]
 pub struct Options {
     /// Which of a field's two names is written. Both are always accepted.
     pub names: FieldNames,

@@ -1,6 +1,11 @@
 //! The command line. In: arguments. Out: typed settings of each command. Always: parses no traffic; every value it hands on is valid.
 //!
 //! The names and meanings of commands and options are a contract with users (docs/decisions/0001-command-line.md).
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "doc comments of arguments are the text of --help"
+)]
 
 mod profile;
 

@@ -1,5 +1,9 @@
 //! Named sets of options: what each gateway of the field answers, so that a client notices no change.
 //! In: a name. Out: options of the engine. Always: the table of docs/decisions/0001-command-line.md, nothing else.
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are the text of --help"
+)]
 
 use clap::ValueEnum;
 use transom_engine::Options;
