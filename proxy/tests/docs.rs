@@ -1,7 +1,8 @@
 //! Keeps the pages of documentation true where that is cheap: commands, options, limits, rooms, cited lines, named tests, links.
 //! In: the Markdown of this repository, its sources, and the command line as clap has it. Out: a failure that names the page and what it lacks.
 //! Always: only reads the source tree.
-#![cfg(all(test, feature = "demo"))]
+#![cfg(test)]
+#![cfg(feature = "demo")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -115,8 +116,8 @@ fn documented_sections() -> BTreeMap<String, (String, BTreeMap<String, String>)>
             let options = rows(text)
                 .filter_map(|cells| {
                     let name = cells.first()?.strip_prefix("`--")?;
-                    let end = name.find(['`', ' ']).unwrap_or(name.len());
-                    Some((name[..end].to_owned(), cells.join(" | ")))
+                    let name = name.split(['`', ' ']).next()?;
+                    Some((name.to_owned(), cells.join(" | ")))
                 })
                 .collect();
             (
@@ -208,17 +209,13 @@ fn cited(text: &str, word: &str) -> BTreeSet<String> {
 
 /// A number, perhaps with a capital before it or an `a` behind.
 fn split_id(text: &str) -> Option<(&str, &str)> {
-    let letter_len = usize::from(text.starts_with(|c: char| c.is_ascii_uppercase()));
-    let digits = &text[letter_len..];
-    let digit_len = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
-    if digit_len == 0 {
+    let number = text.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
+    if text.len() > number.len() + 1 || rest.len() == number.len() {
         return None;
     }
-    let end = letter_len + digit_len;
-    let is_14a = text[..end] == *"14" && text[end..].starts_with('a');
-    Some(text.split_at(end + usize::from(is_14a)))
+    let is_14a = number.strip_suffix(rest) == Some("14") && rest.starts_with('a');
+    text.split_at_checked(text.len() - rest.len() + usize::from(is_14a))
 }
 
 fn between(from: &str, to: &str) -> Vec<String> {
@@ -299,10 +296,10 @@ fn limits_of(path: &str) -> BTreeMap<String, u64> {
     constants
         .map(|line| {
             let (name, rest) = line.split_once(':').expect("a constant has a type");
-            let value = rest
+            let (_, value) = rest
                 .split_once('=')
-                .map(|(_, value)| value.trim().trim_end_matches(';'))
                 .unwrap_or_else(|| panic!("{path}: {name} goes on in a second line"));
+            let value = value.trim().trim_end_matches(';');
             let (factors, unit) = match value.trim_end_matches(')').split_once("Duration::from_") {
                 Some((_, call)) => {
                     let (unit, count) = call.split_once('(').expect("a call");
@@ -399,7 +396,10 @@ fn tests_and_cases_that_are_named_exist() {
     let mut count = 0;
     for page in ["docs/MAPPING.md", "docs/OPERATIONS.md"] {
         for span in code_spans(&read(page)) {
-            let is_case = span.ends_with(".json") && span.contains('/') && !span.contains('*');
+            let is_json = Path::new(span)
+                .extension()
+                .is_some_and(|extension| extension == "json");
+            let is_case = is_json && span.contains('/') && !span.contains('*');
             let is_function = span.matches('_').count() >= 3
                 && span
                     .chars()
