@@ -48,8 +48,9 @@ pub mod to_json;
 pub mod to_wire;
 mod wire;
 
-pub use compile::{Body, Method, Route, Schema, SchemaError};
+pub use compile::{Body, Method, Route, Schema};
 pub use error::Error;
 pub use plan::{Message, Options};
+pub use schema::SchemaError;
 pub use to_json::to_json;
 pub use to_wire::to_wire;

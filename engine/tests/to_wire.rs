@@ -1,6 +1,8 @@
 //! JSON to the wire, case by case: what each line of SEMANTICS section 5 accepts becomes the right message, and what it refuses is refused
 //! at the right byte and in the right words. The cases are in `cases/to_wire`, a file for each line.
 
+use std::collections::HashMap;
+
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use transom_engine::error::Context;
@@ -67,7 +69,11 @@ fn text_of(error: Error, body: &[u8]) -> String {
     text
 }
 
-fn options_of(case: &serde_json::Value) -> Result<Options, String> {
+/// The schema with the options of a case, compiled once for each set of options.
+fn schema_of<'s>(
+    case: &serde_json::Value,
+    schemas: &'s mut HashMap<String, Schema>,
+) -> Result<&'s Schema, String> {
     let mut options = Options::default();
     for (name, value) in case["options"].as_object().into_iter().flatten() {
         match (name.as_str(), value) {
@@ -80,10 +86,17 @@ fn options_of(case: &serde_json::Value) -> Result<Options, String> {
             _ => return Err(format!("unknown option {name}")),
         }
     }
-    Ok(options)
+    let schema = schemas
+        .entry(case["options"].to_string())
+        .or_insert_with(|| Schema::compile(&descriptors(), &options).expect("the schema compiles"));
+    Ok(schema)
 }
 
-fn run(case: &serde_json::Value, descriptors: &[u8], pool: &DescriptorPool) -> Result<(), String> {
+fn run(
+    case: &serde_json::Value,
+    schemas: &mut HashMap<String, Schema>,
+    pool: &DescriptorPool,
+) -> Result<(), String> {
     let text = |key: &str| case[key].as_str().map(str::to_owned);
     let json = text("json")
         .map(String::into_bytes)
@@ -93,9 +106,8 @@ fn run(case: &serde_json::Value, descriptors: &[u8], pool: &DescriptorPool) -> R
     if !message.contains('.') {
         message.insert_str(0, "transom.test.v1.");
     }
-    let schema =
-        Schema::compile(descriptors, &options_of(case)?).map_err(|error| error.to_string())?;
-    match (convert(&schema, &message, &json), case.get("error")) {
+    let schema = schema_of(case, schemas)?;
+    match (convert(schema, &message, &json), case.get("error")) {
         (Ok(wire), None) => {
             if let Some(expected) = text("wire")
                 && hex(&wire) != expected
@@ -131,8 +143,8 @@ fn run(case: &serde_json::Value, descriptors: &[u8], pool: &DescriptorPool) -> R
 
 #[test]
 fn every_case_is_as_it_says() {
-    let descriptors = descriptors();
-    let pool = DescriptorPool::decode(&descriptors[..]).unwrap();
+    let pool = DescriptorPool::decode(&descriptors()[..]).unwrap();
+    let mut schemas = HashMap::new();
     let mut faults = Vec::new();
     let mut case_count = 0;
     for file in std::fs::read_dir("tests/cases/to_wire").unwrap() {
@@ -141,7 +153,7 @@ fn every_case_is_as_it_says() {
             serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         for case in &cases {
             case_count += 1;
-            if let Err(fault) = run(case, &descriptors, &pool) {
+            if let Err(fault) = run(case, &mut schemas, &pool) {
                 faults.push(format!("{}: {}: {fault}", path.display(), case["name"]));
             }
         }
@@ -153,4 +165,72 @@ fn every_case_is_as_it_says() {
         faults.len(),
         faults.join("\n")
     );
+}
+
+/// Goal: texts that are long in one way only are converted or refused as short ones are.
+#[test]
+fn texts_of_one_long_part_are_judged_like_short_ones() {
+    const LEN: usize = 300_000;
+    let schema = Schema::from_descriptor_set(&descriptors()).unwrap();
+    let convert = |json: String| {
+        convert(&schema, "transom.test.v1.Scalars", json.as_bytes())
+            .map_err(|error| format!("{:?} at {}", error.kind, error.offset))
+    };
+    let (zeros, nines) = ("0".repeat(LEN), "9".repeat(LEN));
+    for (json, expected) in [
+        (format!("{{\"fInt32\":7.{zeros}}}"), Ok(&b"\x18\x07"[..])),
+        (
+            format!("{{\"fInt32\":0.{zeros}7e{}}}", LEN + 1),
+            Ok(b"\x18\x07"),
+        ),
+        (format!("{{\"fInt32\":7{zeros}e-{LEN}}}"), Ok(b"\x18\x07")),
+        (
+            format!("{{\"fInt32\":{nines}}}"),
+            Err("OutOfRange(Int32) at 10"),
+        ),
+        (
+            format!("{{\"fInt32\":1e{nines}}}"),
+            Err("OutOfRange(Int32) at 10"),
+        ),
+        (
+            format!("{{\"fInt32\":1e-{nines}}}"),
+            Err("NotAnInteger at 10"),
+        ),
+        (
+            format!("{{\"fDouble\":{nines}}}"),
+            Err("OutOfRange(Double) at 11"),
+        ),
+        (format!("{{\"fDouble\":1e-{nines}}}"), Ok(b"")),
+        (
+            format!("{{{}\"fInt32\":7}}", " ".repeat(LEN)),
+            Ok(b"\x18\x07"),
+        ),
+        (
+            format!("{{\"{}\":1,\"fInt32\":7}}", "\\u0061".repeat(LEN)),
+            Ok(b"\x18\x07"),
+        ),
+        (
+            format!("{{\"x\":[{}1],\"fInt32\":7}}", "1,".repeat(LEN)),
+            Ok(b"\x18\x07"),
+        ),
+        (
+            format!("{{{}\"fInt32\":7}}", "\"x\":{},".repeat(LEN)),
+            Ok(b"\x18\x07"),
+        ),
+        (
+            format!("{{\"x\":{}", "[".repeat(LEN)),
+            Err("TooDeep at 104"),
+        ),
+    ] {
+        let found = convert(json);
+        let found = found.as_deref().map_err(String::as_str);
+        assert_eq!(found, expected);
+    }
+    let wire = convert(format!(
+        "{{\"fString\":\"{}\"}}",
+        "\\ud83d\\ude00".repeat(LEN)
+    ))
+    .unwrap();
+    assert_eq!(wire.len(), 1 + 3 + 4 * LEN);
+    assert!(wire.ends_with("😀😀".as_bytes()));
 }

@@ -43,7 +43,7 @@ pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
 pub const READ_ROOM_LEN: usize = 4 * 1024;
 
 /// How long a client may be silent between requests (THREATS 1).
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a head may take from its first byte on.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
