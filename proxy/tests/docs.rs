@@ -63,6 +63,14 @@ fn rows(page: &str) -> impl Iterator<Item = Vec<String>> {
         })
 }
 
+/// What stands below a heading, up to the next one of its level.
+fn section<'p>(page: &'p str, title: &str) -> &'p str {
+    page.split(&format!("\n## {title}\n"))
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .unwrap_or_else(|| panic!("there is no section `{title}`"))
+}
+
 /// What stands between backticks, outside of blocks of code.
 fn code_spans(page: &str) -> Vec<&str> {
     let lines = page
@@ -266,10 +274,7 @@ fn lines_of_the_mapping_are_all_there_and_hold_whatever_is_cited() {
 #[test]
 fn rows_of_threats_hold_whatever_is_cited() {
     let page = read("docs/OPERATIONS.md");
-    let (_, threats) = page
-        .split_once("\n## Threats\n")
-        .expect("OPERATIONS.md has a section of threats");
-    let mut known: BTreeSet<_> = first_cells(threats).into_iter().collect();
+    let mut known: BTreeSet<_> = first_cells(section(&page, "Threats")).into_iter().collect();
     // The limits as a whole.
     known.insert("1".to_owned());
     assert_cited_lines_exist("THREATS ", "docs/OPERATIONS.md", &known);
@@ -306,6 +311,7 @@ fn limits_of(path: &str) -> BTreeMap<String, u64> {
                     let unit = match unit {
                         "millis" => 1,
                         "secs" => 1000,
+                        "mins" => 60 * 1000,
                         _ => panic!("{path}: {name}: unit {unit}"),
                     };
                     (count, unit)
@@ -341,12 +347,7 @@ fn documented_value(text: &str) -> Option<u64> {
 #[test]
 fn tables_of_limits_have_each_limit_with_its_value_and_no_other() {
     let page = read("docs/OPERATIONS.md");
-    let section = page
-        .split("\n## Limits\n")
-        .nth(1)
-        .and_then(|rest| rest.split("\n## ").next())
-        .expect("OPERATIONS.md has a section of limits");
-    let documented: BTreeMap<_, _> = rows(section)
+    let documented: BTreeMap<_, _> = rows(section(&page, "Limits"))
         .filter_map(|cells| {
             let name = cells.first()?.strip_prefix('`')?.strip_suffix('`')?;
             let is_constant = name
@@ -366,6 +367,24 @@ fn tables_of_limits_have_each_limit_with_its_value_and_no_other() {
         documented, limits,
         "limits in OPERATIONS.md, left, and in code"
     );
+}
+
+#[test]
+fn lines_of_the_log_are_those_that_are_written() {
+    let page = read("docs/OPERATIONS.md");
+    let code: String = sources(&["proxy/src"], &[".rs"])
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    let spans = code_spans(section(&page, "The log"));
+    let lines: Vec<_> = spans.iter().filter(|span| span.contains(' ')).collect();
+    assert!(lines.len() > 2, "{lines:?}");
+    for line in lines {
+        assert!(
+            code.contains(&format!("\"{line}\"")),
+            "OPERATIONS.md: nobody logs `{line}`"
+        );
+    }
 }
 
 #[test]
