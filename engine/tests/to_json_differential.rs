@@ -16,9 +16,10 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions,
 };
 use support::notation::{delimited, varint};
+use transom_engine::error::ErrorKind;
 use transom_engine::plan::Defaults;
 use transom_engine::to_json::Scratch;
-use transom_engine::{Options, Schema, to_json};
+use transom_engine::{Options, Schema, to_json, to_wire};
 
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(&*support::descriptor_set()).unwrap());
@@ -94,6 +95,25 @@ proptest! {
             (Err(_), Err(_)) => {}
             (found, in_order) => prop_assert!(false, "found {:?}, in order {:?}", found, in_order),
         }
+    }
+
+    /// What is written is read again, and means the same.
+    #[test]
+    fn json_reads_back_to_the_same_message(
+        which in 0..MESSAGES.len(),
+        choices in prop::collection::vec(any::<u32>(), 0..250),
+    ) {
+        let (name, wire) = random_message(which, choices);
+        let Ok(json) = convert(&SORTING, name, &wire) else { return Ok(()) };
+        let mut back = Vec::new();
+        let message = SORTING.message(name).unwrap();
+        match to_wire(message, &json, &mut to_wire::Scratch::default(), &mut back) {
+            // The reading side takes no `Any` yet.
+            Err(error) if error.kind == ErrorKind::AnyUnsupported => return Ok(()),
+            result => prop_assert_eq!(result, Ok(()), "{}", String::from_utf8_lossy(&json)),
+        }
+        let again = convert(&SORTING, name, &back).unwrap();
+        prop_assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(json).unwrap());
     }
 
     /// THREATS E1 to E5: bytes that were changed, cut or moved give valid JSON or an error that leaves no trace.

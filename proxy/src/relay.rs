@@ -15,7 +15,7 @@ use transom_engine::http1::RequestHead;
 use transom_engine::{Error, Schema};
 
 use crate::buffers::SharedBuffer;
-use crate::limits::BUFFER_KEEP_COUNT_MAX;
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 use crate::upstream::{CallError, CallRequest, Pool, Reply, Upstream};
 use crate::worker::Worker;
 
@@ -238,7 +238,7 @@ impl Context {
 
     fn recycle(&self, message: SharedBuffer) {
         let mut messages = self.messages.borrow_mut();
-        if messages.len() < BUFFER_KEEP_COUNT_MAX {
+        if messages.len() < BUFFER_KEEP_COUNT_MAX && message.capacity() <= BUFFER_KEEP_LEN_MAX {
             messages.push(message);
         }
     }

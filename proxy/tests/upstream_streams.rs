@@ -8,7 +8,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use support::peer::{MAX_CONCURRENT_STREAMS, Peer};
-use support::{call, event, framed, on_each_driver, one_connection, pool_to};
+use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
+use transom::limits::UPSTREAM_QUEUE_COUNT_MAX;
 use transom::net::{Notify, sleep, spawn, timeout};
 use transom::upstream::{CallError, PoolSettings, Unavailable};
 
@@ -27,7 +28,8 @@ fn call_past_its_deadline_is_cancelled_upstream_and_its_stream_freed() {
             connection.echo();
         });
         let pool = pool_to(&peer.url(), one_connection());
-        let limit = Some(Duration::from_millis(30));
+        connected(&pool).await;
+        let limit = Some(Duration::from_millis(200));
         assert_eq!(
             call(&pool, b"", limit).await.unwrap_err(),
             CallError::DeadlineExceeded
@@ -52,7 +54,8 @@ fn deadline_covers_a_body_that_never_ends() {
                 .unwrap();
         });
         let pool = pool_to(&peer.url(), one_connection());
-        let limit = Some(Duration::from_millis(30));
+        connected(&pool).await;
+        let limit = Some(Duration::from_millis(200));
         assert_eq!(
             call(&pool, b"", limit).await.unwrap_err(),
             CallError::DeadlineExceeded
@@ -241,6 +244,32 @@ fn call_waits_no_longer_than_allowed_for_a_stream() {
                 .unwrap_err(),
             CallError::DeadlineExceeded
         );
+    });
+}
+
+#[test]
+fn calls_that_wait_are_bounded_in_number() {
+    on_each_driver(|| async {
+        let peer = Peer::start(|_, mut connection| {
+            connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+            while connection.read().is_ok() {}
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        connected(&pool).await;
+        let refused = Rc::new(RefCell::new(Vec::new()));
+        // One has the stream, and as many wait as may; the next two are refused.
+        for _ in 0..1 + UPSTREAM_QUEUE_COUNT_MAX + 2 {
+            let (pool, refused) = (pool.clone(), Rc::clone(&refused));
+            spawn("call", async move {
+                let error = call(&pool, b"", None).await.unwrap_err();
+                refused.borrow_mut().push(error);
+            });
+        }
+        while refused.borrow().len() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let expected = CallError::Unavailable(Unavailable::QueueFull);
+        assert_eq!(*refused.borrow(), [expected, expected]);
     });
 }
 

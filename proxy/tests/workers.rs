@@ -11,6 +11,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use transom::clock;
 use transom::net::{Accepted, IoChoice};
 use transom::worker::{Ended, Stopper, Worker, WorkerSettings, start};
 
@@ -152,13 +153,46 @@ fn stop_lets_connections_finish_and_takes_no_new_ones() {
         assert!(say(&mut client, b"before").is_ok());
         running.stopper.stop();
         // The port closes once the queues are empty; until then a connection is still answered.
-        while let Ok(mut late) = TcpStream::connect(running.address) {
-            late.set_read_timeout(Some(PATIENCE)).unwrap();
-            drop(say(&mut late, b"late"));
-        }
+        let refused = loop {
+            match TcpStream::connect_timeout(&running.address, PATIENCE) {
+                Ok(mut late) => {
+                    late.set_read_timeout(Some(PATIENCE)).unwrap();
+                    drop(say(&mut late, b"late"));
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(say(&mut client, b"last").unwrap(), b"last");
         assert_eq!(running.thread.join().unwrap(), Ended::Drained);
         assert!(say(&mut client, b"closed").is_err());
+    });
+}
+
+/// One worker has nothing left to do and ends; its listener must not go on to queue clients while the other drains.
+#[test]
+fn worker_that_ended_leaves_no_listener_behind() {
+    on_each_driver(|io| {
+        let running = run(|settings| {
+            settings.io = io;
+            settings.worker_count = 4;
+        });
+        let mut client = connect(running.address);
+        assert!(say(&mut client, b"held open").is_ok());
+        running.stopper.stop();
+        // Workers close their listeners one after the other; in the end there is none.
+        let since = clock::now();
+        let mut refused_count = 0;
+        while refused_count < 32 {
+            assert!(since.elapsed() < PATIENCE, "somebody still listens");
+            match TcpStream::connect_timeout(&running.address, PATIENCE) {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => refused_count += 1,
+                _ => refused_count = 0,
+            }
+        }
+        drop(client);
+        assert_eq!(running.thread.join().unwrap(), Ended::Drained);
     });
 }
 

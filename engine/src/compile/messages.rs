@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax};
 
-use super::SchemaError;
 use crate::json;
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
     Form, Int64Style, Kind, MessageIndex, MessagePlan, NameTable, NumberTable, Options, Plan, Tag,
 };
+use crate::schema::SchemaError;
 
 /// Compiles every message and enum of the pool.
 pub(super) fn compile(pool: &DescriptorPool, options: &Options) -> Result<Plan, SchemaError> {

@@ -17,6 +17,7 @@ use crate::plan::{
     RouteTable,
 };
 use crate::route::{self, NoRoute};
+use crate::schema::SchemaError;
 use crate::schema::link;
 
 /// Everything the gateway knows of the services it serves: message plans, methods and routes, compiled once.
@@ -157,23 +158,3 @@ impl fmt::Debug for Schema {
             .finish_non_exhaustive()
     }
 }
-
-/// Why descriptors cannot be served: names the file, message or method, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SchemaError {
-    text: String,
-}
-
-impl SchemaError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
-    }
-}
-
-impl fmt::Display for SchemaError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for SchemaError {}

@@ -3,12 +3,12 @@
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
-use super::SchemaError;
 use super::route_table::RouteTableBuilder;
 use crate::plan::{
     BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Form, Kind, MessageIndex, MethodIndex,
     MethodPlan, Plan, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
 };
+use crate::schema::SchemaError;
 use crate::schema::link::Linked;
 use crate::schema::rule::{self, Binding};
 use crate::schema::template::{Template, Variable};

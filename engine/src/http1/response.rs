@@ -324,14 +324,8 @@ mod tests {
         }
         let text = String::from_utf8(out).unwrap();
         let (first, second) = text.split_at(text.rfind("HTTP/1.1").unwrap());
-        assert!(
-            first.ends_with(": 1\r\nx-n: a\r\n\r\na"),
-            "{first:?}"
-        );
-        assert!(
-            second.ends_with(": 2\r\nx-n: bc\r\n\r\nbc"),
-            "{second:?}"
-        );
+        assert!(first.ends_with(": 1\r\nx-n: a\r\n\r\na"), "{first:?}");
+        assert!(second.ends_with(": 2\r\nx-n: bc\r\n\r\nbc"), "{second:?}");
     }
 
     #[test]
@@ -459,6 +453,10 @@ mod tests {
     fn a_large_body_is_not_moved() {
         let body = "x".repeat(CLOSE_UP_LEN_MAX + 1);
         let text = answer(&JSON, &body);
-        assert!(text.contains("\r\ncontent-length:       4097\r\n\r\nx"), "{}", &text[..80]);
+        assert!(
+            text.contains("\r\ncontent-length:       4097\r\n\r\nx"),
+            "{}",
+            &text[..80]
+        );
     }
 }

@@ -45,6 +45,60 @@ const fn is_special(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
+/// Appends `text` as a JSON string if it is plain: ASCII with nothing to escape, which is valid as UTF-8 and as JSON at once and is
+/// what most strings are. Otherwise false, and nothing is written.
+#[inline]
+pub(crate) fn plain_string(text: &[u8], out: &mut Vec<u8>) -> bool {
+    if !is_plain(text) {
+        return false;
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text);
+    out.push(b'"');
+    true
+}
+
+/// The last block or word of a text may overlap the one before it, so that no text has a rest to be looked at byte by byte.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    if let Some(last) = text.last_chunk::<BLOCK_LEN>() {
+        let (blocks, _) = text.as_chunks::<BLOCK_LEN>();
+        return blocks.iter().all(is_plain_block) && is_plain_block(last);
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return is_plain_word(u64::from_le_bytes(*first))
+            && is_plain_word(u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let [first, last] = [*first, *last].map(|half| u64::from(u32::from_le_bytes(half)));
+        return is_plain_word(first | last << 32);
+    }
+    text.iter().all(|&byte| byte < 0x80 && !is_special(byte))
+}
+
+#[inline]
+fn is_plain_block(block: &[u8; BLOCK_LEN]) -> bool {
+    let special = |byte| u8::from(is_special(byte)) << 7;
+    // Without branches the compiler makes vector instructions of it.
+    let any = block
+        .iter()
+        .fold(0, |any, &byte| any | byte | special(byte));
+    any < 0x80
+}
+
+/// Whether each of the eight bytes is plain. The high bit of a byte of `special` tells that it is not; a borrow may set that of
+/// a byte above one that is not, which does not change the answer.
+#[inline]
+fn is_plain_word(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
+    let special = word | below(word, 0x20) | below(quote, 1) | below(backslash, 1);
+    special & (ONES << 7) == 0
+}
+
 fn escape(byte: u8, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     match byte {
@@ -161,6 +215,28 @@ mod tests {
         fn string_reads_back(text in "\\PC*|[\\x00-\\x7f]{0,80}") {
             let json = text_of(|out| string(&text, out));
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn plain_string_is_written_exactly_if_nothing_is_escaped(
+            mut text in prop::collection::vec(b' '..0x7f, 0..40),
+            place: prop::sample::Index,
+            byte: u8,
+        ) {
+            if !text.is_empty() {
+                let at = place.index(text.len());
+                if let Some(place) = text.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            let is_plain = text.iter().all(|&byte| byte.is_ascii() && !is_special(byte));
+            let mut out = Vec::new();
+            prop_assert_eq!(plain_string(&text, &mut out), is_plain);
+            let mut expected = Vec::new();
+            if is_plain {
+                string(str::from_utf8(&text).unwrap(), &mut expected);
+            }
+            prop_assert_eq!(out, expected);
         }
 
         #[test]

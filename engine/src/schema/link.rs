@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
 
-use crate::compile::SchemaError;
+use super::SchemaError;
 
 /// `google/api`, `google/rpc`, `google/type`, `google/longrunning` and `google/protobuf`, compiled; `protos/README.md` says how.
 const BUNDLE: &[u8] = include_bytes!("bundled.binpb");

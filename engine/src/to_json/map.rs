@@ -170,8 +170,7 @@ impl<'c> Converter<'c> {
         match kind {
             Kind::String => {
                 let (start, end) = stretch(key);
-                let text = self.text(start, end)?;
-                write::string(text, self.out);
+                self.string_at(start, end)?;
             }
             Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\""),
             Kind::Bool => self.out.extend_from_slice(b"\"true\""),

@@ -2,7 +2,7 @@
 //! Always: fields come in the order of their numbers (SEMANTICS 105); what the wire gives twice is merged as protobuf says;
 //! after an error the buffer is as before; time is linear in the input, but for sorting and for groups in groups.
 //!
-//! Encoders write fields in the order of their numbers, so [`message`](self) first writes a message as it reads it. When a field
+//! Encoders write fields in the order of their numbers, so `message` first writes a message as it reads it. When a field
 //! comes that should have come before, what was written of that message is dropped, and `collected` lists its fields, sorts the
 //! list and writes from there. To keep a hostile nest of such messages from being written again at each level, the bytes that
 //! may be written twice are bounded by the length of the input; beyond that everything starts over, listed first throughout.
@@ -21,7 +21,7 @@ use collected::Entry;
 use map::MapEntry;
 use message::Content;
 
-/// Memory that [`to_json`] works with; keep one per thread and reuse it.
+/// Memory that [`to_json()`] works with; keep one per thread and reuse it.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// A stack: what each message that is being written has listed, one after the other.
@@ -41,6 +41,24 @@ const ENTRY_COUNT_KEPT: usize = 1 << 16;
 /// When the bytes are no valid protobuf, nest too deep, or hold what has no JSON form: text that is no UTF-8 (SEMANTICS 106), a
 /// timestamp or duration out of range, a number in a `Value` that is not finite, an `Any` of unknown type (SEMANTICS 102 to 104).
 /// `out` is then as before.
+///
+/// # Examples
+/// ```
+/// use prost::Message as _;
+/// use transom_engine::{Schema, to_json};
+///
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+/// let files = protox::compile(["kinds.proto"], [folder])?;
+/// let schema = Schema::from_descriptor_set(&files.encode_to_vec())?;
+/// let message = schema.message("transom.test.v1.Nested").expect("it is in the file");
+///
+/// let mut scratch = to_json::Scratch::default();
+/// let mut out = Vec::new();
+/// // Field 2, given before field 1 and again after it.
+/// to_json(message, b"\x10\x01\x0a\x02hi\x10\x05", &mut scratch, &mut out).expect("it is valid");
+/// assert_eq!(out, br#"{"name":"hi","count":5,"children":[]}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn to_json(
     message: Message<'_>,
     wire: &[u8],
@@ -58,7 +76,7 @@ pub fn to_json(
 /// is no object `null`.
 ///
 /// # Errors
-/// As [`to_json`].
+/// As [`to_json()`].
 pub(crate) fn field_to_json(
     plan: &Plan,
     message: MessageIndex,

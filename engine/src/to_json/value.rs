@@ -83,9 +83,19 @@ impl<'c> Converter<'c> {
 
     fn string(&mut self, reader: &mut Reader<'c>) -> Result<Written, Error> {
         let range = reader.delimited()?;
-        let text = self.text(range.start, range.end)?;
-        write::string(text, self.out);
-        Ok(Written::unless_default(text.is_empty()))
+        self.string_at(range.start, range.end)?;
+        Ok(Written::unless_default(range.is_empty()))
+    }
+
+    /// Writes a stretch of the wire as a string.
+    #[inline]
+    pub(super) fn string_at(&mut self, start: usize, end: usize) -> Result<(), Error> {
+        let bytes = self.wire.get(start..end).unwrap_or_default();
+        if !write::plain_string(bytes, self.out) {
+            let text = self.text(start, end)?;
+            write::string(text, self.out);
+        }
+        Ok(())
     }
 
     /// A stretch of the wire that is text.

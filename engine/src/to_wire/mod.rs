@@ -152,7 +152,11 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
             start: out.len(),
             out,
         };
-        let result = convert(&mut pass).and_then(|()| pass.json.end());
+        let mut result = convert(&mut pass);
+        // SEMANTICS 68.
+        if result.is_ok() && !plan.options.ignore_trailing_text {
+            result = pass.json.end();
+        }
         match result {
             Ok(()) => pass.place_lengths(),
             Err(_) => pass.out.truncate(pass.start),

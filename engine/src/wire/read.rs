@@ -89,6 +89,12 @@ impl<'w> Reader<'w> {
     fn long_varint(&mut self) -> Result<u64, Error> {
         let start = self.offset;
         let rest = self.bytes.get(start..).unwrap_or_default();
+        if let [low, high, ..] = *rest
+            && high < 0x80
+        {
+            self.offset = start + 2;
+            return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
+        }
         let mut value = 0;
         for (index, &byte) in rest.iter().take(10).enumerate() {
             // Of the tenth byte only one bit is left for a number of 64.

@@ -1,6 +1,11 @@
 //! The command line. In: arguments. Out: typed settings of each command. Always: parses no traffic; every value it hands on is valid.
 //!
 //! The names and meanings of commands and options are a contract with users (docs/decisions/0001-command-line.md).
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "doc comments of arguments are the text of --help"
+)]
 
 mod profile;
 
@@ -41,8 +46,8 @@ const STYLES: Styles = Styles::styled()
 pub enum Command {
     /// Serve an upstream gRPC server as HTTP/JSON.
     #[command(
-        after_help = "Example: transom serve --upstream http://localhost:50051\n\
-        With neither --descriptor-set nor --proto the schema comes from the upstream's server reflection."
+        after_help = "With neither --descriptor-set nor --proto the schema comes from the upstream's server reflection.\n\
+        Example: transom serve --upstream http://localhost:50051"
     )]
     Serve(ServeArgs),
     /// Run a sample gRPC service and the gateway in front of it, in one process.
@@ -59,8 +64,8 @@ pub enum Command {
     Transcode(TranscodeArgs),
     /// Measure what converting your own payloads costs, both ways.
     #[command(
-        after_help = "Example: transom bench --proto shop.proto --message shop.Order order.json order.pb\n\
-        A file ends in .json or .pb. --json prints one object a line: file, direction (j2p or p2j), ns, bytes, allocations."
+        after_help = "A file ends in .json or .pb. --json prints one object a line: file, direction (j2p or p2j), ns, bytes, allocations.\n\
+        Example: transom bench --proto shop.proto --message shop.Order order.json order.pb"
     )]
     Bench(BenchArgs),
 }
@@ -117,26 +122,62 @@ impl FromStr for UpstreamUrl {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "JSON")]
 pub struct JsonArgs {
-    /// A named set of the options below, and of headers and errors, as the gateway of that name answers
-    #[arg(long, value_enum, default_value_t)]
+    /// transom, grpc-gateway, grpc-gateway-v1 or envoy: a set of the options below, and of headers and errors, as that gateway answers
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        hide_possible_values = true,
+        default_value_t
+    )]
     pub profile: Profile,
     /// Which of a field's names is written; both are read [default: by profile]
-    #[arg(long, value_enum, value_name = "WHICH")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "json|proto",
+        hide_possible_values = true
+    )]
     pub json_names: Option<JsonNames>,
-    /// Which unset fields are written: none, those without presence, or all (messages as null) [default: by profile]
-    #[arg(long, value_enum, value_name = "WHICH")]
+    /// Which unset fields are written; all: messages too, as null [default: by profile]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "omit|no-presence|all",
+        hide_possible_values = true
+    )]
     pub json_defaults: Option<JsonDefaults>,
     /// How enums are written; both are read [default: name]
-    #[arg(long, value_enum, value_name = "HOW")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "name|number",
+        hide_possible_values = true
+    )]
     pub json_enums: Option<JsonEnums>,
     /// How 64-bit integers are written; both are read [default: string]
-    #[arg(long, value_enum, value_name = "HOW")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "string|number",
+        hide_possible_values = true
+    )]
     pub json_int64: Option<JsonInt64>,
     /// What a JSON key that no field has does [default: ignore]
-    #[arg(long, value_enum, value_name = "WHAT")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ignore|reject",
+        hide_possible_values = true
+    )]
     pub unknown_fields: Option<Unknown>,
     /// What a query key that no field has does [default: ignore]
-    #[arg(long, value_enum, value_name = "WHAT")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ignore|reject",
+        hide_possible_values = true
+    )]
     pub unknown_query: Option<Unknown>,
 }
 
@@ -303,10 +344,20 @@ pub struct TranscodeArgs {
     #[arg(long, value_name = "NAME")]
     pub message: String,
     /// What standard input holds
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "json|proto",
+        hide_possible_values = true
+    )]
     pub from: Format,
     /// What standard output gets
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "json|proto",
+        hide_possible_values = true
+    )]
     pub to: Format,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]

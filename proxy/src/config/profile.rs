@@ -1,5 +1,9 @@
 //! Named sets of options: what each gateway of the field answers, so that a client notices no change.
 //! In: a name. Out: options of the engine. Always: the table of docs/decisions/0001-command-line.md, nothing else.
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are the text of --help"
+)]
 
 use clap::ValueEnum;
 use transom_engine::Options;
@@ -28,6 +32,7 @@ impl Profile {
             Self::Transom => Options::default(),
             Self::GrpcGateway => Options {
                 defaults: Defaults::All,
+                ignore_trailing_text: true,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
                 ..Options::default()
@@ -35,6 +40,7 @@ impl Profile {
             Self::GrpcGatewayV1 => Options {
                 names: FieldNames::Proto,
                 defaults: Defaults::Omit,
+                ignore_trailing_text: true,
                 sort_map_keys: true,
                 ..Options::default()
             },

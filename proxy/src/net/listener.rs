@@ -4,12 +4,12 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Shutdown, SocketAddr, TcpListener as StdListener};
 use std::time::Duration;
 
 use monoio::io::Canceller;
 use monoio::net::TcpListener;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::ring::set_mode_of_driver;
 use super::stream::Stream;
@@ -153,9 +153,19 @@ impl Listener {
         }
     }
 
-    /// Takes what the kernel has already accepted for us, and closes the listener. Call it after [`Listener::accept`]
+    /// Takes what the kernel has already accepted for us, and ends listening. Call it after [`Listener::accept`]
     /// has answered `None`: those clients believe they are connected, and deserve an answer.
     pub fn drain(self) -> Vec<Accepted> {
+        let accepted = self.take_queue();
+        // Closing alone would not do: while any handle to the socket is open, a ring's pending close among them, the
+        // kernel goes on to queue connections that nobody would ever accept.
+        if let Err(error) = SockRef::from(&self.rest).shutdown(Shutdown::Both) {
+            tracing::warn!(%error, "the listener could not be shut down");
+        }
+        accepted
+    }
+
+    fn take_queue(&self) -> Vec<Accepted> {
         let mut accepted = Vec::new();
         if let Err(error) = self.rest.set_nonblocking(true) {
             tracing::warn!(%error, "the listener's queue could not be drained");
@@ -193,8 +203,8 @@ impl std::fmt::Debug for Listener {
 async fn wait_out(error: &io::Error, pause: Duration) -> Duration {
     if is_of_one_connection(error) {
         tracing::debug!(%error, "a connection was gone before it was accepted");
-    } else {
-        tracing::warn!(%error, pause_ms = pause.as_millis(), "accepting paused");
+    } else if pause == ACCEPT_PAUSE_MIN {
+        tracing::warn!(%error, "accepting pauses until the error is over");
     }
     sleep(pause).await;
     (pause * 2).min(ACCEPT_PAUSE_MAX)

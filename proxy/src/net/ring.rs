@@ -16,6 +16,7 @@ use std::time::Duration;
 use monoio::time::TimeDriver;
 use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder};
 
+use super::task::sleep;
 use crate::limits::{RING_ENTRY_COUNT, RING_RETRY_PAUSE};
 
 /// What the operator asked for with `--io`.
@@ -114,6 +115,9 @@ impl IoReport {
     }
 }
 
+/// Long enough for the loop to reach the kernel once more.
+const LAST_TURN: Duration = Duration::from_millis(1);
+
 type MonoioRuntime = FusionRuntime<TimeDriver<IoUringDriver>, TimeDriver<LegacyDriver>>;
 
 /// A worker's runtime.
@@ -146,7 +150,13 @@ impl Runtime {
 
     /// Runs `future` and everything it spawns until `future` ends.
     pub fn block_on<T>(&mut self, future: impl Future<Output = T>) -> T {
-        self.inner.block_on(future)
+        self.inner.block_on(async {
+            let output = future.await;
+            // A ring closes descriptors by operations that wait for its next turn. Without this last turn, what was
+            // closed at the end would stay open for as long as the process lives.
+            sleep(LAST_TURN).await;
+            output
+        })
     }
 }
 
@@ -201,10 +211,14 @@ fn climb<T>(
                     Ok(runtime) => return Ok((runtime, report(rung, &reasons))),
                     Err(error) => reasons.push(refusal(rung, &error)),
                 }
+                if is_short {
+                    // All rings need the same memory, so the next rung would not help.
+                    break;
+                }
             }
         } else {
             reasons.push(
-                "io_uring or an operation of it is not available here (kernel, seccomp, or MONOIO_FORCE_LEGACY_DRIVER)"
+                "io_uring or an operation of it is not available here (kernel, seccomp, `ulimit -l`, or MONOIO_FORCE_LEGACY_DRIVER)"
                     .to_owned(),
             );
         }
@@ -339,14 +353,17 @@ mod tests {
 
     #[test]
     fn short_memory_that_stays_short_ends_on_epoll_after_one_pause() {
-        let (result, _, pause_count) = climb_scripted(IoChoice::Auto, true, |rung, _| match rung {
-            IoDriver::Epoll => Ok(()),
-            _ => errno(OUT_OF_MEMORY),
-        });
+        let (result, tried, pause_count) =
+            climb_scripted(IoChoice::Auto, true, |rung, _| match rung {
+                IoDriver::Epoll => Ok(()),
+                _ => errno(OUT_OF_MEMORY),
+            });
         let report = result.unwrap();
         assert_eq!(report.driver, IoDriver::Epoll);
         assert!(report.reason.contains("ulimit -l"), "{report:?}");
         assert_eq!(pause_count, 1);
+        let ring = IoDriver::UringDeferred;
+        assert_eq!(tried, [ring, ring, IoDriver::Epoll]);
     }
 
     #[test]
@@ -377,7 +394,7 @@ mod tests {
             if let Ok(runtime) = build_rung(rung) {
                 let mut runtime = ManuallyDrop::new(runtime);
                 let slept = runtime.block_on(async {
-                    crate::net::sleep(Duration::from_millis(1)).await;
+                    sleep(Duration::from_millis(1)).await;
                     7
                 });
                 assert_eq!(slept, 7, "{}", rung.name());

@@ -16,7 +16,8 @@ use crate::clock;
 use crate::limits::UPSTREAM_QUEUE_COUNT_MAX;
 use crate::net::{Elapsed, Notify, sleep, spawn, timeout};
 
-/// The connections of one worker to one upstream. Cheap to clone; lives on the worker's thread.
+/// The connections of one worker to one upstream. Cheap to clone; it is used and dropped on the worker's thread, inside of
+/// its runtime. When the last clone is dropped, connections end with the calls they carry.
 #[derive(Clone, Debug)]
 pub struct Pool {
     shared: Rc<Shared>,

@@ -81,6 +81,14 @@ pub async fn call(
     .await
 }
 
+/// Waits until the pool is connected, so that a short deadline is spent on the call itself.
+pub async fn connected(pool: &Pool) {
+    pool.warm_up();
+    while pool.connection_count() == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Waits for an event of another thread while the runtime goes on.
 pub async fn event<T>(events: &Receiver<T>) -> T {
     loop {
