@@ -2,7 +2,6 @@
 //! body has begun. Out: the bindings, appended to that message; protobuf merging makes one message of it.
 //! Always: the query comes before the path, so that the path wins (SEMANTICS 43, 44); a bound value is written even where it is the
 //! default; on an error the buffer is as it was.
-#![allow(dead_code, reason = "the exchange calls it")]
 
 mod body;
 mod earlier;

@@ -455,8 +455,7 @@ mod tests {
         let text = answer(&JSON, &body);
         assert!(
             text.contains("\r\ncontent-length:       4097\r\n\r\nx"),
-            "{}",
-            &text[..80]
+            "{text:.80}"
         );
     }
 }

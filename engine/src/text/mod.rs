@@ -1,10 +1,6 @@
 //! Formats that JSON, paths and queries share. In: bytes of foreign text, or values. Out: values, or bytes appended to the caller's buffer.
 //! Always: knows nothing of JSON, protobuf or plans; allocates nothing but the growth of the caller's buffer; what is refused leaves
 //! that buffer as it was.
-#![allow(
-    dead_code,
-    reason = "each direction of a format is called by a room of its own"
-)]
 
 pub(crate) mod base64;
 pub(crate) mod duration;

@@ -1,9 +1,5 @@
 //! Protobuf bytes from values. In: integers, already tagged by the caller. Out: bytes appended to the caller's buffer.
 //! Always: varints are of the shortest form; a length is filled in once its content is known.
-#![allow(
-    dead_code,
-    reason = "each kind of value is written by a room of its own"
-)]
 
 /// Appends a varint.
 #[inline]
