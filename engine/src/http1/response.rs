@@ -456,7 +456,7 @@ mod tests {
         assert!(
             text.contains("\r\ncontent-length:       4097\r\n\r\nx"),
             "{}",
-            &text[..80]
+            text.trim_end_matches('x')
         );
     }
 }
