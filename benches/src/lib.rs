@@ -96,6 +96,17 @@ impl Sequence {
     fn double(&mut self) -> f64 {
         self.below(1 << 40) as f64 / 1e6 - 4e5
     }
+
+    /// A fraction that a float has exactly.
+    #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
+    fn eighths(&mut self) -> f64 {
+        self.below(20_000) as f64 / 8.0 - 1250.0
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is an index")]
+    fn pick<'w>(&mut self, words: &[&'w str]) -> &'w str {
+        words[self.below(words.len() as u64) as usize]
+    }
 }
 
 fn address(sequence: &mut Sequence) -> Value {
@@ -139,7 +150,7 @@ fn numeric() -> Value {
         "doubles": (0..1500).map(|_| sequence.double()).collect::<Vec<_>>(),
         "bigIntegers": (0..1000).map(|_| sequence.next().to_string()).collect::<Vec<_>>(),
         "integers": (0..1500).map(|_| sequence.below(1 << 31)).collect::<Vec<_>>(),
-        "floats": (0..500).map(|_| (sequence.below(20_000) as i64 - 10_000) as f64 / 8.0).collect::<Vec<_>>(),
+        "floats": (0..500).map(|_| sequence.eighths()).collect::<Vec<_>>(),
     })
 }
 
@@ -158,9 +169,7 @@ fn strings() -> Value {
     let values: Vec<_> = (0..800)
         .map(|_| {
             let count = 1 + sequence.below(20);
-            let picked: Vec<_> = (0..count)
-                .map(|_| words[sequence.below(words.len() as u64) as usize])
-                .collect();
+            let picked: Vec<_> = (0..count).map(|_| sequence.pick(&words)).collect();
             picked.join(" ")
         })
         .collect();
