@@ -1,14 +1,25 @@
-//! Nothing allocates in the steady state: once buffers and scratch have grown, a request is converted without asking for memory.
-//! Method: an allocator that counts, for each thread by itself; each conversion is run to warm up, then counted.
+//! Nothing allocates in the steady state: once buffers and scratch have grown, a request and its reply pass without asking for memory.
+//! Method: an allocator that counts, for each thread by itself; each act is run to warm up, then counted.
 #![expect(unsafe_code, reason = "an allocator cannot be replaced without it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic, in its helpers too"
+)]
+
+mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fmt::Write as _;
 
-use prost::Message as _;
-use transom_engine::{Schema, to_wire};
+use support::{notation, texts};
+use transom_engine::exchange::{Call, Envelope, Manners, Reply, Request, Scratch, Transcoder};
+use transom_engine::grpc::metadata::HeaderRule;
+use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
+use transom_engine::{Options, Schema, route, to_json, to_wire};
 
+/// Passes on to the system and counts what the current thread asks for.
 struct Counting;
 
 thread_local! {
@@ -17,7 +28,7 @@ thread_local! {
 }
 
 fn count_request() {
-    REQUEST_COUNT.with(|count| count.set(count.get() + 1));
+    REQUEST_COUNT.set(REQUEST_COUNT.get() + 1);
 }
 
 // SAFETY: every call goes to the system's allocator as it came.
@@ -52,25 +63,21 @@ fn count_in_steady_state(mut act: impl FnMut()) -> usize {
     REQUEST_COUNT.get() - before
 }
 
-fn schema() -> Schema {
-    let descriptors = protox::compile(["kinds.proto", "proto2.proto"], ["../protos/test"])
-        .expect("the test schemas compile")
-        .encode_to_vec();
-    Schema::from_descriptor_set(&descriptors).expect("the schema compiles")
+#[test]
+fn the_count_counts() {
+    let mut kept = Vec::new();
+    let count = count_in_steady_state(|| kept.push(Box::new(1)));
+    assert!(count > 0, "an allocation has gone unseen");
 }
 
 /// JSON of every kind, by the message it fits.
-fn texts() -> Vec<(&'static str, String)> {
+fn json_texts() -> Vec<(&'static str, String)> {
     let mut large_map = "{\"byString\":{".to_owned();
     for index in 0..5_000 {
         let comma = if index == 0 { "" } else { "," };
         // Not in the order of the keys.
-        write!(
-            large_map,
-            "{comma}\"key {}\":\"value\"",
-            index * 7919 % 5_000
-        )
-        .expect("a string takes all");
+        let key = index * 7919 % 5_000;
+        write!(large_map, "{comma}\"key {key}\":\"value\"").unwrap();
     }
     large_map.push_str("}}");
     let deep = "{\"child\":".repeat(90) + "{\"name\":\"x\\n\"}" + &"}".repeat(90);
@@ -78,16 +85,13 @@ fn texts() -> Vec<(&'static str, String)> {
         "{{\"fString\":\"{}\",\"f\\u0049nt32\":\"\\u0031\"}}",
         "\\u00e9\\n".repeat(1_000)
     );
-    let fields = [
-        "Everything",
-        r#"{"scalars":{"fDouble":1.5,"fFloat":"NaN","fInt32":1e2,"fInt64":"-9223372036854775808","fUint64":18446744073709551615,"fBytes":"AQID","fColor":"COLOR_BLUE","fLevel":10},
-            "lists":{"fInt32":[1,2,3],"fString":["a","b"],"fNested":[{"name":"a"},{"children":[{},{}]}]},
-            "choice":{"oneNested":{"inner":{"mode":"MODE_ON","tags":["x","y"]}},"otherString":""},
-            "wellKnown":{"timestamp":"2026-11-22T13:14:05.25Z","duration":"-1.5s","fieldMask":"a.bC,d","struct":{"a":[1,null,{"b":"c"}]},"value":[[[]]],"int64Value":"1","bytesValue":"","empty":{}},
-            "unknown":{"deep":[{"a":"\u00e9"}]}}"#,
-    ];
+    let everything = r#"{"scalars":{"fDouble":1.5,"fFloat":"NaN","fInt32":1e2,"fInt64":"-9223372036854775808","fUint64":18446744073709551615,"fBytes":"AQID","fColor":"COLOR_BLUE","fLevel":10},
+        "lists":{"fInt32":[1,2,3],"fString":["a","b"],"fNested":[{"name":"a"},{"children":[{},{}]}]},
+        "choice":{"oneNested":{"inner":{"mode":"MODE_ON","tags":["x","y"]}},"otherString":""},
+        "wellKnown":{"timestamp":"2026-11-22T13:14:05.25Z","duration":"-1.5s","fieldMask":"a.bC,d","struct":{"a":[1,null,{"b":"c"}]},"value":[[[]]],"int64Value":"1","bytesValue":"","empty":{}},
+        "unknown":{"deep":[{"a":"\u00e9"}]}}"#;
     vec![
-        (fields[0], fields[1].to_owned()),
+        ("Everything", everything.to_owned()),
         ("Maps", large_map),
         ("Nested", deep),
         ("Scalars", escaped),
@@ -95,44 +99,216 @@ fn texts() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Counts for each text and for each text that is cut, which is refused.
 #[test]
 fn to_wire_does_not_allocate() {
-    let schema = schema();
+    let schema = support::schema(Options::default());
     let mut scratch = to_wire::Scratch::default();
     let mut out = Vec::new();
-    for (name, text) in texts() {
+    for (name, text) in json_texts() {
         let message = schema.message(&format!("transom.test.v1.{name}")).unwrap();
-        let count = count_in_steady_state(|| {
-            out.clear();
-            to_wire(message, text.as_bytes(), &mut scratch, &mut out)
-                .expect("the text fits the message");
-        });
-        assert_eq!(count, 0, "{name}: {text:.80}");
+        let whole = text.as_bytes();
+        for (json, is_good) in [(whole, true), (&whole[..whole.len() - 1], false)] {
+            let count = count_in_steady_state(|| {
+                out.clear();
+                let result = to_wire(message, json, &mut scratch, &mut out);
+                assert_eq!(result.is_ok(), is_good);
+            });
+            assert_eq!(count, 0, "{name}, good: {is_good}: {text:.80}");
+        }
     }
 }
 
 #[test]
-fn to_wire_does_not_allocate_for_what_it_refuses() {
-    let schema = schema();
-    let mut scratch = to_wire::Scratch::default();
-    let mut out = Vec::new();
-    for (name, text) in texts() {
-        let message = schema.message(&format!("transom.test.v1.{name}")).unwrap();
-        let cut = text
-            .as_bytes()
-            .split_last()
-            .map_or(&b""[..], |(_, cut)| cut);
+fn to_json_does_not_allocate() {
+    let entries: Vec<_> = (0..50)
+        .map(|n| format!("12: {{1: '{}' 2: 'v'}}", n * 7 % 50))
+        .collect();
+    let entries = entries.join(" ");
+    let maps = format!("5: {{{entries} {entries}}}");
+    let cases = [
+        (
+            "in order",
+            "1: {1: 1.5 2: 0.1i32 4: -4 14: 'text' 15: 'bytes' 16: 1} 3: {3: {1 2 3} 14: 'a' 14: 'b'} 6: {1: 'n'}",
+        ),
+        (
+            "out of order",
+            "6: {2: 5 1: 'n' 3: {2: 1 1: 'x'} 2: 6} 1: {3: 1} 6: {4: {}} 3: {3: 1 4: 2 3: 3}",
+        ),
+        ("oneofs", "7: {3: 5 9: {1: 'a'} 20: 'x' 9: {2: 1}}"),
+        ("large maps with keys given twice", &maps),
+        (
+            "well-known types",
+            "8: {1: {1: 5} 2: {1: 6} 3: {1: 'a_b'} 4: {1: {1: 'k' 2: {6: {1: {2: 1.5}}}}} 9: {1: 'x/transom.test.v1.Nested' 2: {2: 1 1: 'n'}} 13: {1: 5}}",
+        ),
+        ("a fault", "6: {1: 'n' 3: {1: '\\xff'}}"),
+    ];
+    let schema = support::schema(Options::default());
+    let message = schema.message("transom.test.v1.Everything").unwrap();
+    for (name, text) in cases {
+        let wire = notation::wire(text);
+        let mut scratch = to_json::Scratch::default();
+        let mut out = Vec::new();
         let count = count_in_steady_state(|| {
             out.clear();
-            assert!(to_wire(message, cut, &mut scratch, &mut out).is_err());
+            let result = to_json(message, &wire, &mut scratch, &mut out);
+            assert_eq!(result.is_err(), name == "a fault", "{name}");
         });
-        assert_eq!(count, 0, "{name}: {text:.80}");
+        assert_eq!(count, 0, "{name}");
     }
 }
 
 #[test]
-fn the_count_counts() {
-    let mut kept = Vec::new();
-    let count = count_in_steady_state(|| kept.push(Box::new(1)));
-    assert!(count > 0, "an allocation has gone unseen");
+fn finding_a_route_does_not_allocate() {
+    const TEXT: &str = r#"syntax = "proto3"; package test;
+        import "google/api/annotations.proto";
+        message Request { string name = 1; string other = 2; }
+        service Service {
+          rpc One(Request) returns (Request) { option (google.api.http) = { get: "/v1/{name=shelves/*}/books/{other}" }; }
+          rpc Two(Request) returns (Request) { option (google.api.http) = { post: "/v1/{name=**}/raw:sort" }; }
+        }"#;
+    let set = texts::compile(&[("test.proto", TEXT)], true);
+    let schema = Schema::from_descriptor_set(&set).unwrap();
+    let long = format!("/v1{}", "/%61%zz".repeat(1000));
+    let requests: [(&[u8], &str, bool); 6] = [
+        (b"GET", "/v1/shelves/a%2Fb/books/c", true),
+        (b"GET", "/v1/%73helves/1/book%73/2", true),
+        (b"POST", "/v1/a/b/c/r%61w:sort", true),
+        (b"GET", "/v1/a/b/c/raw:sort", false),
+        (b"GET", "/nowhere", false),
+        (b"GET", &long, false),
+    ];
+    let mut scratch = route::Scratch::default();
+    for (http_method, path, is_found) in requests {
+        let count = count_in_steady_state(|| {
+            let found = schema.find_route(http_method, path.as_bytes(), &mut scratch);
+            assert_eq!(found.is_ok(), is_found);
+        });
+        assert_eq!(count, 0, "{path:.80}");
+    }
+}
+
+/// What a worker keeps between requests.
+#[derive(Default)]
+struct Worker {
+    head: RequestHead,
+    body: Vec<u8>,
+    metadata: Vec<u8>,
+    message: Vec<u8>,
+    scratch: Scratch,
+    out: Vec<u8>,
+}
+
+/// One request as it comes from a connection, and its reply.
+struct Exchange {
+    request: &'static [u8],
+    headers: &'static [(&'static [u8], &'static [u8])],
+    reply: Vec<u8>,
+}
+
+impl Worker {
+    fn run(&mut self, transcoder: &Transcoder, exchange: &Exchange) {
+        let Self {
+            head,
+            body,
+            metadata,
+            message,
+            scratch,
+            out,
+        } = self;
+        for buffer in [&mut *body, &mut *metadata, &mut *message, &mut *out] {
+            buffer.clear();
+        }
+        let Ok(Parsed::Complete { len }) = head.parse(exchange.request) else {
+            panic!("the head is whole");
+        };
+        let (bytes, rest) = exchange.request.split_at(len);
+        if head.framing() == BodyFraming::Chunked {
+            let decoded = ChunkedBody::new().decode(rest, body, 1000).unwrap();
+            assert!(decoded.is_done);
+        } else {
+            body.extend_from_slice(rest);
+        }
+        let Ok(Request::Call(call)) = transcoder.handle_head(head, bytes, scratch) else {
+            panic!("the request is a call");
+        };
+        call.each_metadata(transcoder, head, bytes, scratch, |name, value| {
+            metadata.extend_from_slice(name);
+            metadata.extend_from_slice(value);
+        })
+        .unwrap();
+        call.write_request(transcoder, head, bytes, body, scratch, message)
+            .unwrap();
+        self.answer(transcoder, &call, bytes, exchange);
+    }
+
+    fn answer(&mut self, transcoder: &Transcoder, call: &Call, bytes: &[u8], exchange: &Exchange) {
+        let trailers: [(&[u8], &[u8]); 1] = [(b"grpc-status", b"0")];
+        let reply = Reply {
+            http_status: 200,
+            headers: || exchange.headers.iter().copied(),
+            body: &exchange.reply,
+            trailers: Some(trailers.into_iter()),
+        };
+        let envelope = Envelope::of(&self.head, bytes);
+        call.write_reply(
+            transcoder,
+            envelope,
+            reply,
+            &mut self.scratch,
+            &mut self.out,
+        );
+        assert!(self.out.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+}
+
+/// A message with its prefix.
+fn frame(text: &str) -> Vec<u8> {
+    let message = notation::wire(text);
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    frame
+}
+
+/// SEMANTICS sections 2 to 10 in one go: head, chunks, route, metadata, body, query, path; then status, headers and message.
+#[test]
+fn a_call_that_succeeds_does_not_allocate() {
+    let exchanges = [
+        Exchange {
+            request: b"PUT /v1/nested/a%20b?scalars.fInt32=5&lists.fString=x%20y&maps.byString[k]=v&wellKnown.struct=%7B%7D HTTP/1.1\r\nHost: x\r\nUser-Agent: a\r\nAuthorization: Bearer b\r\n\
+                Content-Type: application/json; charset=utf-8\r\nConnection: keep-alive, x-hop\r\nX-Hop: 1\r\nX-Trace-Bin: Zm9v\r\nGrpc-Timeout: 10S\r\nGrpc-Metadata-X: y\r\n\
+                Transfer-Encoding: chunked\r\n\r\n13\r\n{\"count\":2,\"child\":\r\n15\r\n{\"name\":\"\\u00e9\\n\"}} \r\n0\r\n\r\n",
+            headers: &[(b"content-type", b"application/grpc"), (b"x-a", b"b"), (b"x-b-bin", b"AQ")],
+            reply: frame("6: {1: 'n' 2: 5 3: {1: 'm'}}"),
+        },
+        Exchange {
+            request: b"GET /v1/files/a/b?choice.oneString=c&scalars.fDouble=1.5&wellKnown.timestamp=2020-01-01T00:00:00Z HTTP/1.1\r\nHost: x\r\n\r\n",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame("6: {2: 5 1: 'n'} 5: {12: {1: 'b' 2: 'v'} 12: {1: 'a'}} 6: {1: 'o'}"),
+        },
+        Exchange {
+            request: b"PUT /v1/everything/5 HTTP/1.1\r\nHost: x\r\nContent-Length: 39\r\n\r\n{\"lists\":{\"fInt32\":[1,2]},\"unknown\":[]}",
+            headers: &[(b"content-type", b"application/grpc+proto")],
+            reply: frame("1: {4: 5} 8: {1: {1: 5} 4: {1: {1: 'k' 2: {2: 1.5}}}}"),
+        },
+    ];
+    let gateway = Manners {
+        headers: HeaderRule::GrpcGateway,
+        ..Manners::default()
+    };
+    for manners in [Manners::default(), gateway] {
+        let schema = Schema::from_descriptor_set(&support::rules()).unwrap();
+        let transcoder = Transcoder::new(schema, manners);
+        let mut worker = Worker::default();
+        for exchange in &exchanges {
+            let count = count_in_steady_state(|| worker.run(&transcoder, exchange));
+            let line = exchange
+                .request
+                .split(|&byte| byte == b'\r')
+                .next()
+                .unwrap();
+            assert_eq!(count, 0, "{}", String::from_utf8_lossy(line));
+        }
+    }
 }

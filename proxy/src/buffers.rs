@@ -85,6 +85,11 @@ impl SharedBuffer {
         bytes
     }
 
+    /// Bytes of memory it holds on to.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The bytes written so far.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes

@@ -45,19 +45,37 @@ pub const READ_ROOM_LEN: usize = 4 * 1024;
 /// How long a client may be silent between requests (THREATS 1).
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The same, while more than four fifths of the connections a worker may serve are taken.
+pub const IDLE_TIMEOUT_CROWDED: Duration = Duration::from_secs(5);
+
+/// How long an idle connection is read on after the process was told to stop, so that a request on its way is answered.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(100);
+
 /// How long a head may take from its first byte on.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client may be silent in the middle of a body.
 pub const BODY_GAP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take to receive what was written to it at once.
+/// Bytes of a body a client has to send each second, on average, once [`BODY_GAP_TIMEOUT`] has passed.
+pub const BODY_RATE_MIN: u64 = 1024;
+
+/// How long a client may take to receive what was written to it at once, beside what [`WRITE_RATE_MIN`] allows for its length.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes a client has to receive each second, on average.
+pub const WRITE_RATE_MIN: u64 = 8 * 1024;
+
+/// Requests of one connection that are answered without waiting for anything before the other connections get their turn.
+pub const BUSY_REQUEST_COUNT_MAX: usize = 256;
+
+/// How long their turn is: as short as the timer can do.
+pub const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a connection is read on after an answer that ends it, so that the answer arrives.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes that are read meanwhile.
+/// Bytes that are read meanwhile. A body no longer than this is read to its end even if its head was refused.
 pub const LINGER_LEN_MAX: usize = 64 * 1024;
 
 /// Bytes of further requests that are taken in while a call is under way.

@@ -9,21 +9,20 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use transom_engine::error::ErrorKind;
-use transom_engine::exchange::{self, Call, Envelope, Manners, Request, Scratch};
+use transom_engine::exchange::{self, Call, Envelope, Manners, Request, Scratch, Transcoder};
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
 use transom_engine::{Error, Schema};
 
 use crate::buffers::SharedBuffer;
-use crate::limits::BUFFER_KEEP_COUNT_MAX;
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 use crate::upstream::{CallError, CallRequest, Pool, Reply, Upstream};
 use crate::worker::Worker;
 
 /// What is served and how: made once, shared by all workers, never changed.
 #[derive(Debug)]
 pub struct Gateway {
-    schema: Schema,
-    manners: Manners,
+    transcoder: Transcoder,
     upstream: Arc<Upstream>,
     /// The `:path` of each method's calls, in the order of [`Schema::methods`].
     method_paths: Box<[PathAndQuery]>,
@@ -49,8 +48,7 @@ impl Gateway {
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            schema,
-            manners,
+            transcoder: Transcoder::new(schema, manners),
             upstream,
             method_paths,
         })
@@ -58,7 +56,7 @@ impl Gateway {
 
     /// The compiled schema.
     pub fn schema(&self) -> &Schema {
-        &self.schema
+        self.transcoder.schema()
     }
 
     /// Where the calls go.
@@ -124,19 +122,11 @@ impl Context {
     /// Refuses what a head alone decides to be wrong, before its body is waited for.
     ///
     /// # Errors
-    /// As [`exchange::handle_head`].
+    /// As [`Transcoder::handle_head`].
     pub fn check(&self, head: &RequestHead, bytes: &[u8]) -> Result<(), Error> {
-        let Gateway {
-            schema, manners, ..
-        } = &*self.gateway;
-        exchange::handle_head(
-            schema,
-            *manners,
-            head,
-            bytes,
-            &mut self.scratch.borrow_mut(),
-        )
-        .map(drop)
+        let scratch = &mut *self.scratch.borrow_mut();
+        let transcoder = &self.gateway.transcoder;
+        transcoder.handle_head(head, bytes, scratch).map(drop)
     }
 
     /// Turns a request into a call. Nothing when the answer, to `OPTIONS`, needs none and has been appended to `out`.
@@ -151,19 +141,17 @@ impl Context {
         envelope: Envelope,
         out: &mut Vec<u8>,
     ) -> Result<Option<Outgoing>, Error> {
-        let Gateway {
-            schema, manners, ..
-        } = &*self.gateway;
+        let transcoder = &self.gateway.transcoder;
         let scratch = &mut *self.scratch.borrow_mut();
-        let call = match exchange::handle_head(schema, *manners, head, bytes, scratch)? {
+        let call = match transcoder.handle_head(head, bytes, scratch)? {
             Request::Call(call) => call,
             Request::Options => {
-                exchange::write_options(schema, head, bytes, envelope, scratch, out);
+                transcoder.write_options(envelope, head, bytes, scratch, out);
                 return Ok(None);
             }
         };
         let mut metadata = HeaderMap::new();
-        call.each_metadata(*manners, head, bytes, scratch, |name, value| {
+        call.each_metadata(transcoder, head, bytes, scratch, |name, value| {
             // The engine lets only valid names and values through; h2 would refuse any other.
             if let (Ok(name), Ok(value)) =
                 (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
@@ -172,7 +160,7 @@ impl Context {
             }
         })?;
         let mut message = self.messages.borrow_mut().pop().unwrap_or_default();
-        match call.write_request(schema, head, bytes, body, scratch, message.start()) {
+        match call.write_request(transcoder, head, bytes, body, scratch, message.start()) {
             Ok(()) => Ok(Some(Outgoing {
                 call,
                 metadata,
@@ -190,7 +178,7 @@ impl Context {
     /// # Errors
     /// As [`Pool::call`].
     pub async fn call(&self, outgoing: &Outgoing) -> Result<Reply, CallError> {
-        let index = outgoing.call.method_index(&self.gateway.schema);
+        let index = outgoing.call.method_index(&self.gateway.transcoder);
         // The index comes from the schema that the paths were made of.
         let Some(path) = self.gateway.method_paths.get(index) else {
             return Err(CallError::RequestInvalid);
@@ -212,9 +200,7 @@ impl Context {
         reply: Result<Reply, CallError>,
         out: &mut Vec<u8>,
     ) {
-        let Gateway {
-            schema, manners, ..
-        } = &*self.gateway;
+        let transcoder = &self.gateway.transcoder;
         let scratch = &mut *self.scratch.borrow_mut();
         match reply {
             Ok(reply) => {
@@ -226,20 +212,18 @@ impl Context {
                 };
                 outgoing
                     .call
-                    .write_reply(schema, *manners, envelope, reply, scratch, out);
+                    .write_reply(transcoder, envelope, reply, scratch, out);
             }
             Err(CallError::MessageTooLarge { .. }) => {
                 let error = Error::reply(ErrorKind::ReplyTooLarge, 0);
-                exchange::write_error(schema, *manners, envelope, error, None, scratch, out);
+                transcoder.write_error(envelope, error, None, scratch, out);
             }
-            Err(error) => {
-                exchange::write_status(schema, *manners, envelope, &status_of(error), scratch, out)
-            }
+            Err(error) => transcoder.write_status(envelope, &status_of(error), scratch, out),
         }
         self.recycle(outgoing.message);
     }
 
-    /// Appends the response to a request that is refused; `request` is as in [`exchange::write_error`].
+    /// Appends the response to a request that is refused; `request` is as in [`Transcoder::write_error`].
     pub fn write_error(
         &self,
         envelope: Envelope,
@@ -247,23 +231,14 @@ impl Context {
         request: Option<(&RequestHead, &[u8], &[u8])>,
         out: &mut Vec<u8>,
     ) {
-        let Gateway {
-            schema, manners, ..
-        } = &*self.gateway;
-        exchange::write_error(
-            schema,
-            *manners,
-            envelope,
-            error,
-            request,
-            &mut self.scratch.borrow_mut(),
-            out,
-        );
+        let scratch = &mut *self.scratch.borrow_mut();
+        let transcoder = &self.gateway.transcoder;
+        transcoder.write_error(envelope, error, request, scratch, out);
     }
 
     fn recycle(&self, message: SharedBuffer) {
         let mut messages = self.messages.borrow_mut();
-        if messages.len() < BUFFER_KEEP_COUNT_MAX {
+        if messages.len() < BUFFER_KEEP_COUNT_MAX && message.capacity() <= BUFFER_KEEP_LEN_MAX {
             messages.push(message);
         }
     }

@@ -131,6 +131,11 @@ impl Worker {
         self.connection_count_max
     }
 
+    /// Whether more than four fifths of the connections it may serve are taken.
+    pub fn is_crowded(&self) -> bool {
+        self.connection_count.get().saturating_mul(5) > self.connection_count_max.saturating_mul(4)
+    }
+
     fn start_draining(&self) {
         self.is_draining.set(true);
         self.drain.notify_all();

@@ -1,18 +1,15 @@
 //! Replies and errors as HTTP responses. In: what the upstream sent, a status, or an error. Out: one whole response appended to
 //! the caller's buffer. Always: a response is either whole or not there; every error has the one JSON form (SEMANTICS 114).
 
-use std::fmt::Write as _;
-
-use super::{Call, ErrorForm, Manners, Scratch};
-use crate::compile::Schema;
+use super::{Call, ErrorForm, Scratch, Transcoder};
 use crate::error::{Context, Error, ErrorKind};
 use crate::grpc::metadata::{self, Decision};
 use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 use crate::grpc::{Code, Status, frame};
 use crate::http1::{self, Connection, RequestHead, ResponseHead};
 use crate::limits::BODY_LEN_MAX;
-use crate::plan::{BodyPlan, Defaults, Message};
-use crate::wire::read::Reader;
+use crate::plan::{BodyPlan, Defaults, Message, Plan};
+use crate::wire::read::{LEN, Reader};
 use crate::{json, route, to_json};
 
 const JSON: &[u8] = b"application/json";
@@ -82,8 +79,7 @@ impl Call {
     /// Appends the response to what the upstream sent: its message as JSON, or its error, or ours where it makes no sense.
     pub fn write_reply<'r, H, T>(
         &self,
-        schema: &Schema,
-        manners: Manners,
+        transcoder: &Transcoder,
         envelope: Envelope,
         reply: Reply<'r, impl Fn() -> H, T>,
         scratch: &mut Scratch,
@@ -99,27 +95,18 @@ impl Call {
             trailers,
         } = reply;
         if let Err(status) = read_status(http_status, headers(), body, trailers) {
-            return write_status(schema, manners, envelope, &status, scratch, out);
+            return transcoder.write_status(envelope, &status, scratch, out);
         }
-        if let Err(error) =
-            self.write_message_reply(schema, manners, envelope, headers(), body, scratch, out)
-        {
-            let mut text = String::new();
-            error.write_text(&Context::default(), &mut text);
-            let answer = Answer {
-                http_status: error.http_status(),
-                code: error.code().number(),
-                message: &text,
-                details: &[],
-            };
-            answer.write(schema, manners, envelope, None, scratch, out);
+        let written = self.write_message_reply(transcoder, envelope, headers(), body, scratch, out);
+        if let Err(error) = written {
+            transcoder.write_error(envelope, error, None, scratch, out);
         }
     }
 
+    /// Appends the response to a call that succeeded. On an error nothing is appended.
     fn write_message_reply<'r>(
         &self,
-        schema: &Schema,
-        manners: Manners,
+        transcoder: &Transcoder,
         envelope: Envelope,
         headers: impl Iterator<Item = (&'r [u8], &'r [u8])>,
         body: &[u8],
@@ -128,30 +115,23 @@ impl Call {
     ) -> Result<(), Error> {
         let message = frame::deframe(body, BODY_LEN_MAX)?;
         let mut head = http1::begin(out, &envelope.head(200, Some(JSON)));
+        let name_text = &mut scratch.metadata.name;
         for (name, value) in headers {
-            if let Decision::Pass(name) = metadata::response_header(manners.headers, name, value) {
-                scratch.metadata.name.clear();
-                name.write(&mut scratch.metadata.name);
-                head.header(out, &scratch.metadata.name, value);
+            let rule = transcoder.manners.headers;
+            if let Decision::Pass(name) = metadata::response_header(rule, name, value) {
+                name_text.clear();
+                name.write(name_text);
+                head.header(out, name_text, value);
             }
         }
         let pending = head.open_body(out);
-        let plan = &schema.plan;
-        let route = self.plan(schema);
-        let output = schema.method_plan(route.method).output;
+        let plan = &transcoder.schema.plan;
+        let route = self.plan(transcoder);
+        let index = transcoder.schema.method_plan(route.method).output;
+        let scratch = &mut scratch.to_json;
         let written = match route.response_body {
-            Some(field) => {
-                to_json::field_to_json(plan, output, field, message, &mut scratch.to_json, out)
-            }
-            None => to_json(
-                Message {
-                    plan,
-                    index: output,
-                },
-                message,
-                &mut scratch.to_json,
-                out,
-            ),
+            Some(field) => to_json::field_to_json(plan, index, field, message, scratch, out),
+            None => to_json(Message { plan, index }, message, scratch, out),
         };
         match written {
             Ok(()) => pending.finish(out),
@@ -176,128 +156,121 @@ fn read_status<'r>(
     }
 }
 
-/// Appends the response for a call that failed.
-#[cold]
-pub fn write_status(
-    schema: &Schema,
-    manners: Manners,
-    envelope: Envelope,
-    status: &Status,
-    scratch: &mut Scratch,
-    out: &mut Vec<u8>,
-) {
-    let answer = Answer {
-        http_status: status.http_status(),
-        code: status.code,
-        message: &status.message,
-        details: &status.details,
-    };
-    answer.write(schema, manners, envelope, None, scratch, out);
-}
-
-/// Appends the response for a request that was refused. `request` is its head, the bytes the head was parsed from, and the body as
-/// far as it was read; nothing if the head could not be parsed.
-#[cold]
-pub fn write_error(
-    schema: &Schema,
-    manners: Manners,
-    envelope: Envelope,
-    error: Error,
-    request: Option<(&RequestHead, &[u8], &[u8])>,
-    scratch: &mut Scratch,
-    out: &mut Vec<u8>,
-) {
-    let mut text = String::new();
-    let mut allow = String::new();
-    if let Some((head, bytes, body)) = request {
-        write_text_of(schema, error, head, bytes, body, scratch, &mut text);
-        if error.kind == ErrorKind::MethodNotAllowed {
-            allow = allowed_methods(schema, head, bytes, scratch);
-        }
-    } else {
-        error.write_text(&Context::default(), &mut text);
-    }
-    let answer = Answer {
-        http_status: error.http_status(),
-        code: error.code().number(),
-        message: &text,
-        details: &[],
-    };
-    let allow = (!allow.is_empty()).then_some(allow.as_str());
-    answer.write(schema, manners, envelope, allow, scratch, out);
-}
-
-/// Writes what is wrong with a request, after finding out again what its parts were bound to.
-fn write_text_of(
-    schema: &Schema,
-    error: Error,
-    head: &RequestHead,
-    bytes: &[u8],
-    body: &[u8],
-    scratch: &mut Scratch,
-    text: &mut String,
-) {
-    let mut context = Context {
-        body,
-        target: head.target(bytes),
-        ..Context::default()
-    };
-    let mut variables = Vec::new();
-    if let Ok(route) = route::find(
-        &schema.routes,
-        head.method(bytes),
-        head.path(bytes),
-        &mut scratch.route,
+impl Transcoder {
+    /// Appends the response for a call that failed.
+    #[cold]
+    pub fn write_status(
+        &self,
+        envelope: Envelope,
+        status: &Status,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
     ) {
-        let plan = schema.route_plan(route);
+        let answer = Answer {
+            http_status: status.http_status(),
+            code: status.code,
+            message: &status.message,
+            details: &status.details,
+            allow: "",
+        };
+        answer.write(self, envelope, scratch, out);
+    }
+
+    /// Appends the response for a request that was refused. `request` is its head, the bytes the head was parsed from, and the
+    /// body as far as it was read; nothing if the head could not be parsed.
+    #[cold]
+    pub fn write_error(
+        &self,
+        envelope: Envelope,
+        error: Error,
+        request: Option<(&RequestHead, &[u8], &[u8])>,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let mut message = String::new();
+        let mut allow = String::new();
+        if let Some((head, bytes, body)) = request {
+            self.write_text(error, head, bytes, body, scratch, &mut message);
+            if error.kind == ErrorKind::MethodNotAllowed {
+                allow = self.allowed_methods(head, bytes, scratch);
+            }
+        } else {
+            error.write_text(&Context::default(), &mut message);
+        }
+        let answer = Answer {
+            http_status: error.http_status(),
+            code: error.code().number(),
+            message: &message,
+            details: &[],
+            allow: &allow,
+        };
+        answer.write(self, envelope, scratch, out);
+    }
+
+    /// Appends what is wrong with a request, after finding out again what its parts were bound to.
+    fn write_text(
+        &self,
+        error: Error,
+        head: &RequestHead,
+        bytes: &[u8],
+        body: &[u8],
+        scratch: &mut Scratch,
+        text: &mut String,
+    ) {
+        let schema = &self.schema;
         let path = head.path(bytes);
-        for (variable, range) in plan.variables.iter().zip(scratch.route.captures()) {
-            let value = path
-                .get(range.start as usize..range.end as usize)
-                .unwrap_or_default();
-            variables.push((&*variable.name, value));
+        let mut context = Context {
+            body,
+            target: head.target(bytes),
+            ..Context::default()
+        };
+        let mut variables = Vec::new();
+        let http_method = head.method(bytes);
+        if let Ok(route) = route::find(&schema.routes, http_method, path, &mut scratch.route) {
+            let route = schema.route_plan(route);
+            for (variable, range) in route.variables.iter().zip(scratch.route.captures()) {
+                let capture = path.get(range.start as usize..range.end as usize);
+                variables.push((&*variable.name, capture.unwrap_or_default()));
+            }
+            if let BodyPlan::Field(field) = route.body {
+                let input = schema.plan.message(schema.method_plan(route.method).input);
+                context.body_field = Some(&input.field(field).json_name);
+            }
         }
-        if let BodyPlan::Field(field) = plan.body {
-            let input = schema.plan.message(schema.method_plan(plan.method).input);
-            context.body_field = Some(&input.field(field).json_name);
+        context.variables = &variables;
+        error.write_text(&context, text);
+    }
+
+    /// Appends the answer to `OPTIONS` of a known path: no body, and the methods that have a rule (SEMANTICS 115).
+    pub fn write_options(
+        &self,
+        envelope: Envelope,
+        head: &RequestHead,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let allow = self.allowed_methods(head, bytes, scratch);
+        let mut head = http1::begin(out, &envelope.head(204, None));
+        head.header(out, b"allow", allow.as_bytes());
+        head.open_body(out).finish(out);
+    }
+
+    /// The value of `Allow`: the methods that have a rule, and those that follow from them.
+    #[cold]
+    fn allowed_methods(&self, head: &RequestHead, bytes: &[u8], scratch: &mut Scratch) -> String {
+        let path = head.path(bytes);
+        let mut methods: Vec<_> =
+            route::allowed(&self.schema.routes, path, &mut scratch.route).collect();
+        let head_follows = self.answers_head_by_get() && methods.contains(&"GET");
+        if head_follows && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
         }
+        if !methods.contains(&"OPTIONS") {
+            methods.push("OPTIONS");
+        }
+        methods.join(", ")
     }
-    context.variables = &variables;
-    error.write_text(&context, text);
-}
-
-/// Appends the answer to `OPTIONS` of a known path: no body, and the methods that have a rule (SEMANTICS 115).
-pub fn write_options(
-    schema: &Schema,
-    head: &RequestHead,
-    bytes: &[u8],
-    envelope: Envelope,
-    scratch: &mut Scratch,
-    out: &mut Vec<u8>,
-) {
-    let allow = allowed_methods(schema, head, bytes, scratch);
-    let mut head = http1::begin(out, &envelope.head(204, None));
-    head.header(out, b"allow", allow.as_bytes());
-    head.open_body(out).finish(out);
-}
-
-/// The value of `Allow`: the methods that have a rule, and those that follow from them.
-#[cold]
-fn allowed_methods(
-    schema: &Schema,
-    head: &RequestHead,
-    bytes: &[u8],
-    scratch: &mut Scratch,
-) -> String {
-    let mut methods: Vec<_> =
-        route::allowed(&schema.routes, head.path(bytes), &mut scratch.route).collect();
-    if methods.contains(&"GET") && !methods.contains(&"HEAD") {
-        methods.push("HEAD");
-    }
-    if !methods.contains(&"OPTIONS") {
-        methods.push("OPTIONS");
-    }
-    methods.join(", ")
 }
 
 /// One error as it is answered.
@@ -307,30 +280,28 @@ struct Answer<'a> {
     message: &'a str,
     /// An encoded `google.rpc.Status`, or nothing.
     details: &'a [u8],
+    /// The value of `Allow`, or nothing.
+    allow: &'a str,
 }
 
 impl Answer<'_> {
     fn write(
         &self,
-        schema: &Schema,
-        manners: Manners,
+        transcoder: &Transcoder,
         envelope: Envelope,
-        allow: Option<&str>,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
-        let is_v1 = manners.errors == ErrorForm::GrpcGatewayV1;
+        let is_v1 = transcoder.manners.errors == ErrorForm::GrpcGatewayV1;
         // SEMANTICS 109: grpc-gateway v1 has 412 where everybody else has 400.
-        let is_precondition =
-            self.code == Code::FailedPrecondition.number() && self.http_status == 400;
-        let http_status = if is_v1 && is_precondition {
+        let http_status = if is_v1 && self.code == Code::FailedPrecondition.number() {
             412
         } else {
             self.http_status
         };
         let mut head = http1::begin(out, &envelope.head(http_status, Some(JSON)));
-        if let Some(allow) = allow {
-            head.header(out, b"allow", allow.as_bytes());
+        if !self.allow.is_empty() {
+            head.header(out, b"allow", self.allow.as_bytes());
         }
         let pending = head.open_body(out);
         out.push(b'{');
@@ -339,18 +310,17 @@ impl Answer<'_> {
             json::write::string(self.message, out);
             out.push(b',');
         }
-        let mut code = String::new();
-        // Writing to a string cannot fail.
-        let _written = write!(code, "\"code\":{},\"message\":", self.code);
-        out.extend_from_slice(code.as_bytes());
+        out.extend_from_slice(b"\"code\":");
+        out.extend_from_slice(itoa::Buffer::new().format(self.code).as_bytes());
+        out.extend_from_slice(b",\"message\":");
         json::write::string(self.message, out);
-        self.write_details(schema, scratch, out);
+        self.write_details(&transcoder.schema.plan, scratch, out);
         out.push(b'}');
         pending.finish(out);
     }
 
     /// The details of a `google.rpc.Status`, each with its type (SEMANTICS 114, 116, 117).
-    fn write_details(&self, schema: &Schema, scratch: &mut Scratch, out: &mut Vec<u8>) {
+    fn write_details(&self, plan: &Plan, scratch: &mut Scratch, out: &mut Vec<u8>) {
         const DETAILS: u32 = 3;
         let mut separator: &[u8] = b",\"details\":[";
         let mut reader = Reader::new(self.details, 0..self.details.len());
@@ -359,7 +329,7 @@ impl Answer<'_> {
             let Ok((number, wire_type)) = reader.tag() else {
                 break;
             };
-            if (number, wire_type) != (DETAILS, 2) {
+            if (number, wire_type) != (DETAILS, LEN) {
                 if reader.skip(number, wire_type, 0).is_err() {
                     break;
                 }
@@ -369,14 +339,14 @@ impl Answer<'_> {
             let end = out.len();
             out.extend_from_slice(separator);
             // One detail that is no `Any` at all must not cost the others.
-            match to_json::any_to_json(&schema.plan, any, &mut scratch.to_json, out) {
+            match to_json::any_to_json(plan, any, &mut scratch.to_json, out) {
                 Ok(()) => separator = b",",
                 Err(_) => out.truncate(end),
             }
         }
         if separator == b"," {
             out.push(b']');
-        } else if schema.plan.options.defaults == Defaults::All {
+        } else if plan.options.defaults == Defaults::All {
             out.extend_from_slice(b",\"details\":[]");
         }
     }

@@ -18,12 +18,20 @@ use crate::error::{Error, ErrorKind};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::{BodyFraming, RequestHead, check_media};
-use crate::plan::{BodyPlan, Cardinality, Kind, Message, RouteIndex, RoutePlan};
+use crate::plan::{BodyPlan, Cardinality, FieldPlan, Kind, Message, RouteIndex, RoutePlan, Tag};
 use crate::route::{self, NoRoute};
 use crate::to_wire::field_to_wire;
+use crate::wire::read::END_GROUP;
 use crate::{to_json, to_wire};
 
-pub use answer::{Envelope, Reply, write_error, write_options, write_status};
+pub use answer::{Envelope, Reply};
+
+/// A schema and the manners in which it is served: made once, shared by all threads, never changed.
+#[derive(Debug)]
+pub struct Transcoder {
+    schema: Schema,
+    manners: Manners,
+}
 
 /// How the gateway answers, beside the JSON of messages: what a profile decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +42,8 @@ pub struct Manners {
     pub wrong_method: WrongMethod,
     /// The shape of error bodies.
     pub errors: ErrorForm,
+    /// Whether what follows the JSON value of a body is ignored, as both versions of grpc-gateway do, or refused (SEMANTICS 68).
+    pub ignores_trailing_data: bool,
 }
 
 /// The answer to a known path with a method that no rule has (SEMANTICS 42, 115).
@@ -54,7 +64,7 @@ pub enum ErrorForm {
     /// `{"code", "message", "details"}`
     #[default]
     Status,
-    /// The same with `"error"` equal to the message, and 412 for FAILED_PRECONDITION: grpc-gateway v1.
+    /// The same with `"error"` equal to the message, and 412 for `FAILED_PRECONDITION`: grpc-gateway v1.
     GrpcGatewayV1,
 }
 
@@ -82,7 +92,7 @@ struct MetadataScratch {
 pub enum Request {
     /// A call of an upstream method.
     Call(Call),
-    /// `OPTIONS` of a known path: 204 and `Allow`, by [`write_options`].
+    /// `OPTIONS` of a known path: 204 and `Allow`, by [`Transcoder::write_options`].
     Options,
 }
 
@@ -94,52 +104,81 @@ pub struct Call {
     pub timeout: Option<Duration>,
 }
 
-/// Routes a request by its head, and refuses what needs no body to be refused.
-///
-/// It leaves the captures of the path in `scratch`, where [`Call::write_request`] reads them: call both in one go, and this one
-/// again after waiting for the body.
-///
-/// # Errors
-/// Unknown path or method, a method that streams, a media type or a timeout that cannot be.
-pub fn handle_head(
-    schema: &Schema,
-    manners: Manners,
-    head: &RequestHead,
-    bytes: &[u8],
-    scratch: &mut Scratch,
-) -> Result<Request, Error> {
-    let method = head.method(bytes);
-    let route = match route::find(&schema.routes, method, head.path(bytes), &mut scratch.route) {
-        Ok(route) => route,
-        Err(NoRoute::NotFound) => return Err(Error::request(ErrorKind::NotFound)),
-        Err(NoRoute::MethodNotAllowed) if method == b"OPTIONS" => return Ok(Request::Options),
-        Err(NoRoute::MethodNotAllowed) => {
-            return Err(Error::request(match manners.wrong_method {
-                WrongMethod::NotAllowed => ErrorKind::MethodNotAllowed,
-                WrongMethod::NotImplemented => ErrorKind::MethodNotImplemented,
-                WrongMethod::NotFound => ErrorKind::NotFound,
-            }));
+impl Transcoder {
+    /// Puts the two together.
+    pub const fn new(schema: Schema, manners: Manners) -> Self {
+        Self { schema, manners }
+    }
+
+    /// The schema.
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Routes a request by its head, and refuses what needs no body to be refused.
+    ///
+    /// It leaves the captures of the path in `scratch`, where [`Call::write_request`] reads them: call both in one go, and this
+    /// one again after waiting for the body.
+    ///
+    /// # Errors
+    /// Unknown path or method, a method that streams, a media type or a timeout that cannot be.
+    pub fn handle_head(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Request, Error> {
+        let schema = &self.schema;
+        let http_method = head.method(bytes);
+        let path = head.path(bytes);
+        let route = match route::find(&schema.routes, http_method, path, &mut scratch.route) {
+            Ok(route) => route,
+            Err(NoRoute::NotFound) => return Err(Error::request(ErrorKind::NotFound)),
+            // SEMANTICS 115, 138.
+            Err(NoRoute::MethodNotAllowed) if http_method == b"OPTIONS" => {
+                return Ok(Request::Options);
+            }
+            Err(NoRoute::MethodNotAllowed) => return Err(self.wrong_method()),
+        };
+        let plan = schema.route_plan(route);
+        // SEMANTICS 115: where a wrong method is 501, so is HEAD.
+        if http_method == b"HEAD" && &*plan.http_method == "GET" && !self.answers_head_by_get() {
+            return Err(self.wrong_method());
         }
-    };
-    let plan = schema.route_plan(route);
-    let method = schema.method_plan(plan.method);
-    if method.is_client_streaming || method.is_server_streaming {
-        return Err(Error::request(ErrorKind::StreamingUnsupported));
+        let method = schema.method_plan(plan.method);
+        if method.is_client_streaming || method.is_server_streaming {
+            return Err(Error::request(ErrorKind::StreamingUnsupported));
+        }
+        if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
+            check_media(head.headers(bytes))?;
+        }
+        let timeout = head
+            .header(bytes, b"grpc-timeout")
+            .map(timeout::parse)
+            .transpose()?;
+        Ok(Request::Call(Call { route, timeout }))
     }
-    if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
-        check_media(head.headers(bytes))?;
+
+    /// SEMANTICS 42, 115.
+    #[cold]
+    fn wrong_method(&self) -> Error {
+        Error::request(match self.manners.wrong_method {
+            WrongMethod::NotAllowed => ErrorKind::MethodNotAllowed,
+            WrongMethod::NotImplemented => ErrorKind::MethodNotImplemented,
+            WrongMethod::NotFound => ErrorKind::NotFound,
+        })
     }
-    let timeout = head
-        .header(bytes, b"grpc-timeout")
-        .map(timeout::parse)
-        .transpose()?;
-    Ok(Request::Call(Call { route, timeout }))
+
+    /// Whether `HEAD` is answered by a rule for `GET`.
+    fn answers_head_by_get(&self) -> bool {
+        self.manners.wrong_method != WrongMethod::NotImplemented
+    }
 }
 
 impl Call {
     /// The method's place among [`Schema::methods`].
-    pub fn method_index(&self, schema: &Schema) -> usize {
-        self.plan(schema).method.0 as usize
+    pub fn method_index(&self, transcoder: &Transcoder) -> usize {
+        self.plan(transcoder).method.0 as usize
     }
 
     /// Hands each header that becomes metadata to `each`, as name and value.
@@ -148,19 +187,20 @@ impl Call {
     /// A header that may not cross as it is (SEMANTICS 130, 132).
     pub fn each_metadata(
         &self,
-        manners: Manners,
+        transcoder: &Transcoder,
         head: &RequestHead,
         bytes: &[u8],
         scratch: &mut Scratch,
         mut each: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), Error> {
+        let rule = transcoder.manners.headers;
         let scratch = &mut scratch.metadata;
         for (name, value) in head.headers(bytes) {
             // RFC 9110 section 7.6.1: what Connection names is meant for us alone.
             if head.connection_lists(bytes, name) {
                 continue;
             }
-            match metadata::request_metadata(manners.headers, name, value) {
+            match metadata::request_metadata(rule, name, value) {
                 Decision::Drop => {}
                 Decision::Pass(name) => scratch.cross(name, value, &mut each)?,
                 Decision::PassTwice(first, second) => {
@@ -168,6 +208,9 @@ impl Call {
                     scratch.cross(second, value, &mut each)?;
                 }
             }
+        }
+        if let Some(host) = forwarded_host(rule, head, bytes) {
+            each(b"x-forwarded-host", host);
         }
         if let Some(limit) = self.timeout {
             scratch.value.clear();
@@ -184,7 +227,7 @@ impl Call {
     /// When body, query or path do not fit the message; `out` is as it was.
     pub fn write_request(
         &self,
-        schema: &Schema,
+        transcoder: &Transcoder,
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
@@ -193,7 +236,8 @@ impl Call {
     ) -> Result<(), Error> {
         let frame = frame::open(out);
         let written = self
-            .write_message(schema, head, bytes, body, scratch, out)
+            .write_body(transcoder, body, &mut scratch.to_wire, out)
+            .and_then(|()| self.write_bindings(transcoder, head, bytes, frame, scratch, out))
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
@@ -201,45 +245,53 @@ impl Call {
         written
     }
 
-    fn write_message(
+    /// Appends what the body says of the message.
+    fn write_body(
         &self,
-        schema: &Schema,
+        transcoder: &Transcoder,
+        body: &[u8],
+        scratch: &mut to_wire::Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let plan = &transcoder.schema.plan;
+        let route = self.plan(transcoder);
+        let index = transcoder.schema.method_plan(route.method).input;
+        let convert = |body: &[u8], scratch: &mut _, out: &mut Vec<u8>| match route.body {
+            BodyPlan::Field(field) if is_blank(body) => {
+                write_empty(plan.message(index).field(field), out);
+                Ok(())
+            }
+            BodyPlan::Field(field) => field_to_wire(plan, index, field, body, scratch, out),
+            BodyPlan::Whole if !is_blank(body) => {
+                to_wire(Message { plan, index }, body, scratch, out)
+            }
+            // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
+            BodyPlan::Whole | BodyPlan::Ignored => Ok(()),
+        };
+        match convert(body, scratch, out) {
+            // SEMANTICS 68: whether this is a fault is for the manners to say, and it is rare enough to be read again.
+            Err(error)
+                if error.kind == ErrorKind::TrailingData
+                    && transcoder.manners.ignores_trailing_data =>
+            {
+                let value = body.get(..error.offset as usize).unwrap_or(body);
+                convert(value, scratch, out)
+            }
+            converted => converted,
+        }
+    }
+
+    /// Appends what query and path say of the message in the frame.
+    fn write_bindings(
+        &self,
+        transcoder: &Transcoder,
         head: &RequestHead,
         bytes: &[u8],
-        body: &[u8],
+        frame: usize,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let plan = &schema.plan;
-        let route = self.plan(schema);
-        let input = schema.method_plan(route.method).input;
-        let message_start = out.len();
-        match route.body {
-            // SEMANTICS 64: without a body a message field is there and empty, any other field is unset.
-            BodyPlan::Field(field) if is_blank(body) => {
-                let field = plan.message(input).field(field);
-                if matches!(
-                    (field.cardinality, field.kind),
-                    (Cardinality::Singular, Kind::Message(_))
-                ) {
-                    out.extend_from_slice(field.tag.as_bytes());
-                    out.push(0);
-                }
-            }
-            BodyPlan::Field(field) => {
-                field_to_wire(plan, input, field, body, &mut scratch.to_wire, out)?;
-            }
-            BodyPlan::Whole if !is_blank(body) => {
-                to_wire(
-                    Message { plan, index: input },
-                    body,
-                    &mut scratch.to_wire,
-                    out,
-                )?;
-            }
-            // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
-            BodyPlan::Whole | BodyPlan::Ignored => {}
-        }
+        let route = self.plan(transcoder);
         let target = bind::Target {
             path: head.path(bytes),
             captures: scratch.route.captures(),
@@ -247,18 +299,44 @@ impl Call {
             query_offset: head.query_offset() as usize,
         };
         bind::bind(
-            plan,
+            &transcoder.schema.plan,
             route,
-            input,
+            transcoder.schema.method_plan(route.method).input,
             target,
-            message_start,
+            frame + frame::PREFIX_LEN,
             &mut scratch.bind,
             out,
         )
     }
 
-    fn plan<'s>(&self, schema: &'s Schema) -> &'s RoutePlan {
-        schema.route_plan(self.route)
+    fn plan<'t>(&self, transcoder: &'t Transcoder) -> &'t RoutePlan {
+        transcoder.schema.route_plan(self.route)
+    }
+}
+
+/// The value of `x-forwarded-host` where the rule wants one: what a proxy before us put there, else the host that the request is
+/// meant for (SEMANTICS 129). Under the other rule the header passes as any other.
+fn forwarded_host<'b>(rule: HeaderRule, head: &RequestHead, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    if rule != HeaderRule::GrpcGateway {
+        return None;
+    }
+    head.header(bytes, b"x-forwarded-host")
+        .or_else(|| head.host(bytes))
+        .filter(|host| !host.is_empty() && metadata::is_printable(host))
+}
+
+/// SEMANTICS 64: without a body the field that the body would be is there and empty if it is a message, and unset if not.
+fn write_empty(field: &FieldPlan, out: &mut Vec<u8>) {
+    match (field.cardinality, field.kind) {
+        (Cardinality::Singular, Kind::Message(_)) => {
+            out.extend_from_slice(field.tag.as_bytes());
+            out.push(0);
+        }
+        (Cardinality::Singular, Kind::Group(_)) => {
+            out.extend_from_slice(field.tag.as_bytes());
+            out.extend_from_slice(Tag::new(field.number, END_GROUP).as_bytes());
+        }
+        _ => {}
     }
 }
 

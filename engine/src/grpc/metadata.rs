@@ -193,7 +193,7 @@ fn pass<'h>(name: Name<'h>, value: &[u8]) -> Decision<'h> {
 }
 
 /// The bytes of `ASCII-Value` in gRPC over HTTP/2.
-fn is_printable(value: &[u8]) -> bool {
+pub(crate) fn is_printable(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 

@@ -21,3 +21,15 @@ pub(crate) fn descriptor_set() -> Vec<u8> {
 pub(crate) fn schema(options: Options) -> Schema {
     Schema::compile(&descriptor_set(), &options).expect("the test schemas have plans")
 }
+
+/// `rules.proto` with what it imports, as an encoded descriptor set.
+pub(crate) fn rules() -> Vec<u8> {
+    let google = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
+    // Not `protox::compile`: the types of prost that it returns have no room for the rules.
+    protox::Compiler::new([PROTOS, google])
+        .and_then(|mut compiler| {
+            compiler.include_imports(true).open_file("rules.proto")?;
+            Ok(compiler.encode_file_descriptor_set())
+        })
+        .expect("the test schemas compile")
+}

@@ -58,11 +58,13 @@ impl Profile {
             Self::GrpcGateway => Manners {
                 headers: HeaderRule::GrpcGateway,
                 wrong_method: WrongMethod::NotImplemented,
+                ignores_trailing_data: true,
                 ..Manners::default()
             },
             Self::GrpcGatewayV1 => Manners {
                 headers: HeaderRule::GrpcGateway,
                 errors: ErrorForm::GrpcGatewayV1,
+                ignores_trailing_data: true,
                 ..Manners::default()
             },
             Self::Envoy => Manners {

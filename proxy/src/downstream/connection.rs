@@ -1,25 +1,28 @@
 //! One HTTP/1.1 connection: heads, bodies, responses in order, keep-alive, pipelining, time limits.
-//! In: a stream. Out: calls through `relay`. Always: a request is answered or the connection is closed, never neither.
+//! In: a stream. Out: calls through `relay`. Always: a request is answered or the connection is closed, never neither; where the
+//! next request begins is never guessed.
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::Envelope;
 use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead, write_continue};
-use transom_engine::limits::BODY_LEN_MAX;
+use transom_engine::limits::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
 use super::inlet::{Inlet, ReadDone, read};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::limits::{
-    BODY_GAP_TIMEOUT, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, HEAD_TIMEOUT, IDLE_TIMEOUT,
-    LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, WRITE_TIMEOUT,
+    BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, BUSY_PAUSE,
+    BUSY_REQUEST_COUNT_MAX, DRAIN_GRACE, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED,
+    LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
 };
-use crate::net::{Elapsed, Stream, WriteHalf, timeout};
+use crate::net::{Elapsed, Stream, WriteHalf, sleep, timeout};
 use crate::relay::{Context, Outgoing};
 use crate::upstream::{CallError, Reply};
 
@@ -35,7 +38,6 @@ pub(crate) async fn serve(stream: Stream, context: Rc<Context>) {
         draining,
         head: RequestHead::new(),
         chunked: Vec::new(),
-        awaits_continue: false,
         out: Vec::new(),
         context,
     };
@@ -54,14 +56,13 @@ struct Connection<'p, F, D> {
     head: RequestHead,
     /// The body of the current request, where it came in chunks.
     chunked: Vec<u8>,
-    /// Whether the client has been promised nothing yet and holds its body back.
-    awaits_continue: bool,
     /// Responses not yet written.
     out: Vec<u8>,
     context: Rc<Context>,
 }
 
 /// How a connection came to its end.
+#[derive(Clone, Copy)]
 enum End {
     /// Nothing of what the client sent is left.
     Read,
@@ -78,90 +79,108 @@ enum Part<T> {
     Refused(Error),
 }
 
-/// The body of the current request: `inlet_len` bytes behind the head, or `Connection::chunked`.
+/// The body of the current request.
 #[derive(Clone, Copy)]
 struct Body {
+    /// Bytes behind the head that belong to it.
     inlet_len: usize,
+    /// Whether it is in `Connection::chunked`; else it is those bytes.
     is_chunked: bool,
+}
+
+/// How fast a body comes.
+struct Pace {
+    start: Instant,
+    received_len: u64,
 }
 
 impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> {
     async fn run(&mut self) -> io::Result<End> {
-        while self.exchange().await? {
+        let mut busy_count = 0;
+        let end = loop {
+            if let Some(end) = self.exchange().await? {
+                break end;
+            }
             if self.out.len() > BUFFER_KEEP_LEN_MAX {
                 self.flush().await?;
             }
-        }
+            // With epoll a read that finds bytes does not give up the turn, so a client that never stops sending would keep it.
+            busy_count = if self.inlet.take_waited() {
+                0
+            } else {
+                busy_count + 1
+            };
+            if busy_count == BUSY_REQUEST_COUNT_MAX {
+                busy_count = 0;
+                sleep(BUSY_PAUSE).await;
+            }
+        };
         self.flush().await?;
-        Ok(if self.inlet.bytes().is_empty() {
-            End::Read
-        } else {
-            End::Unread
-        })
+        Ok(end)
     }
 
-    /// Reads and answers one request. False when the connection ends with it.
-    async fn exchange(&mut self) -> io::Result<bool> {
+    /// Reads and answers one request. Says how the connection ends, if it ends with it.
+    async fn exchange(&mut self) -> io::Result<Option<End>> {
         let head_len = match self.read_head().await? {
             Part::Whole(len) => len,
-            Part::End => return Ok(false),
+            Part::End => return Ok(Some(End::Read)),
             Part::Refused(error) => {
                 self.context
                     .write_error(Envelope::REFUSED, error, None, &mut self.out);
-                return Ok(false);
+                return Ok(Some(End::Unread));
             }
         };
-        let mut envelope = Envelope::of(&self.head, self.inlet.bytes());
-        if self.context.worker().is_draining() {
-            envelope = envelope.closing();
-        }
-        // What the head alone decides is decided before the body is waited for.
-        if let Err(error) = self.context.check(&self.head, self.inlet.bytes()) {
-            let is_body_here = self.is_body_here(head_len);
-            let envelope = if is_body_here.is_some() {
-                envelope
-            } else {
-                envelope.closing()
-            };
-            self.write_error(envelope, error, &[]);
-            self.inlet.consume(head_len + is_body_here.unwrap_or(0));
-            return Ok(envelope.keeps_open());
+        let envelope = Envelope::of(&self.head, self.inlet.bytes());
+        if !self.is_body_near(head_len)
+            && let Err(error) = self.context.check(&self.head, self.inlet.bytes())
+        {
+            self.refuse(envelope, error);
+            return Ok(Some(End::Unread));
         }
         let body = match self.read_body(head_len).await? {
             Part::Whole(body) => body,
-            Part::End => return Ok(false),
+            Part::End => return Ok(Some(End::Read)),
             Part::Refused(error) => {
-                self.write_error(envelope.closing(), error, &[]);
-                return Ok(false);
+                self.refuse(envelope, error);
+                return Ok(Some(End::Unread));
             }
         };
-        match self.begin(head_len, body, envelope) {
-            None => self.inlet.consume(head_len + body.inlet_len),
-            Some(outgoing) => {
-                self.inlet.consume(head_len + body.inlet_len);
-                let reply = self.call(&outgoing).await?;
-                self.context
-                    .finish(outgoing, envelope, reply, &mut self.out);
-            }
-        }
+        let request_len = head_len + body.inlet_len;
+        let mut envelope = self.closing_if_last(envelope, request_len);
+        let outgoing = self.begin(head_len, body, envelope);
+        self.inlet.consume(request_len);
         self.chunked.clear();
-        Ok(envelope.keeps_open())
+        if let Some(outgoing) = outgoing {
+            let reply = self.call(&outgoing).await?;
+            envelope = self.closing_if_last(envelope, 0);
+            self.context
+                .finish(outgoing, envelope, reply, &mut self.out);
+        }
+        Ok(match (envelope.keeps_open(), self.inlet.bytes()) {
+            (true, _) => None,
+            (false, []) => Some(End::Read),
+            (false, _) => Some(End::Unread),
+        })
     }
 
     /// Reads up to the end of a head, and says how long it is.
     async fn read_head(&mut self) -> io::Result<Part<usize>> {
         let mut deadline = None;
+        let mut parsed_len = 0;
         loop {
-            match self.head.parse(self.inlet.bytes()) {
-                Ok(Parsed::Complete { len }) => return Ok(Part::Whole(len)),
-                Ok(Parsed::Partial) => {}
-                Err(error) => return Ok(Part::Refused(error)),
+            let bytes = self.inlet.bytes();
+            if may_parse_further(bytes, parsed_len) {
+                parsed_len = bytes.len();
+                match self.head.parse(bytes) {
+                    Ok(Parsed::Complete { len }) => return Ok(Part::Whole(len)),
+                    Ok(Parsed::Partial) => {}
+                    Err(error) => return Ok(Part::Refused(error)),
+                }
             }
             // Whatever is answered goes out before the client is waited for.
             self.flush().await?;
             if self.inlet.bytes().is_empty() {
-                let read = self.wait_idle().await.unwrap_or(Ok(0))?;
-                if read == 0 {
+                if self.wait_idle().await.unwrap_or(Ok(0))? == 0 {
                     return Ok(Part::End);
                 }
                 self.out = self.context.worker().buffers().take();
@@ -169,9 +188,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
             let now = clock::now();
             let deadline = *deadline.get_or_insert(now + HEAD_TIMEOUT);
-            let Ok(read) =
-                timeout(deadline.saturating_duration_since(now), self.inlet.more()).await
-            else {
+            let rest = deadline.saturating_duration_since(now);
+            let Ok(read) = timeout(rest, self.inlet.more()).await else {
                 return Ok(Part::Refused(Error::request(ErrorKind::RequestTimeout)));
             };
             // Cut in the middle: there is nobody to answer, or nothing to answer to.
@@ -181,41 +199,52 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         }
     }
 
-    /// Waits for the first byte of a request. Nothing when the time is up or the worker is to end.
+    /// Waits for the first byte of a request, without memory for anything else. Nothing when the time is up or the worker is to end.
     async fn wait_idle(&mut self) -> Option<io::Result<usize>> {
-        self.inlet.shrink();
         let Self {
             inlet,
             draining,
+            chunked,
             out,
             context,
             ..
         } = self;
         let worker = context.worker();
+        worker.buffers().give_back(std::mem::take(chunked));
         worker.buffers().give_back(std::mem::take(out));
-        if worker.is_draining() {
-            return None;
-        }
         let mut more = pin!(inlet.more());
-        let either = poll_fn(|task| match more.as_mut().poll(task) {
-            Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending => draining.as_mut().poll(task).map(|()| None),
-        });
-        timeout(IDLE_TIMEOUT, either).await.unwrap_or(None)
+        let mut waited = Duration::ZERO;
+        while !worker.is_draining() {
+            let either = poll_fn(|task| match more.as_mut().poll(task) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => draining.as_mut().poll(task).map(|()| None),
+            });
+            match timeout(IDLE_TIMEOUT_CROWDED, either).await {
+                Ok(Some(read)) => return Some(read),
+                Ok(None) => break,
+                Err(Elapsed) => waited += IDLE_TIMEOUT_CROWDED,
+            }
+            if waited >= IDLE_TIMEOUT || worker.is_crowded() {
+                return None;
+            }
+        }
+        timeout(DRAIN_GRACE, more).await.ok()
     }
 
-    /// How long the body is, if all of it is here.
-    fn is_body_here(&self, head_len: usize) -> Option<usize> {
+    /// Whether the body is here already, or so short that it costs less to wait for it than to end the connection. The head of any
+    /// other request has to be good before its body is waited for.
+    fn is_body_near(&self, head_len: usize) -> bool {
         let here_len = self.inlet.bytes().len() - head_len;
         match self.head.framing() {
-            BodyFraming::None => Some(0),
-            BodyFraming::Length(len) => usize::try_from(len).ok().filter(|&len| len <= here_len),
-            BodyFraming::Chunked => None,
+            BodyFraming::None => true,
+            BodyFraming::Length(len) => usize::try_from(len).is_ok_and(|len| {
+                len <= here_len || (len <= LINGER_LEN_MAX && !self.head.expects_continue())
+            }),
+            BodyFraming::Chunked => false,
         }
     }
 
     async fn read_body(&mut self, head_len: usize) -> io::Result<Part<Body>> {
-        self.awaits_continue = self.head.expects_continue();
         match self.head.framing() {
             BodyFraming::None => Ok(Part::Whole(Body {
                 inlet_len: 0,
@@ -231,6 +260,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 
     async fn read_sized_body(&mut self, head_len: usize, len: usize) -> io::Result<Part<Body>> {
+        let mut pace = Pace::new();
         loop {
             let here_len = self.inlet.bytes().len() - head_len;
             if here_len >= len {
@@ -239,51 +269,73 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                     is_chunked: false,
                 }));
             }
+            if here_len == 0 {
+                self.promise_to_read();
+            }
             // Room follows what has come, not what was announced: an announcement costs the client nothing.
             self.inlet
                 .expect((len - here_len).min(here_len.max(BODY_ROOM_LEN)));
-            if let Some(part) = self.wait_for_body().await? {
+            if let Some(part) = self.wait_for_body(&mut pace).await? {
                 return Ok(part);
             }
         }
     }
 
     async fn read_chunked_body(&mut self, head_len: usize) -> io::Result<Part<Body>> {
+        let mut pace = Pace::new();
         let mut decoder = ChunkedBody::new();
         self.chunked.clear();
+        if self.inlet.bytes().len() == head_len {
+            self.promise_to_read();
+        }
         loop {
             let input = self.inlet.bytes().get(head_len..).unwrap_or_default();
             match decoder.decode(input, &mut self.chunked, BODY_LEN_MAX) {
-                Ok(decoded) => {
-                    self.inlet.cut(head_len, decoded.consumed);
-                    if decoded.is_done {
-                        return Ok(Part::Whole(Body {
-                            inlet_len: 0,
-                            is_chunked: true,
-                        }));
-                    }
+                Ok(decoded) if decoded.is_done => {
+                    return Ok(Part::Whole(Body {
+                        inlet_len: decoded.consumed,
+                        is_chunked: true,
+                    }));
                 }
+                // A body that goes on has taken all there was.
+                Ok(_) => self.inlet.truncate(head_len),
                 Err(error) => return Ok(Part::Refused(error)),
             }
-            if let Some(part) = self.wait_for_body().await? {
+            self.inlet
+                .expect(self.chunked.len().clamp(READ_ROOM_LEN, BODY_ROOM_LEN));
+            if let Some(part) = self.wait_for_body(&mut pace).await? {
                 return Ok(part);
             }
         }
     }
 
-    /// Waits for more of a body; nothing when some has come.
-    async fn wait_for_body<T>(&mut self) -> io::Result<Option<Part<T>>> {
-        // SEMANTICS 75: a client that asked first waits for this; one that has begun to send does not need it.
-        if std::mem::take(&mut self.awaits_continue) {
+    /// SEMANTICS 75: a client that asked first is told to go on. One that has begun to send does not need it.
+    fn promise_to_read(&mut self) {
+        if self.head.expects_continue() {
             write_continue(&mut self.out);
         }
+    }
+
+    /// Waits for more of a body; nothing when some has come.
+    async fn wait_for_body<T>(&mut self, pace: &mut Pace) -> io::Result<Option<Part<T>>> {
         self.flush().await?;
-        let Ok(read) = timeout(BODY_GAP_TIMEOUT, self.inlet.more()).await else {
-            return Ok(Some(Part::Refused(Error::request(
-                ErrorKind::RequestTimeout,
-            ))));
+        let Ok(read) = timeout(pace.wait_max(), self.inlet.more()).await else {
+            let error = Error::request(ErrorKind::RequestTimeout);
+            return Ok(Some(Part::Refused(error)));
         };
-        Ok((read? == 0).then_some(Part::End))
+        let read = read?;
+        pace.received_len += read as u64;
+        Ok((read == 0).then_some(Part::End))
+    }
+
+    /// Says in the answer that the connection ends, if the worker is to end and nothing has come behind this request.
+    fn closing_if_last(&self, envelope: Envelope, request_len: usize) -> Envelope {
+        let is_last = self.inlet.bytes().len() == request_len;
+        if is_last && self.context.worker().is_draining() {
+            envelope.closing()
+        } else {
+            envelope
+        }
     }
 
     /// Makes the call out of the request, or answers it here.
@@ -310,10 +362,11 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         }
     }
 
-    fn write_error(&mut self, envelope: Envelope, error: Error, body: &[u8]) {
-        let request = Some((&self.head, self.inlet.bytes(), body));
+    /// Answers a request whose body is not read to its end, so that the connection ends too.
+    fn refuse(&mut self, envelope: Envelope, error: Error) {
+        let request = Some((&self.head, self.inlet.bytes(), &[][..]));
         self.context
-            .write_error(envelope, error, request, &mut self.out);
+            .write_error(envelope.closing(), error, request, &mut self.out);
     }
 
     /// Waits for the upstream, while earlier answers go out and the client is watched: one that leaves cancels its call
@@ -340,9 +393,9 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 written?;
                 is_flushed = true;
             }
-            match reply.take() {
-                Some(reply) if is_flushed => return Poll::Ready(Ok(reply)),
-                still => reply = still,
+            // Both are polled to their ends, and no further.
+            if is_flushed && let Some(reply) = reply.take() {
+                return Poll::Ready(Ok(reply));
             }
             inlet
                 .poll_gone(task, PIPELINE_LEN_MAX)
@@ -357,7 +410,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
 
     /// Closes so that the answer arrives: a reset would overtake it if the client were still sending.
     async fn linger(&mut self) {
-        if self.writer.shutdown().await.is_err() {
+        if self.inlet.has_ended() || self.writer.shutdown().await.is_err() {
             return;
         }
         let discard = async {
@@ -375,15 +428,74 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 }
 
+impl Pace {
+    fn new() -> Self {
+        Self {
+            start: clock::now(),
+            received_len: 0,
+        }
+    }
+
+    /// How long the next bytes may take: no gap too long, and no drip that keeps within the gaps for ever.
+    fn wait_max(&self) -> Duration {
+        let allowed = BODY_GAP_TIMEOUT + Duration::from_secs(self.received_len / BODY_RATE_MIN);
+        let passed = clock::now().saturating_duration_since(self.start);
+        allowed.saturating_sub(passed).min(BODY_GAP_TIMEOUT)
+    }
+}
+
+/// Whether a head that was not whole at `parsed_len` bytes can be more now. Without this a head that comes byte by byte would be
+/// parsed as many times as it has bytes; so it is for each line, and when it has doubled, which finds errors within a line.
+fn may_parse_further(bytes: &[u8], parsed_len: usize) -> bool {
+    let (parsed, new) = bytes.split_at(parsed_len.min(bytes.len()));
+    new.len() >= parsed.len() || new.contains(&b'\n') || bytes.len() >= HEAD_LEN_MAX
+}
+
 /// Writes what `out` holds, and leaves it empty with its memory.
 async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
     if out.is_empty() {
         return Ok(());
     }
-    let (written, buffer) = timeout(WRITE_TIMEOUT, writer.write_all(std::mem::take(out)))
+    let limit = WRITE_TIMEOUT + Duration::from_secs(out.len() as u64 / WRITE_RATE_MIN);
+    let (written, buffer) = timeout(limit, writer.write_all(std::mem::take(out)))
         .await
         .map_err(|Elapsed| io::Error::from(io::ErrorKind::TimedOut))?;
     *out = buffer;
     out.clear();
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_is_parsed_again_at_the_end_of_a_line_or_when_it_has_doubled() {
+        assert!(may_parse_further(b"", 0));
+        assert!(may_parse_further(b"G", 0));
+        assert!(!may_parse_further(b"GET / H", 4));
+        assert!(may_parse_further(b"GET / HTTP", 5));
+        assert!(may_parse_further(b"GET / H\n", 7));
+        assert!(may_parse_further(&[b'a'; HEAD_LEN_MAX], HEAD_LEN_MAX - 1));
+    }
+
+    #[test]
+    fn body_may_pause_but_not_drip() {
+        let drip = Pace {
+            start: clock::now(),
+            received_len: 0,
+        };
+        assert!(drip.wait_max() <= BODY_GAP_TIMEOUT);
+        assert!(drip.wait_max() > BODY_GAP_TIMEOUT / 2);
+        let Some(start) = clock::now().checked_sub(BODY_GAP_TIMEOUT * 2) else {
+            return;
+        };
+        let slow = |received_len| Pace {
+            start,
+            received_len,
+        };
+        assert_eq!(slow(BODY_RATE_MIN).wait_max(), Duration::ZERO);
+        // Fast until now: the gap is what bounds it.
+        assert_eq!(slow(BODY_RATE_MIN * 1000).wait_max(), BODY_GAP_TIMEOUT);
+    }
 }

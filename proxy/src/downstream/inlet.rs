@@ -2,9 +2,9 @@
 //! Always: a read in flight is never dropped before the connection is, since it may hold bytes that have arrived.
 //!
 //! ```text
-//!   more()   waits for bytes                    buffer ──▶ read in flight ──▶ buffer
-//!   watch()  notices a client that leaves       (spare) ─▶ read in flight     while an upstream works; the bytes it
-//!            while its call is under way                                      brings belong to the next request
+//!   more()        waits for bytes               buffer ──▶ read in flight ──▶ buffer
+//!   poll_gone()   notices a client that leaves  (spare) ─▶ read in flight     while an upstream works; the bytes it
+//!                 while its call is under way                                 brings belong to the next request
 //! ```
 
 use std::future::{Future, poll_fn};
@@ -25,14 +25,23 @@ pub(super) async fn read(mut half: ReadHalf, buffer: Vec<u8>) -> ReadDone {
 }
 
 /// The receiving side of a connection.
+///
+/// ```text
+///   received   requests already taken │ bytes()            │ room for the next read
+///              0             used_len ┘        .len() ─────┘             .capacity()
+/// ```
 pub(super) struct Inlet<'p, F> {
     /// The read in flight. Exactly one of `half` and `flight` is there.
     flight: Pin<&'p mut Option<F>>,
     half: Option<ReadHalf>,
     start: fn(ReadHalf, Vec<u8>) -> F,
-    /// Bytes received and not yet used, from the start of the current request.
-    bytes: Vec<u8>,
+    received: Vec<u8>,
+    /// Where the current request begins. `used_len <= received.len()`, and 0 when they are equal.
+    used_len: usize,
+    /// Whether the client sends no more.
     has_ended: bool,
+    /// Whether a read had to be waited for since this was last asked.
+    has_waited: bool,
 }
 
 impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
@@ -45,40 +54,47 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             flight,
             half: Some(half),
             start,
-            bytes: Vec::new(),
+            received: Vec::new(),
+            used_len: 0,
             has_ended: false,
+            has_waited: false,
         }
     }
 
     /// The bytes received and not yet used.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.received.get(self.used_len..).unwrap_or_default()
     }
 
-    /// Forgets bytes from the front that were used.
+    /// Whether the client sends no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Whether a read had to be waited for since the last time this was asked.
+    pub(super) fn take_waited(&mut self) -> bool {
+        std::mem::take(&mut self.has_waited)
+    }
+
+    /// Forgets bytes from the front that were used. Nothing is moved, however many requests are behind them.
     pub(super) fn consume(&mut self, len: usize) {
-        if len >= self.bytes.len() {
-            self.bytes.clear();
-        } else {
-            self.bytes.drain(..len);
+        self.used_len = self.used_len.saturating_add(len).min(self.received.len());
+        if self.used_len == self.received.len() {
+            self.received.clear();
+            self.used_len = 0;
         }
     }
 
-    /// Forgets bytes behind the head that a body decoder has taken.
-    pub(super) fn cut(&mut self, from: usize, len: usize) {
-        self.bytes.drain(from..from + len);
+    /// Forgets all but the first `len` bytes: a body decoder has taken the rest.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.received.truncate(self.used_len + len);
     }
 
-    /// Makes room, so that the next read can bring as much at once.
+    /// Makes room, so that the next read can bring as much at once, and hardly more: what it brings of the next request would be
+    /// carried along with this one.
     pub(super) fn expect(&mut self, len: usize) {
-        self.bytes.reserve(len);
-    }
-
-    /// Drops memory that a large request has left behind.
-    pub(super) fn shrink(&mut self) {
-        if self.bytes.is_empty() && self.bytes.capacity() > IDLE_READ_LEN_MAX {
-            self.bytes = Vec::new();
-        }
+        self.compact();
+        self.received.reserve_exact(len);
     }
 
     /// Waits for more bytes behind those received. Zero means that the client sends no more.
@@ -89,7 +105,8 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             return Ok(0);
         }
         if let Some(half) = self.half.take() {
-            let buffer = std::mem::take(&mut self.bytes);
+            self.compact();
+            let buffer = self.take_received();
             self.flight.set(Some((self.start)(half, buffer)));
         }
         poll_fn(|context| self.poll_flight(context)).await
@@ -97,19 +114,22 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
 
     /// Notices the end of a client while its call is under way: ready when the client is gone, pending otherwise.
     /// Bytes that come are kept, up to `len_max`.
+    ///
+    /// A client that only closes its sending side cannot be told from one that has left before something is written to it.
+    /// It counts as gone, as it does for nginx and Go.
     pub(super) fn poll_gone(&mut self, context: &mut Context<'_>, len_max: usize) -> Poll<()> {
         loop {
             if self.has_ended {
                 return Poll::Ready(());
             }
-            if self.half.is_some() && self.bytes.len() >= len_max {
+            if self.half.is_some() && self.bytes().len() >= len_max {
                 // Enough of the next requests is here; the client waits as it would behind a full socket buffer.
                 return Poll::Pending;
             }
             if let Some(half) = self.half.take() {
                 // With bytes of the next request here the read gets a buffer of its own, so that they can be parsed meanwhile.
-                let buffer = if self.bytes.is_empty() {
-                    std::mem::take(&mut self.bytes)
+                let buffer = if self.received.is_empty() {
+                    self.take_received()
                 } else {
                     Vec::new()
                 };
@@ -126,15 +146,35 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         let Some(flight) = self.flight.as_mut().as_pin_mut() else {
             return Poll::Ready(Ok(0));
         };
-        let (half, buffer, read) = ready!(flight.poll(context));
+        let Poll::Ready((half, buffer, read)) = flight.poll(context) else {
+            self.has_waited = true;
+            return Poll::Pending;
+        };
         self.flight.set(None);
         self.half = Some(half);
-        if self.bytes.is_empty() {
-            self.bytes = buffer;
+        if self.received.is_empty() {
+            self.received = buffer;
         } else {
-            self.bytes.extend_from_slice(&buffer);
+            self.compact();
+            self.received.extend_from_slice(&buffer);
         }
         self.has_ended = !matches!(read, Ok(1..));
         Poll::Ready(read)
+    }
+
+    /// Moves the current request to the front of the buffer.
+    fn compact(&mut self) {
+        self.received.drain(..self.used_len);
+        self.used_len = 0;
+    }
+
+    /// The buffer for the next read. An empty one that grew large is let go: the read may be in flight for as long as the client is
+    /// idle, and its memory with it.
+    fn take_received(&mut self) -> Vec<u8> {
+        let buffer = std::mem::take(&mut self.received);
+        if buffer.is_empty() && buffer.capacity() > IDLE_READ_LEN_MAX {
+            return Vec::new();
+        }
+        buffer
     }
 }

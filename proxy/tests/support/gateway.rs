@@ -1,5 +1,5 @@
 //! Starts the gateway as its users do: the built binary, its command line, a free port of the loopback interface.
-//! In: the arguments of `transom serve` but for `--listen`. Out: the address it serves on, and all that it wrote.
+//! In: the arguments of `transom serve` or `transom demo` but for `--listen`. Out: the address it serves on, and all that it wrote.
 //! Always: ready means that it said so (DESIGN 4); stopped by SIGTERM to its own process id.
 #![allow(dead_code, reason = "every test binary takes the part that it needs")]
 
@@ -19,9 +19,18 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Runs `transom serve --listen 127.0.0.1:0 ARGUMENTS` and waits until it is ready.
     pub(crate) fn serve(arguments: &[&str]) -> Self {
+        Self::start("serve", arguments)
+    }
+
+    /// Runs `transom demo --listen 127.0.0.1:0 ARGUMENTS` and waits until it is ready.
+    pub(crate) fn demo(arguments: &[&str]) -> Self {
+        Self::start("demo", arguments)
+    }
+
+    fn start(subcommand: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(program());
         command
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args([subcommand, "--listen", "127.0.0.1:0"])
             .args(arguments);
         let mut process = Process::start("transom", &mut command);
         let address = process.wait_for_line(START_TIME, find_address);
@@ -44,6 +53,30 @@ impl Gateway {
     /// What it wrote up to now.
     pub(crate) fn transcript(&self) -> String {
         self.process.transcript()
+    }
+
+    /// Memory it has in use, in bytes.
+    pub(crate) fn resident_len(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().strip_suffix(" kB"));
+        let kibibytes = line.and_then(|number| number.trim().parse::<u64>().ok());
+        kibibytes.expect("the kernel tells the memory of a process in kB") * 1024
+    }
+
+    /// Sends a signal, named as `kill` names it, to its own process id.
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Waits for it to end by itself; returns how it ended and what it wrote.
+    pub(crate) fn wait_for_end(mut self, limit: Duration) -> (ExitStatus, String) {
+        let status = self.process.wait_for_end(limit);
+        (status, self.process.transcript())
     }
 
     /// SIGTERM; returns how it ended and what it wrote.

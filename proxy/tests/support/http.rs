@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "every test binary takes the part that it needs")]
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 const IO_TIME: Duration = Duration::from_secs(30);
@@ -89,6 +89,23 @@ impl Client {
     /// True when the peer has closed the connection and sent nothing more.
     pub(crate) fn is_closed_by_peer(&mut self) -> Result<bool> {
         Ok(self.stream.fill_buf()?.is_empty())
+    }
+
+    /// True when nothing comes for `limit`, not even the end.
+    pub(crate) fn is_silent_for(&mut self, limit: Duration) -> Result<bool> {
+        self.stream.get_ref().set_read_timeout(Some(limit))?;
+        let filled = self.stream.fill_buf().map(drop);
+        self.stream.get_ref().set_read_timeout(Some(IO_TIME))?;
+        match filled {
+            Ok(()) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the peer that nothing more will be sent, while reading goes on.
+    pub(crate) fn finish_sending(&self) -> Result<()> {
+        self.stream.get_ref().shutdown(Shutdown::Write)
     }
 
     fn read_head(&mut self) -> Result<(u16, Vec<(String, String)>)> {

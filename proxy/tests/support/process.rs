@@ -133,6 +133,11 @@ impl Process {
         })
     }
 
+    /// Sends a signal, named as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(name, self.pid);
+    }
+
     /// SIGTERM, and SIGKILL if the program does not heed it in time. Returns how it ended.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.stdin = None;

@@ -1,0 +1,425 @@
+//! Whole exchanges, without sockets: what a raw request becomes for the upstream, and what a reply or an error becomes for the client.
+//! Goal: the rules that no stage can keep alone (SEMANTICS sections 4, 7, 8 and 10). Method: `cases/exchange/requests.json` and
+//! `cases/exchange/replies.json`, over the methods of `protos/test/rules.proto`, for each profile; JSON is compared by meaning.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may panic, in its helpers too"
+)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::{Value, json};
+use support::notation;
+use transom_engine::Error;
+use transom_engine::error::ErrorKind;
+use transom_engine::exchange::{
+    Call, Envelope, ErrorForm, Manners, Reply, Request, Scratch, Transcoder, WrongMethod,
+};
+use transom_engine::grpc::metadata::HeaderRule;
+use transom_engine::grpc::{Code, Status};
+use transom_engine::http1::{Parsed, RequestHead};
+use transom_engine::plan::{Defaults, FieldNames, UnknownEnumNames};
+use transom_engine::{Options, Schema};
+
+/// The profiles as `transom serve --profile` has them.
+fn profile(name: &str) -> (Options, Manners) {
+    let (options, manners) = (Options::default(), Manners::default());
+    match name {
+        "transom" => (options, manners),
+        "grpc-gateway" => (
+            Options {
+                defaults: Defaults::All,
+                sort_map_keys: true,
+                unknown_enum_names: UnknownEnumNames::Drop,
+                ..options
+            },
+            Manners {
+                headers: HeaderRule::GrpcGateway,
+                wrong_method: WrongMethod::NotImplemented,
+                ignores_trailing_data: true,
+                ..manners
+            },
+        ),
+        "grpc-gateway-v1" => (
+            Options {
+                names: FieldNames::Proto,
+                defaults: Defaults::Omit,
+                sort_map_keys: true,
+                ..options
+            },
+            Manners {
+                headers: HeaderRule::GrpcGateway,
+                errors: ErrorForm::GrpcGatewayV1,
+                ignores_trailing_data: true,
+                ..manners
+            },
+        ),
+        "envoy" => (
+            Options {
+                defaults: Defaults::Omit,
+                ..options
+            },
+            Manners {
+                wrong_method: WrongMethod::NotFound,
+                ..manners
+            },
+        ),
+        "strict" => (
+            Options {
+                reject_unknown_fields: true,
+                reject_unknown_query: true,
+                ..options
+            },
+            manners,
+        ),
+        other => panic!("no profile {other}"),
+    }
+}
+
+/// What all cases share.
+struct Bench {
+    descriptors: Vec<u8>,
+    pool: DescriptorPool,
+    transcoders: HashMap<String, Transcoder>,
+    /// One for all cases, so that what one leaves behind would show in the next.
+    scratch: Scratch,
+}
+
+/// The answer to a request, or the call it became.
+enum Outcome {
+    Call(Call, Vec<String>, Vec<u8>),
+    Response(Vec<u8>),
+}
+
+/// A response in parts.
+#[derive(Debug)]
+struct Response {
+    status: u16,
+    /// All but content-length, as `name: value`.
+    headers: Vec<String>,
+    body: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let descriptors = support::rules();
+        Self {
+            pool: DescriptorPool::decode(&descriptors[..]).unwrap(),
+            descriptors,
+            transcoders: HashMap::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The transcoder of a case, made once for each profile.
+    fn transcoder(&mut self, case: &Value) -> (&Transcoder, &mut Scratch) {
+        let name = case["profile"].as_str().unwrap_or("transom");
+        let transcoder = self.transcoders.entry(name.to_owned()).or_insert_with(|| {
+            let (options, manners) = profile(name);
+            let schema = Schema::compile(&self.descriptors, &options).unwrap();
+            Transcoder::new(schema, manners)
+        });
+        (transcoder, &mut self.scratch)
+    }
+
+    /// Takes a request as far as the proxy would without an upstream.
+    fn receive(&mut self, case: &Value) -> Outcome {
+        let (transcoder, scratch) = self.transcoder(case);
+        let (head, bytes, body) = request(case);
+        let envelope = Envelope::of(&head, &bytes);
+        let mut out = b"earlier".to_vec();
+        let refuse = |error: Error, scratch: &mut Scratch, mut out: Vec<u8>| {
+            assert_eq!(out, b"earlier", "an error leaves the buffer as it was");
+            let parts = Some((&head, &bytes[..], &body[..]));
+            transcoder.write_error(envelope, error, parts, scratch, &mut out);
+            Outcome::Response(out.split_off(b"earlier".len()))
+        };
+        let call = match transcoder.handle_head(&head, &bytes, scratch) {
+            Ok(Request::Call(call)) => call,
+            Ok(Request::Options) => {
+                transcoder.write_options(envelope, &head, &bytes, scratch, &mut out);
+                return Outcome::Response(out.split_off(b"earlier".len()));
+            }
+            Err(error) => return refuse(error, scratch, out),
+        };
+        let mut metadata = Vec::new();
+        let crossed = call.each_metadata(transcoder, &head, &bytes, scratch, |name, value| {
+            let [name, value] = [name, value].map(|each| str::from_utf8(each).unwrap());
+            metadata.push(format!("{name}: {value}"));
+        });
+        let written = crossed
+            .and_then(|()| call.write_request(transcoder, &head, &bytes, &body, scratch, &mut out));
+        match written {
+            Ok(()) => Outcome::Call(call, metadata, out.split_off(b"earlier".len())),
+            Err(error) => refuse(error, scratch, out),
+        }
+    }
+}
+
+/// The head of a case, the bytes it was parsed from, and the body. Host and length are added where the case does not bring them.
+fn request(case: &Value) -> (RequestHead, Vec<u8>, Vec<u8>) {
+    let mut lines: Vec<_> = texts(&case["request"]);
+    let body = case["body"]
+        .as_str()
+        .unwrap_or_default()
+        .as_bytes()
+        .to_vec();
+    let has = |lines: &[String], name: &str| {
+        lines
+            .iter()
+            .any(|line| line.to_ascii_lowercase().starts_with(name))
+    };
+    if !lines[0].contains(" HTTP/") {
+        lines[0].push_str(" HTTP/1.1");
+    }
+    if !has(&lines, "host:") {
+        lines.push("Host: a.example".to_owned());
+    }
+    if case["body"].is_string() && !has(&lines, "content-length:") {
+        lines.push(format!("Content-Length: {}", body.len()));
+    }
+    let bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
+    let mut head = RequestHead::new();
+    let parsed = head.parse(&bytes).expect("the head of a case is good");
+    assert_eq!(parsed, Parsed::Complete { len: bytes.len() });
+    (head, bytes, body)
+}
+
+/// One text, or a list of them.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(list) => list.iter().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// `name: value` lines as pairs of bytes.
+fn pairs(lines: &[String]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines.iter().map(|line| {
+        let (name, value) = line.split_once(": ").expect("a header is `name: value`");
+        (name.as_bytes(), value.as_bytes())
+    })
+}
+
+/// Takes a response apart, and makes sure that it is one response and no more.
+fn read_response(raw: &[u8], answers_head: bool) -> Result<Response, String> {
+    let text = str::from_utf8(raw).map_err(|error| error.to_string())?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or("no end of the head")?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap_or_default();
+    let status = status.strip_prefix("HTTP/1.1 ").ok_or("no status line")?;
+    let status: u16 = status.get(..3).unwrap_or_default().parse().unwrap();
+    let mut len = None;
+    let mut headers = Vec::new();
+    for line in lines {
+        assert!(!line.contains(['\r', '\n']), "a stray line end in {line:?}");
+        match line.strip_prefix("content-length: ") {
+            Some(digits) => len = Some(digits.trim().parse::<usize>().unwrap()),
+            None => headers.push(line.to_owned()),
+        }
+    }
+    let is_measured = match (len, answers_head, status) {
+        (None, _, 204) => body.is_empty(),
+        (Some(_), true, _) => body.is_empty(),
+        (Some(len), false, _) => len == body.len(),
+        (None, ..) => false,
+    };
+    if !is_measured {
+        return Err(format!("length is {len:?} of {text:?}"));
+    }
+    Ok(Response {
+        status,
+        headers,
+        body: body.to_owned(),
+    })
+}
+
+/// Compares a response with what a case says of it.
+fn check_response(case: &Value, raw: &[u8]) -> Result<(), String> {
+    let answers_head = texts(&case["request"])
+        .first()
+        .is_some_and(|line| line.starts_with("HEAD "));
+    let response = read_response(raw, answers_head)?;
+    if response.status != case["status"].as_u64().ok_or("no status expected")? as u16 {
+        return Err(format!("{response:?}"));
+    }
+    let mut headers = response.headers.clone();
+    if response.status != 204 {
+        let json = headers
+            .iter()
+            .position(|line| line == "content-type: application/json");
+        headers.remove(json.ok_or_else(|| format!("no content type: {response:?}"))?);
+    }
+    let expected = texts(&case["headers"]);
+    if headers != expected {
+        return Err(format!("headers are {headers:?}, expected {expected:?}"));
+    }
+    let body = match response.body.as_str() {
+        "" => Value::Null,
+        text => serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?,
+    };
+    let is_as_expected = match case.get("text") {
+        // The exact text, where order and spelling count.
+        Some(text) => response.body == text.as_str().unwrap(),
+        None => body == case["json"],
+    };
+    if !is_as_expected {
+        return Err(format!("body is {}", response.body));
+    }
+    Ok(())
+}
+
+fn check_request(bench: &mut Bench, case: &Value) -> Result<(), String> {
+    let (call, metadata, frame) = match bench.receive(case) {
+        Outcome::Call(call, metadata, frame) => (call, metadata, frame),
+        Outcome::Response(raw) => return check_response(case, &raw),
+    };
+    let (transcoder, _) = bench.transcoder(case);
+    let index = call.method_index(transcoder);
+    let method = transcoder.schema().methods().nth(index).unwrap();
+    let name = method.full_name().rsplit('.').next().unwrap().to_owned();
+    if case["call"] != json!(name) {
+        return Err(format!("became a call of {name}"));
+    }
+    let Some(([0, len @ ..], wire)) = frame.split_first_chunk::<5>() else {
+        return Err(format!("no frame: {frame:?}"));
+    };
+    assert_eq!(u32::from_be_bytes(*len) as usize, wire.len());
+    let input = bench.pool.services().next().unwrap();
+    let input = input
+        .methods()
+        .find(|method| method.name() == name)
+        .unwrap()
+        .input();
+    let message = DynamicMessage::decode(input, wire).map_err(|error| error.to_string())?;
+    let message = serde_json::to_value(&message).unwrap();
+    if message != case["message"] {
+        return Err(format!("message is {message}"));
+    }
+    match case.get("metadata") {
+        Some(expected) if texts(expected) != metadata => Err(format!("metadata is {metadata:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// What the upstream sends in a case: HTTP status, headers, body, trailers.
+fn reply(case: &Value) -> (u16, Vec<String>, Vec<u8>, Option<Vec<String>>) {
+    let reply = &case["reply"];
+    let mut body = Vec::new();
+    if let Some(message) = reply["message"].as_str() {
+        let message = notation::wire(message);
+        body.push(0);
+        body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        body.extend(message);
+    }
+    body.extend(
+        reply["raw"]
+            .as_str()
+            .map(notation::wire)
+            .unwrap_or_default(),
+    );
+    let mut trailers = texts(&reply["trailers"]);
+    if let Some(details) = reply["details"].as_str() {
+        let details = base64_simd::STANDARD_NO_PAD.encode_to_string(notation::wire(details));
+        trailers.push(format!("grpc-status-details-bin: {details}"));
+    }
+    let mut headers = vec!["content-type: application/grpc".to_owned()];
+    if reply["headers"].is_array() {
+        headers = texts(&reply["headers"]);
+    }
+    let http_status = reply["http_status"].as_u64().unwrap_or(200) as u16;
+    let trailers = (reply["trailers"].is_array()).then_some(trailers);
+    (http_status, headers, body, trailers)
+}
+
+fn check_reply(bench: &mut Bench, case: &Value) -> Result<(), String> {
+    let Outcome::Call(call, ..) = bench.receive(case) else {
+        return Err("the request was refused".to_owned());
+    };
+    let (transcoder, scratch) = bench.transcoder(case);
+    let (head, bytes, _) = request(case);
+    let (http_status, headers, body, trailers) = reply(case);
+    let reply = Reply {
+        http_status,
+        headers: || pairs(&headers),
+        body: &body,
+        trailers: trailers.as_deref().map(pairs),
+    };
+    let mut out = b"earlier".to_vec();
+    call.write_reply(
+        transcoder,
+        Envelope::of(&head, &bytes),
+        reply,
+        scratch,
+        &mut out,
+    );
+    check_response(case, &out.split_off(b"earlier".len()))
+}
+
+/// Runs every case of a file, and reports all that fail.
+fn run(file: &str, check: fn(&mut Bench, &Value) -> Result<(), String>) -> usize {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases/exchange")
+        .join(file);
+    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut bench = Bench::new();
+    let faults: Vec<_> = cases
+        .iter()
+        .filter_map(|case| {
+            Some(format!(
+                "{}: {}",
+                case["name"],
+                check(&mut bench, case).err()?
+            ))
+        })
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    cases.len()
+}
+
+#[test]
+fn requests_become_calls_or_errors() {
+    assert!(run("requests.json", check_request) > 60);
+}
+
+#[test]
+fn replies_become_responses() {
+    assert!(run("replies.json", check_reply) > 30);
+}
+
+/// SEMANTICS 111: what the gateway finds out by itself has the same form.
+#[test]
+fn a_status_of_our_own_is_answered_as_one_of_the_upstream() {
+    let mut bench = Bench::new();
+    let (transcoder, scratch) = bench.transcoder(&Value::Null);
+    let mut out = Vec::new();
+    let status = Status::new(Code::Unavailable, "upstream is \"away\"\r\n");
+    transcoder.write_status(Envelope::REFUSED, &status, scratch, &mut out);
+    let response = read_response(&out, false).unwrap();
+    assert_eq!(response.status, 503);
+    assert_eq!(response.headers[0], "connection: close");
+    let body: Value = serde_json::from_str(&response.body).unwrap();
+    assert_eq!(
+        body,
+        json!({"code": 14, "message": "upstream is \"away\"\r\n"})
+    );
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_answered_and_the_connection_ends() {
+    let mut bench = Bench::new();
+    let (transcoder, scratch) = bench.transcoder(&Value::Null);
+    let mut out = Vec::new();
+    let error = Error::request(ErrorKind::TargetTooLong);
+    transcoder.write_error(Envelope::REFUSED, error, None, scratch, &mut out);
+    let response = read_response(&out, false).unwrap();
+    assert_eq!(response.status, 414);
+    assert_eq!(response.headers[0], "connection: close");
+    assert!(!Envelope::REFUSED.keeps_open());
+}

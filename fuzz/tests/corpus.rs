@@ -1,0 +1,252 @@
+//! Replays `corpus/`, and keeps it: every case of `engine/tests/cases` that a body can read is a seed.
+//! Always: nothing is written, unless `TRANSOM_REGENERATE=1` asks for it; findings that were added by hand stay.
+#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+
+#[path = "../../engine/tests/support/notation.rs"]
+mod notation;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Seeds longer than this are left out: libFuzzer learns nothing from them that shorter ones do not teach.
+const SEED_LEN_MAX: usize = 1024;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target)
+}
+
+#[test]
+fn every_body_holds_for_its_corpus() {
+    for (target, body) in transom_fuzz::BODIES {
+        let mut count = 0;
+        for file in fs::read_dir(corpus(target)).unwrap() {
+            let path = file.unwrap().path();
+            let input = fs::read(&path).unwrap();
+            let outcome = catch_unwind(|| body(&input));
+            assert!(outcome.is_ok(), "{} breaks {target}", path.display());
+            count += 1;
+        }
+        assert!(count > 0, "{target} has no corpus");
+    }
+}
+
+#[test]
+fn every_body_holds_for_short_inputs() {
+    for (_, body) in transom_fuzz::BODIES {
+        body(b"");
+        for byte in 0..=u8::MAX {
+            body(&[byte]);
+            body(&[0, byte]);
+            body(&[0, 0, byte]);
+        }
+    }
+}
+
+#[test]
+fn cases_are_seeds() {
+    let mut missing = Vec::new();
+    for (path, seed) in seeds() {
+        if fs::read(&path).is_ok_and(|bytes| bytes == seed) {
+            continue;
+        }
+        if std::env::var_os("TRANSOM_REGENERATE").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, seed).unwrap();
+        } else {
+            missing.push(path);
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "run with TRANSOM_REGENERATE=1 to write {missing:?}"
+    );
+}
+
+/// All seeds by the file they belong in.
+fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut seeds = BTreeMap::new();
+    let mut add = |target: &str, topic: &str, parts: &[&[u8]]| {
+        let seed = parts.concat();
+        if seed.len() <= SEED_LEN_MAX {
+            // By the content, so that a new case moves no other.
+            let name = format!("{topic}-{:016x}", fnv(&seed));
+            seeds.insert(corpus(target).join(name), seed);
+        }
+    };
+    each_case("to_wire", |topic, case| {
+        let Some(text) = case["json"].as_str() else {
+            return;
+        };
+        add(
+            "to_wire",
+            topic,
+            &[&[0, message_choice(case)], text.as_bytes()],
+        );
+    });
+    each_case("to_json", |topic, case| {
+        let wire = notation::wire(case["wire"].as_str().unwrap());
+        add("to_json", topic, &[&[0, message_choice(case)], &wire]);
+        if case["error"].is_null() {
+            add("round_trip", topic, &[&[0, message_choice(case)], &wire]);
+        }
+    });
+    each_case("http1", |topic, case| {
+        add("http1", topic, &[b"\x07", &bytes_of(&case["input"])]);
+    });
+    each_case("exchange/requests", |topic, case| {
+        let body = case["body"].as_str().unwrap_or_default();
+        let (line, headers) = match &case["request"] {
+            Value::Array(all) => (all[0].as_str().unwrap(), lines(&Value::from(&all[1..]))),
+            line => (line.as_str().unwrap(), String::new()),
+        };
+        let version = if line.contains(" HTTP/") {
+            ""
+        } else {
+            " HTTP/1.1"
+        };
+        let head = format!("{line}{version}\nHost: x\n{headers}").replace('\n', "\r\n");
+        let length = format!("Content-Length: {}\r\n\r\n", body.len());
+        let parts = [
+            &profile_choice(case),
+            head.as_bytes(),
+            length.as_bytes(),
+            body.as_bytes(),
+        ];
+        add("request", topic, &parts);
+    });
+    each_case("exchange/replies", |topic, case| {
+        let reply = &case["reply"];
+        let headers = match &reply["headers"] {
+            Value::Null => "content-type: application/grpc\n".to_owned(),
+            headers => lines(headers),
+        };
+        let mut trailers = lines(&reply["trailers"]);
+        if let Some(details) = reply["details"].as_str() {
+            let details = base64_simd::STANDARD.encode_to_string(notation::wire(details));
+            trailers.extend(["grpc-status-details-bin: ", &details, "\n"]);
+        }
+        let mut body = Vec::new();
+        if let Some(message) = reply["message"].as_str() {
+            let message = notation::wire(message);
+            body.push(0);
+            body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+            body.extend(message);
+        }
+        body.extend(
+            reply["raw"]
+                .as_str()
+                .map(notation::wire)
+                .unwrap_or_default(),
+        );
+        let [options] = profile_choice(case);
+        let parts = [
+            &[options, 0],
+            headers.as_bytes(),
+            b"\n",
+            trailers.as_bytes(),
+            b"\n",
+            &body,
+        ];
+        add("reply", topic, &parts);
+    });
+    let templates = [
+        ("/v1/{a}", "/v1/x"),
+        ("/v1/{a=x/*}/y/{b}:verb", "/v1/x/1/y/2:verb"),
+        ("/v1/{m.a=**}", "/v1/x%2Fy/z"),
+        ("/v1/**/x", "/v1/a/b/x"),
+        ("/%61/*/{m.m.c=*}", "/a/b/c"),
+        ("/", "/"),
+        ("/{a}/{a}", "/x/y"),
+        ("/{nosuch}", "/x"),
+        ("/{a={b}}", "/x"),
+        ("/{m}", "/x"),
+        ("v1", "/"),
+        ("/a/%zz", "/a/%zz"),
+        ("/a:b:c", "/a:b:c"),
+        ("/{a=**}/{b=**}", "/x/y"),
+    ];
+    for (template, path) in templates {
+        add(
+            "template",
+            "template",
+            &[template.as_bytes(), b"\n", path.as_bytes()],
+        );
+    }
+    seeds
+}
+
+/// Runs `act` on each case of a topic: a folder of files, or one file.
+fn each_case(topic: &str, mut act: impl FnMut(&str, &Value)) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../engine/tests/cases")
+        .join(topic);
+    let files: Vec<_> = match fs::read_dir(&path) {
+        Ok(folder) => folder.map(|file| file.unwrap().path()).collect(),
+        Err(_) => vec![path.with_extension("json")],
+    };
+    for file in files {
+        let cases: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        let cases = cases.get("cases").unwrap_or(&cases);
+        let topic = file.file_stem().unwrap().to_string_lossy();
+        for case in cases.as_array().unwrap() {
+            act(&topic, case);
+        }
+    }
+}
+
+/// The byte that stands for the message of a case.
+fn message_choice(case: &Value) -> u8 {
+    let name = case["message"].as_str().unwrap_or_default();
+    let name = name.rsplit('.').next().unwrap_or_default();
+    let index = transom_fuzz::MESSAGES
+        .iter()
+        .position(|each| each.rsplit('.').next() == Some(name));
+    u8::try_from(index.unwrap_or_default()).unwrap()
+}
+
+/// The byte that stands for the profile of a case.
+fn profile_choice(case: &Value) -> [u8; 1] {
+    match case["profile"].as_str() {
+        Some("grpc-gateway" | "grpc-gateway-v1") => [1],
+        Some("strict" | "envoy") => [2],
+        _ => [0],
+    }
+}
+
+/// One line or several, each with its end.
+fn lines(value: &Value) -> String {
+    match value {
+        Value::String(line) => format!("{line}\n"),
+        Value::Array(all) => all.iter().map(lines).collect(),
+        _ => String::new(),
+    }
+}
+
+/// The bytes of a case of http1: a string whose characters are bytes, a part to be repeated, or a list of those.
+fn bytes_of(value: &Value) -> Vec<u8> {
+    match value {
+        Value::String(text) => text
+            .chars()
+            .map(|c| u8::try_from(u32::from(c)).unwrap())
+            .collect(),
+        Value::Array(parts) => parts.iter().flat_map(bytes_of).collect(),
+        part => {
+            let unit = part.get("repeat").or_else(|| part.get("parts")).unwrap();
+            let count = usize::try_from(part["count"].as_u64().unwrap()).unwrap();
+            bytes_of(unit).repeat(count)
+        }
+    }
+}
+
+/// A hash that is the same everywhere.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf29ce484222325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100000001b3)
+    })
+}
