@@ -103,6 +103,20 @@ impl Client {
         }
     }
 
+    /// The status of the next head, be it that of an interim response; the rest of a final one, body included, is read past.
+    pub(crate) fn read_status(&mut self) -> Result<u16> {
+        let (status, headers) = self.read_head()?;
+        if status >= 200 {
+            self.read_body(&headers)?;
+        }
+        Ok(status)
+    }
+
+    /// A second handle to the connection, for a thread that sends while this one reads.
+    pub(crate) fn another_handle(&self) -> Result<TcpStream> {
+        self.stream.get_ref().try_clone()
+    }
+
     /// Tells the peer that nothing more will be sent, while reading goes on.
     pub(crate) fn finish_sending(&self) -> Result<()> {
         self.stream.get_ref().shutdown(Shutdown::Write)

@@ -19,6 +19,10 @@ pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+
+/// Bytes of a frame's payload that every peer takes.
+const FRAME_LEN_MAX: usize = 16_384;
 
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
@@ -176,20 +180,58 @@ impl Connection {
     }
 
     pub fn headers(&mut self, stream: u32) -> io::Result<()> {
-        let block = header_block(Some(200), &[("content-type", "application/grpc")]);
-        self.send(HEADERS, END_HEADERS, stream, &block)
+        self.send_headers(
+            stream,
+            Some(200),
+            &[("content-type", "application/grpc")],
+            false,
+        )
+    }
+
+    /// A header section of any length, in as many frames as it takes.
+    pub fn send_headers<V: AsRef<[u8]>>(
+        &mut self,
+        stream: u32,
+        status: Option<u16>,
+        headers: &[(&str, V)],
+        ends_stream: bool,
+    ) -> io::Result<()> {
+        let block = header_block(status, headers);
+        let parts: Vec<_> = block.chunks(FRAME_LEN_MAX).collect();
+        for (index, part) in parts.iter().enumerate() {
+            let kind = if index == 0 { HEADERS } else { CONTINUATION };
+            let mut flags = 0;
+            if index == 0 && ends_stream {
+                flags |= END_STREAM;
+            }
+            if index + 1 == parts.len() {
+                flags |= END_HEADERS;
+            }
+            self.send(kind, flags, stream, part)?;
+        }
+        Ok(())
+    }
+
+    /// An answer without a body: headers that are trailers too.
+    pub fn trailers_only<V: AsRef<[u8]>>(
+        &mut self,
+        stream: u32,
+        headers: &[(&str, V)],
+    ) -> io::Result<()> {
+        let mut all: Vec<(&str, &[u8])> = vec![("content-type", b"application/grpc")];
+        all.extend(headers.iter().map(|(name, value)| (*name, value.as_ref())));
+        self.send_headers(stream, Some(200), &all, true)
     }
 
     pub fn data(&mut self, stream: u32, bytes: &[u8]) -> io::Result<()> {
-        for part in bytes.chunks(16_384) {
+        for part in bytes.chunks(FRAME_LEN_MAX) {
             self.send(DATA, 0, stream, part)?;
         }
         Ok(())
     }
 
     pub fn trailers(&mut self, stream: u32) -> io::Result<()> {
-        let block = header_block(None, &[("grpc-status", "0")]);
-        self.send(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+        self.send_headers(stream, None, &[("grpc-status", "0")], true)
     }
 
     /// A good answer with `body`.
@@ -220,22 +262,37 @@ impl Connection {
 }
 
 /// A header block of literals without indexing (RFC 7541 section 6.2.2).
-pub fn header_block(status: Option<u16>, headers: &[(&str, &str)]) -> Vec<u8> {
+pub fn header_block<V: AsRef<[u8]>>(status: Option<u16>, headers: &[(&str, V)]) -> Vec<u8> {
     let mut block = Vec::new();
     if let Some(status) = status {
-        literal(&mut block, ":status", &status.to_string());
+        literal(&mut block, ":status", status.to_string().as_bytes());
     }
     for (name, value) in headers {
-        literal(&mut block, name, value);
+        literal(&mut block, name, value.as_ref());
     }
     block
 }
 
-fn literal(block: &mut Vec<u8>, name: &str, value: &str) {
+fn literal(block: &mut Vec<u8>, name: &str, value: &[u8]) {
     block.push(0);
-    for text in [name, value] {
-        assert!(text.len() < 127, "one length byte is enough for tests");
-        block.push(u8::try_from(text.len()).unwrap());
-        block.extend_from_slice(text.as_bytes());
+    for text in [name.as_bytes(), value] {
+        string_len(block, text.len());
+        block.extend_from_slice(text);
     }
+}
+
+/// The length of a string without Huffman coding: an integer with a prefix of 7 bits (RFC 7541 section 5.1).
+fn string_len(block: &mut Vec<u8>, len: usize) {
+    const PREFIX_MAX: usize = 127;
+    if len < PREFIX_MAX {
+        block.push(u8::try_from(len).unwrap());
+        return;
+    }
+    block.push(0x7f);
+    let mut rest = len - PREFIX_MAX;
+    while rest >= 0x80 {
+        block.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    block.push(u8::try_from(rest).unwrap());
 }
