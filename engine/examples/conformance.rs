@@ -1,6 +1,7 @@
 //! The testee of protobuf's official conformance suite. In: length-prefixed `ConformanceRequest`s on standard input. Out: a
 //! `ConformanceResponse` for each, the same way, on standard output. Always: what converts is the public engine, on a
 //! schema compiled from a descriptor set; what the engine has no path for is answered with `skipped`, never with a guess.
+//! SEMANTICS 98.
 //!
 //! `engine/tests/conformance/run.sh` fetches the runner and starts it with this program.
 
@@ -37,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut input = std::io::stdin().lock();
     let mut output = std::io::stdout().lock();
     while let Some(request) = read_request(&mut input)? {
-        let response = testee.answer(&request).encode_to_vec();
+        let answer = Some(testee.answer(&request));
+        let response = ConformanceResponse { answer }.encode_to_vec();
         output.write_all(&u32::try_from(response.len())?.to_le_bytes())?;
         output.write_all(&response)?;
         output.flush()?;
@@ -67,6 +69,11 @@ struct Testee {
     strict: Schema,
     /// Ignores it (SEMANTICS 78, 84).
     ignoring: Schema,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
     to_wire: to_wire::Scratch,
     to_json: to_json::Scratch,
 }
@@ -74,6 +81,7 @@ struct Testee {
 impl Testee {
     fn new() -> Result<Self, Box<dyn Error>> {
         let descriptors = descriptor_set()?;
+        // The suite's form of JSON leaves unset fields out (SEMANTICS 100).
         let strict = Options {
             defaults: Defaults::Omit,
             reject_unknown_fields: true,
@@ -87,21 +95,14 @@ impl Testee {
         Ok(Self {
             strict: Schema::compile(&descriptors, &strict)?,
             ignoring: Schema::compile(&descriptors, &ignoring)?,
-            to_wire: to_wire::Scratch::default(),
-            to_json: to_json::Scratch::default(),
+            scratch: Scratch::default(),
         })
     }
 
-    fn answer(&mut self, request: &ConformanceRequest) -> ConformanceResponse {
-        ConformanceResponse {
-            result: Some(self.result(request)),
-        }
-    }
-
-    fn result(&mut self, request: &ConformanceRequest) -> ConformanceResult {
+    fn answer(&mut self, request: &ConformanceRequest) -> Answer {
         // The runner asks first for a list of failures to expect: none, the list is a file.
         if request.message_type == "conformance.FailureSet" {
-            return ConformanceResult::ProtobufPayload(Vec::new());
+            return Answer::Protobuf(Vec::new());
         }
         if request.message_type.starts_with(EDITIONS) {
             return skipped("editions are not read yet");
@@ -112,50 +113,70 @@ impl Testee {
             &self.strict
         };
         let Some(message) = schema.message(&request.message_type) else {
-            return ConformanceResult::RuntimeError(format!(
-                "no message is called {}",
-                request.message_type
-            ));
+            return Answer::RuntimeError(format!("no message is called {}", request.message_type));
         };
-        match (&request.payload, request.requested_output_format) {
-            (Some(Payload::Json(json)), JSON | PROTOBUF) => {
-                let mut wire = Vec::new();
-                if let Err(error) = to_wire(message, json, &mut self.to_wire, &mut wire) {
-                    return ConformanceResult::ParseError(in_words(error, json));
-                }
-                if request.requested_output_format == PROTOBUF {
-                    return ConformanceResult::ProtobufPayload(wire);
-                }
-                match printed(message, &wire, &mut self.to_json) {
-                    Ok(json) => ConformanceResult::JsonPayload(json),
-                    Err(error) => ConformanceResult::SerializeError(in_words(error, json)),
-                }
+        let converted = match (&request.payload, request.requested_output_format) {
+            (Some(Payload::Json(json)), PROTOBUF) => {
+                from_json(message, json, &mut self.scratch).map(Answer::Protobuf)
             }
+            (Some(Payload::Json(json)), JSON) => from_json(message, json, &mut self.scratch)
+                .and_then(|wire| reprinted(message, &wire, &mut self.scratch))
+                .map(Answer::Json),
             (Some(Payload::Protobuf(wire)), JSON) => {
-                match printed(message, wire, &mut self.to_json) {
-                    Ok(json) => ConformanceResult::JsonPayload(json),
-                    // A valid message that no JSON can say; any other fault is one of the bytes.
-                    Err(error) if matches!(error.kind, Fault::WireUnprintable(_)) => {
-                        ConformanceResult::SerializeError(in_words(error, &[]))
-                    }
-                    Err(error) => ConformanceResult::ParseError(in_words(error, &[])),
-                }
+                from_protobuf(message, wire, &mut self.scratch).map(Answer::Json)
             }
-            (Some(Payload::Protobuf(_)), PROTOBUF) => {
-                skipped("the engine does not convert protobuf to protobuf")
+            // By way of JSON, which is the only one there is: what has no JSON form does not arrive.
+            (Some(Payload::Protobuf(wire)), PROTOBUF) => {
+                from_protobuf(message, wire, &mut self.scratch)
+                    .and_then(|json| reread(message, &json, &mut self.scratch))
+                    .map(Answer::Protobuf)
             }
-            _ => skipped("the engine converts JSON and protobuf only"),
-        }
+            _ => return skipped("the engine converts JSON and protobuf only"),
+        };
+        converted.unwrap_or_else(|failure| failure)
     }
 }
 
-fn printed(
+/// The runner's JSON as protobuf.
+fn from_json(message: Message<'_>, json: &[u8], scratch: &mut Scratch) -> Result<Vec<u8>, Answer> {
+    let mut wire = Vec::new();
+    to_wire(message, json, &mut scratch.to_wire, &mut wire)
+        .map_err(|error| Answer::ParseError(in_words(error, json)))?;
+    Ok(wire)
+}
+
+/// The runner's protobuf as JSON.
+fn from_protobuf(
     message: Message<'_>,
     wire: &[u8],
-    scratch: &mut to_json::Scratch,
-) -> Result<Vec<u8>, transom_engine::Error> {
+    scratch: &mut Scratch,
+) -> Result<Vec<u8>, Answer> {
     let mut json = Vec::new();
-    to_json(message, wire, scratch, &mut json).map(|()| json)
+    to_json(message, wire, &mut scratch.to_json, &mut json).map_err(|error| {
+        let text = in_words(error, b"");
+        match error.kind {
+            // The message is valid, but JSON cannot say it.
+            Fault::WireUnprintable(_) => Answer::SerializeError(text),
+            _ => Answer::ParseError(text),
+        }
+    })?;
+    Ok(json)
+}
+
+/// Our own protobuf as JSON: a fault in it is never one of the input.
+fn reprinted(message: Message<'_>, wire: &[u8], scratch: &mut Scratch) -> Result<Vec<u8>, Answer> {
+    let mut json = Vec::new();
+    to_json(message, wire, &mut scratch.to_json, &mut json)
+        .map_err(|error| Answer::SerializeError(in_words(error, b"")))?;
+    Ok(json)
+}
+
+/// Our own JSON as protobuf: a fault in it is never one of the input.
+fn reread(message: Message<'_>, json: &[u8], scratch: &mut Scratch) -> Result<Vec<u8>, Answer> {
+    let mut wire = Vec::new();
+    to_wire(message, json, &mut scratch.to_wire, &mut wire)
+        .map_err(|error| Answer::SerializeError(in_words(error, json)))?;
+    Ok(wire)
 }
 
 fn in_words(error: transom_engine::Error, json: &[u8]) -> String {
@@ -168,8 +189,8 @@ fn in_words(error: transom_engine::Error, json: &[u8]) -> String {
     text
 }
 
-fn skipped(reason: &str) -> ConformanceResult {
-    ConformanceResult::Skipped(reason.to_owned())
+fn skipped(reason: &str) -> Answer {
+    Answer::Skipped(reason.to_owned())
 }
 
 /// The suite's messages as an encoded `google.protobuf.FileDescriptorSet`.
@@ -233,21 +254,22 @@ enum Payload {
 /// `conformance.ConformanceResponse`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ConformanceResponse {
-    #[prost(oneof = "ConformanceResult", tags = "1, 2, 3, 4, 5, 6")]
-    result: Option<ConformanceResult>,
+    #[prost(oneof = "Answer", tags = "1, 2, 3, 4, 5, 6")]
+    answer: Option<Answer>,
 }
 
-/// What came of a request.
+/// The `result` of a response.
 #[derive(Clone, PartialEq, prost::Oneof)]
-enum ConformanceResult {
+enum Answer {
     #[prost(string, tag = "1")]
     ParseError(String),
     #[prost(string, tag = "2")]
     RuntimeError(String),
     #[prost(bytes, tag = "3")]
-    ProtobufPayload(Vec<u8>),
+    Protobuf(Vec<u8>),
+    /// Bytes that are text: what the engine writes is for the runner to judge.
     #[prost(bytes, tag = "4")]
-    JsonPayload(Vec<u8>),
+    Json(Vec<u8>),
     #[prost(string, tag = "5")]
     Skipped(String),
     #[prost(string, tag = "6")]
