@@ -302,15 +302,17 @@ proptest! {
             .filter(|(name, value)| head.header(&mut out, name, value))
             .collect();
         let pending = head.open_body(&mut out);
-        let body_start = pending.body_start();
         out.extend_from_slice(&body);
         pending.finish(&mut out);
 
-        let has_no_content = matches!(status, 204 | 205 | 304);
-        prop_assert_eq!(&out[body_start..], if has_no_content { &[][..] } else { &body[..] });
         let mut slots = [httparse::EMPTY_HEADER; 8];
         let mut response = httparse::Response::new(&mut slots);
-        prop_assert_eq!(response.parse(&out), Ok(httparse::Status::Complete(body_start)));
+        let parsed = response.parse(&out);
+        let Ok(httparse::Status::Complete(body_start)) = parsed else {
+            return Err(TestCaseError::fail(format!("{parsed:?}")));
+        };
+        let has_no_content = matches!(status, 204 | 205 | 304);
+        prop_assert_eq!(&out[body_start..], if has_no_content { &[][..] } else { &body[..] });
         let mut read = response.headers.iter().skip(1);
         if !matches!(status, 204 | 304) {
             let length: usize = std::str::from_utf8(read.next().unwrap().value).unwrap().parse().unwrap();

@@ -15,6 +15,7 @@ use transom_engine::http1::RequestHead;
 use transom_engine::{Error, Schema};
 
 use crate::buffers::SharedBuffer;
+use crate::clock::Date;
 use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 use crate::upstream::{CallError, CallRequest, Pool, Reply, Upstream};
 use crate::worker::Worker;
@@ -44,7 +45,7 @@ impl Gateway {
                 method
                     .path()
                     .parse()
-                    .map_err(|_| BadMethodName(method.full_name().to_owned()))
+                    .map_err(|_invalid| BadMethodName(method.full_name().to_owned()))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -90,6 +91,9 @@ pub struct Context {
     /// Memory for messages on their way to the upstream.
     messages: RefCell<Vec<SharedBuffer>>,
     scratch: RefCell<Scratch>,
+    date: Date,
+    /// As in the [`Gateway`], copied: clones of these share a count that no other worker writes.
+    method_paths: Box<[PathAndQuery]>,
 }
 
 /// A call ready to be sent.
@@ -105,7 +109,11 @@ impl Context {
     pub fn new(gateway: Arc<Gateway>, worker: Rc<Worker>) -> Self {
         let pool = Pool::new(Arc::clone(&gateway.upstream));
         pool.warm_up();
+        // Parsing makes a copy, where a clone would share.
+        let own = |path: &PathAndQuery| path.as_str().parse().unwrap_or_else(|_| path.clone());
         Self {
+            method_paths: gateway.method_paths.iter().map(own).collect(),
+            date: Date::default(),
             gateway,
             worker,
             pool,
@@ -146,7 +154,7 @@ impl Context {
         let call = match transcoder.handle_head(head, bytes, scratch)? {
             Request::Call(call) => call,
             Request::Options => {
-                transcoder.write_options(envelope, head, bytes, scratch, out);
+                transcoder.write_options(self.dated(envelope), head, bytes, scratch, out);
                 return Ok(None);
             }
         };
@@ -180,7 +188,7 @@ impl Context {
     pub async fn call(&self, outgoing: &Outgoing) -> Result<Reply, CallError> {
         let index = outgoing.call.method_index(&self.gateway.transcoder);
         // The index comes from the schema that the paths were made of.
-        let Some(path) = self.gateway.method_paths.get(index) else {
+        let Some(path) = self.method_paths.get(index) else {
             return Err(CallError::RequestInvalid);
         };
         let request = CallRequest {
@@ -212,13 +220,15 @@ impl Context {
                 };
                 outgoing
                     .call
-                    .write_reply(transcoder, envelope, reply, scratch, out);
+                    .write_reply(transcoder, self.dated(envelope), reply, scratch, out);
             }
             Err(CallError::MessageTooLarge { .. }) => {
                 let error = Error::reply(ErrorKind::ReplyTooLarge, 0);
-                transcoder.write_error(envelope, error, None, scratch, out);
+                transcoder.write_error(self.dated(envelope), error, None, scratch, out);
             }
-            Err(error) => transcoder.write_status(envelope, &status_of(error), scratch, out),
+            Err(error) => {
+                transcoder.write_status(self.dated(envelope), &status_of(error), scratch, out);
+            }
         }
         self.recycle(outgoing.message);
     }
@@ -233,7 +243,11 @@ impl Context {
     ) {
         let scratch = &mut *self.scratch.borrow_mut();
         let transcoder = &self.gateway.transcoder;
-        transcoder.write_error(envelope, error, request, scratch, out);
+        transcoder.write_error(self.dated(envelope), error, request, scratch, out);
+    }
+
+    fn dated(&self, envelope: Envelope) -> Envelope {
+        envelope.dated(self.date.text())
     }
 
     fn recycle(&self, message: SharedBuffer) {

@@ -408,7 +408,7 @@ fn architecture_names_every_room() {
 
 #[test]
 fn tests_and_cases_that_are_named_exist() {
-    let code: String = sources(&["engine", "proxy"], &[".rs"])
+    let code: String = sources(&["engine", "proxy", "fuzz"], &[".rs"])
         .into_iter()
         .map(|(_, text)| text)
         .collect();

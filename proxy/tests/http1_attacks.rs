@@ -1,4 +1,4 @@
-//! HTTP/1.1 as attackers write it (THREATS 3.1), against the running gateway with the bookstore behind it.
+//! HTTP/1.1 as attackers write it (THREATS A1 to A11), against the running gateway with the bookstore behind it.
 //!
 //! Goal: no request is smuggled, none is guessed at, and none does harm to the next client. Method: raw bytes on a connection of their
 //! own; every reply until the gateway closes it is counted and looked at; then a normal request must get its normal answer.

@@ -20,6 +20,8 @@ pub struct Envelope {
     connection: Connection,
     /// Whether the request was `HEAD`: the head says how long the body would be, and the body is left out.
     answers_head: bool,
+    /// The value of `Date`, from a caller with a clock.
+    date: Option<[u8; 29]>,
 }
 
 impl Envelope {
@@ -27,6 +29,7 @@ impl Envelope {
     pub const REFUSED: Self = Self {
         connection: Connection::Close,
         answers_head: false,
+        date: None,
     };
 
     /// For the answer to this request, on a connection that the server is willing to keep.
@@ -34,6 +37,16 @@ impl Envelope {
         Self {
             connection: head.connection(),
             answers_head: head.method(bytes) == b"HEAD",
+            date: None,
+        }
+    }
+
+    /// The same, with the time of the answer: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    #[must_use]
+    pub fn dated(self, date: [u8; 29]) -> Self {
+        Self {
+            date: Some(date),
+            ..self
         }
     }
 
@@ -51,13 +64,13 @@ impl Envelope {
         self.connection != Connection::Close
     }
 
-    fn head(self, status: u16, content_type: Option<&[u8]>) -> ResponseHead<'_> {
+    fn head<'a>(&'a self, status: u16, content_type: Option<&'a [u8]>) -> ResponseHead<'a> {
         ResponseHead {
             status,
             connection: self.connection,
             answers_head: self.answers_head,
             content_type,
-            date: None,
+            date: self.date.as_ref().map(<[u8; 29]>::as_slice),
         }
     }
 }

@@ -455,7 +455,8 @@ mod tests {
         let text = answer(&JSON, &body);
         assert!(
             text.contains("\r\ncontent-length:       4097\r\n\r\nx"),
-            "{text:.80}"
+            "{}",
+            text.trim_end_matches('x')
         );
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct NameTable {
 struct Slot {
     /// The hash of the name; compared before the bytes are.
     hash: u64,
-    /// Offset of the name in `bytes`. `start + len <= bytes.len()`
+    /// Offset of the name in `bytes`. `start + len <= bytes.len()`.
     start: u32,
     len: u32,
     value: u32,

@@ -125,7 +125,7 @@ impl Pool {
     fn request_head(&self, request: &CallRequest<'_>) -> Result<Request<()>, Failure> {
         let mut uri = Parts::default();
         uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.upstream().target.authority().clone());
+        uri.authority = Some(self.authority().clone());
         uri.path_and_query = Some(request.path.clone());
         let uri = Uri::from_parts(uri)
             .map_err(|_invalid| Failure::final_error(CallError::RequestInvalid))?;
