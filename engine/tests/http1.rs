@@ -236,6 +236,8 @@ fn chunked(chunks: &[Vec<u8>], extension: &str, trailer: &str) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_bytes_are_read_alike_in_every_cut(input in proptest::collection::vec(any::<u8>(), 0..64)) {
         read_in_every_cut("arbitrary", &input);
