@@ -13,36 +13,31 @@ use transom_engine::{to_json, to_wire};
 fn bench_to_wire(criterion: &mut Criterion) {
     let schema = BenchSchema::load();
     for workload in workloads() {
-        let wire = checked_wire(&schema, &workload);
+        let Payload { json, wire } = checked(&schema, &workload);
         let message = schema
             .schema
             .message(workload.message)
             .expect("the workload's message");
         let mut group = criterion.benchmark_group(format!("to_wire/{}", workload.name));
-        group.throughput(Throughput::Bytes(workload.json.len() as u64));
+        group.throughput(Throughput::Bytes(json.len() as u64));
 
         let mut scratch = to_wire::Scratch::default();
         let mut out = Vec::with_capacity(wire.len());
         group.bench_function("transom", |bencher| {
             bencher.iter(|| {
                 out.clear();
-                to_wire(
-                    message,
-                    black_box(workload.json.as_bytes()),
-                    &mut scratch,
-                    &mut out,
-                )
-                .expect("checked");
+                to_wire(message, black_box(json.as_bytes()), &mut scratch, &mut out)
+                    .expect("checked");
             });
         });
 
-        let mut buffers = simd_json::Buffers::new(workload.json.len());
-        let mut text = workload.json.clone().into_bytes();
+        let mut buffers = simd_json::Buffers::new(json.len());
+        let mut text = json.clone().into_bytes();
         group.bench_function("simd_json_tape", |bencher| {
             bencher.iter(|| {
                 // The tape is made in place, so each round starts from a fresh copy, as a server's read buffer would be.
                 text.clear();
-                text.extend_from_slice(workload.json.as_bytes());
+                text.extend_from_slice(json.as_bytes());
                 black_box(
                     simd_json::to_tape_with_buffers(&mut text, &mut buffers)
                         .expect("checked")
@@ -55,7 +50,7 @@ fn bench_to_wire(criterion: &mut Criterion) {
         let descriptor = schema.descriptor(&workload);
         group.bench_function("prost_reflect", |bencher| {
             bencher.iter(|| {
-                let mut parser = serde_json::Deserializer::from_str(black_box(&workload.json));
+                let mut parser = serde_json::Deserializer::from_str(black_box(&json));
                 DynamicMessage::deserialize(descriptor.clone(), &mut parser)
                     .expect("checked")
                     .encode_to_vec()
@@ -68,7 +63,7 @@ fn bench_to_wire(criterion: &mut Criterion) {
 fn bench_to_json(criterion: &mut Criterion) {
     let schema = BenchSchema::load();
     for workload in workloads() {
-        let wire = checked_wire(&schema, &workload);
+        let Payload { json, wire } = checked(&schema, &workload);
         let message = schema
             .schema
             .message(workload.message)
@@ -77,7 +72,7 @@ fn bench_to_json(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(wire.len() as u64));
 
         let mut scratch = to_json::Scratch::default();
-        let mut out = Vec::with_capacity(workload.json.len());
+        let mut out = Vec::with_capacity(json.len());
         group.bench_function("transom", |bencher| {
             bencher.iter(|| {
                 out.clear();
@@ -98,35 +93,46 @@ fn bench_to_json(criterion: &mut Criterion) {
     }
 }
 
-/// The wire form of a workload, after checking that prost-reflect finds in it what the text says, and again after the way back.
-fn checked_wire(schema: &BenchSchema, workload: &Workload) -> Vec<u8> {
+/// A workload in both forms.
+struct Payload {
+    json: String,
+    wire: Vec<u8>,
+}
+
+/// Both forms of a workload, its members in the order of the fields, as nearly everything writes them. Checks that prost-reflect
+/// finds in our protobuf what the text says, and in our JSON too.
+fn checked(schema: &BenchSchema, workload: &Workload) -> Payload {
     let name = workload.name;
+    let descriptor = schema.descriptor(workload);
+    let read = |text: &[u8]| {
+        let mut parser = serde_json::Deserializer::from_slice(text);
+        DynamicMessage::deserialize(descriptor.clone(), &mut parser).expect("the text is valid")
+    };
+    let original = read(workload.json.as_bytes());
+    let json = serde_json::to_string(&original).expect("the message has a JSON form");
+    let expected: Value = serde_json::from_str(&json).expect("serde_json reads what it wrote");
+
     let message = schema
         .schema
         .message(workload.message)
         .expect("the workload's message");
-    let expected: Value = serde_json::from_str(&workload.json).expect("the workload is JSON");
-
     let mut wire = Vec::new();
     let mut scratch = to_wire::Scratch::default();
-    to_wire(message, workload.json.as_bytes(), &mut scratch, &mut wire)
-        .expect("the workload is valid");
-    let decoded = DynamicMessage::decode(schema.descriptor(workload), wire.as_slice())
-        .expect("our wire bytes decode");
+    to_wire(message, json.as_bytes(), &mut scratch, &mut wire).expect("the workload is valid");
+    let decoded =
+        DynamicMessage::decode(descriptor.clone(), wire.as_slice()).expect("our wire bytes decode");
     // By way of text, as the workload came: serde_json does not read every fraction to the nearest double, but the same one each time.
     let text = serde_json::to_string(&decoded).expect("the message has a JSON form");
     let found: Value = serde_json::from_str(&text).expect("serde_json reads what it wrote");
     assert_eq!(found, expected, "{name}: to_wire");
 
-    let mut json = Vec::new();
+    let wire = decoded.encode_to_vec();
+    let mut json_again = Vec::new();
     let mut scratch = to_json::Scratch::default();
-    to_json(message, &wire, &mut scratch, &mut json).expect("our wire bytes convert back");
-    let mut parser = serde_json::Deserializer::from_slice(&json);
-    let again = DynamicMessage::deserialize(schema.descriptor(workload), &mut parser)
-        .expect("our JSON is valid");
-    let found = serde_json::to_value(&again).expect("the message has a JSON form");
+    to_json(message, &wire, &mut scratch, &mut json_again).expect("the wire bytes convert back");
+    let found = serde_json::to_value(read(&json_again)).expect("the message has a JSON form");
     assert_eq!(found, expected, "{name}: to_json");
-    wire
+    Payload { json, wire }
 }
 
 criterion_group!(benches, bench_to_wire, bench_to_json);
