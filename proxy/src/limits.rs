@@ -30,6 +30,9 @@ pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How long a worker waits for its connections to end after it was told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a worker that has ended goes on, so that what it closed is closed.
+pub const CLOSE_PAUSE: Duration = Duration::from_millis(1);
+
 /// Pause before a worker whose thread panicked is started again.
 pub const WORKER_RESPAWN_PAUSE: Duration = Duration::from_millis(100);
 
