@@ -15,7 +15,7 @@ use crate::downstream;
 use crate::relay::{Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
 use crate::upstream::{PoolSettings, Target, Upstream};
-use crate::worker::{self, Ended, WorkerSettings, Workers};
+use crate::worker::{self, Ended, StartError, WorkerSettings, Workers};
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     start_log();
@@ -103,7 +103,12 @@ fn start(
         let context = Rc::new(Context::new(Arc::clone(&shared), worker));
         move |accepted| downstream::serve(accepted.stream, Rc::clone(&context))
     })
-    .map_err(|error| Failure::input(format!("{error}; another --listen ADDR may be free")))?;
+    .map_err(|error| match error {
+        StartError::Listen { .. } => {
+            Failure::input(format!("{error}; another --listen ADDR may be free"))
+        }
+        StartError::Worker(_) => Failure::input(error),
+    })?;
 
     let io = workers
         .reports()
