@@ -144,9 +144,6 @@ pub struct JsonArgs {
     /// JSON keys of no field: ignore or reject [ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_fields: Option<Unknown>,
-    /// Query keys of no field: ignore or reject [ignore]
-    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
-    pub unknown_query: Option<Unknown>,
 }
 
 impl JsonArgs {
@@ -180,9 +177,6 @@ impl JsonArgs {
         }
         if let Some(unknown) = self.unknown_fields {
             options.reject_unknown_fields = unknown == Unknown::Reject;
-        }
-        if let Some(unknown) = self.unknown_query {
-            options.reject_unknown_query = unknown == Unknown::Reject;
         }
         options
     }
@@ -253,6 +247,15 @@ pub struct RunArgs {
     /// I/O driver; auto is io_uring where allowed
     #[arg(long, value_name = "auto|uring|epoll", default_value = "auto")]
     pub io: IoChoice,
+    /// Query keys of no field: ignore or reject
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        hide_possible_values = true,
+        default_value = "ignore"
+    )]
+    pub unknown_query: Unknown,
 }
 
 /// `transom serve`
@@ -301,12 +304,12 @@ pub struct OfflineSchemaArgs {
 /// `transom routes`
 #[derive(Args, Debug)]
 pub struct RoutesArgs {
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the type says it")]
-    pub source: OfflineSchemaArgs,
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
 }
 
 /// `transom transcode`
