@@ -46,7 +46,7 @@ pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
 pub const READ_ROOM_LEN: usize = 4 * 1024;
 
 /// How long a client may be silent between requests (THREATS 1).
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The same, while more than four fifths of the connections a worker may serve are taken.
 pub const IDLE_TIMEOUT_CROWDED: Duration = Duration::from_secs(5);

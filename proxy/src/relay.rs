@@ -45,7 +45,7 @@ impl Gateway {
                 method
                     .path()
                     .parse()
-                    .map_err(|_| BadMethodName(method.full_name().to_owned()))
+                    .map_err(|_invalid| BadMethodName(method.full_name().to_owned()))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -233,7 +233,8 @@ impl Context {
                 exchange::write_error(schema, *manners, envelope, error, None, scratch, out);
             }
             Err(error) => {
-                exchange::write_status(schema, *manners, envelope, &status_of(error), scratch, out)
+                let status = status_of(error);
+                exchange::write_status(schema, *manners, envelope, &status, scratch, out);
             }
         }
         self.recycle(outgoing.message);
