@@ -1,7 +1,7 @@
 //! What a connection is good for: keep-alive, pipelining, bodies of every kind and size, `Expect`, and what all that costs.
 //!
 //! Goal: every request that may be answered is, in order, whatever way its bytes come; memory follows what is in use. Method: the
-//! gateway with the bookstore behind it, on io_uring and on epoll, called over raw connections.
+//! gateway with the bookstore behind it, on `io_uring` and on epoll, called over raw connections.
 #![cfg(test)]
 
 mod support {
