@@ -227,12 +227,7 @@ impl Context {
                 transcoder.write_error(self.dated(envelope), error, None, scratch, out);
             }
             Err(error) => {
-<<<<<<< HEAD
                 transcoder.write_status(self.dated(envelope), &status_of(error), scratch, out);
-=======
-                let status = status_of(error);
-                exchange::write_status(schema, *manners, envelope, &status, scratch, out);
->>>>>>> wiretests
             }
         }
         self.recycle(outgoing.message);
