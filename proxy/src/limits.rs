@@ -45,7 +45,7 @@ pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
 /// Spare bytes made when a read is asked to append to a full buffer.
 pub const READ_ROOM_LEN: usize = 4 * 1024;
 
-/// How long a client may be silent between requests (THREATS 1).
+/// How long a client may be silent between requests.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The same, while more than four fifths of the connections a worker may serve are taken.
