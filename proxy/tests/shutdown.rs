@@ -1,4 +1,4 @@
-//! What clients see when the gateway is told to stop (THREATS 2 "graceful drain", I8).
+//! What clients see when the gateway is told to stop (THREATS I8).
 //!
 //! Goal: no request that was sent before the signal goes without its answer, and nothing else holds the process. Method: the program
 //! itself, on each driver; signals to its own process id; slow calls of the bookstore behind it.

@@ -1,4 +1,4 @@
-//! Calls that end before their answer: reset streams, lost connections, deadlines, clients that leave (THREATS 3.6 F1 to F4, F9;
+//! Calls that end before their answer: reset streams, lost connections, deadlines, clients that leave (THREATS F1 to F4, F9;
 //! SEMANTICS 110, 111, 126, 133).
 //!
 //! Goal: each end becomes its status, both sides learn of it, and other calls go on. Method: the gateway before a scripted HTTP/2 peer.

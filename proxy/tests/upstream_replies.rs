@@ -1,4 +1,4 @@
-//! What clients get when the upstream sends what it should not (THREATS 3.1 A13, 3.5, 3.6 F5 to F7; SEMANTICS sections 7 and 8).
+//! What clients get when the upstream sends what it should not (THREATS A13, E1 to E6, F5 to F7; sections 7 and 8 of docs/MAPPING.md).
 //!
 //! Goal: each fault becomes the right status and an error in JSON that says where it is, and costs nothing but its own call. Method:
 //! the gateway calls a scripted HTTP/2 peer, which does what the case says to `/v1/echo`; after each case a good call must succeed on
