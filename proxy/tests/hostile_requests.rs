@@ -1,4 +1,4 @@
-//! Requests that are good HTTP and mean harm: targets, headers and bodies (THREATS B1 to B6, D1 to D8), end to end.
+//! Requests that are good HTTP and mean harm: targets, headers and bodies (THREATS B1 to B6, D1 to D9), end to end.
 //!
 //! Goal: each gets the answer SEMANTICS gives it, quickly, in one JSON form, and the connection goes on. Method: one kept-alive
 //! connection for each table, so that a wrong framing or a dead worker shows at the next row; what reaches the upstream is recorded

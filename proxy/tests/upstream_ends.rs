@@ -184,6 +184,31 @@ fn deadline_ends_a_call_here_and_at_the_upstream() {
     assert_good(&mut client, "a deadline");
 }
 
+/// SEMANTICS 133: an upstream that watches the clock itself may give up first, and tonic calls that CANCELLED. To the client it is
+/// the same deadline; before the deadline it is not.
+#[test]
+fn upstream_that_gives_up_at_the_deadline_has_exceeded_it() {
+    let peer = Peer::start(|_, mut connection| {
+        connection.greet(&[]).unwrap();
+        while let Ok(request) = connection.request() {
+            let status = [("grpc-status", "1"), ("grpc-message", "Timeout expired")];
+            connection.trailers_only(request.stream, &status).unwrap();
+        }
+    });
+    let gateway = serve(&peer.url());
+    let mut client = Client::connect(gateway.address()).unwrap();
+    let mut call = |timeout: &str| {
+        let headers = [("Grpc-Timeout", timeout)];
+        let reply = client.send("POST", "/v1/echo", &headers, Some(b"{}"));
+        let reply = reply.unwrap();
+        (reply.status, reply.json()["code"].clone())
+    };
+    for _ in 0..20 {
+        assert_eq!(call("1n"), (504, 4.into()));
+    }
+    assert_eq!(call("1M"), (499, 1.into()));
+}
+
 /// SEMANTICS 126: a client that leaves cancels its call, whether it resets, closes or only stops sending.
 #[test]
 fn client_that_leaves_cancels_its_call() {
