@@ -11,13 +11,11 @@ mod support {
     pub(crate) mod wire;
 }
 
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use support::gateway::{Gateway, program};
+use support::gateway::Gateway;
 use support::http::Client;
-use support::process::Process;
 use transom::clock;
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -171,55 +169,4 @@ fn stop_under_load_loses_no_answer() {
         let (status, transcript) = gateway.wait_for_end(PATIENCE);
         assert!(status.success(), "{driver}: {status}: {transcript}");
     });
-}
-
-/// I2: a kernel that gives no ring. `--io auto` serves on epoll and says so; `--io uring` says what is wrong.
-#[test]
-fn machine_without_io_uring_is_served_by_epoll() {
-    // The limit of lockable memory, which rings need, does not bind root.
-    let limited = |driver: &str| {
-        let mut command = Command::new("prlimit");
-        command.args([
-            "--memlock=0:0",
-            "setpriv",
-            "--reuid=65534",
-            "--clear-groups",
-            "--inh-caps=-all",
-            "--bounding-set=-all",
-            "--",
-        ]);
-        command
-            .arg(program())
-            .args(["demo", "--listen", "127.0.0.1:0", "--io", driver]);
-        command
-    };
-    let usable = limited("epoll").arg("--help").output();
-    if !usable.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: needs prlimit, setpriv and the right to become another user");
-        return;
-    }
-    let mut process = Process::start("transom", &mut limited("auto"));
-    let driver = process.wait_for_line(PATIENCE, |line| {
-        line.contains("workers").then(|| line.to_owned())
-    });
-    let address = process.wait_for_line(PATIENCE, |line| {
-        line.strip_prefix("listening on http://").map(str::to_owned)
-    });
-    let mut client = Client::connect(address.parse().unwrap()).unwrap();
-    assert_eq!(
-        client.send("GET", "/v1/titles", &[], None).unwrap().status,
-        200,
-        "{driver}"
-    );
-    drop(client);
-    assert!(process.stop().success(), "{}", process.transcript());
-    if driver.contains("io_uring") {
-        eprintln!("not tested: this kernel gives rings without lockable memory");
-        return;
-    }
-    assert!(driver.contains("epoll"), "{driver}");
-    let refused = limited("uring").output().unwrap();
-    let text = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{text}");
-    assert!(text.contains("io_uring"), "{text}");
 }
