@@ -30,6 +30,9 @@ pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How long a worker waits for its connections to end after it was told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a worker that has ended goes on, so that what it closed is closed.
+pub const CLOSE_PAUSE: Duration = Duration::from_millis(1);
+
 /// Pause before a worker whose thread panicked is started again.
 pub const WORKER_RESPAWN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,7 +45,7 @@ pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
 /// Spare bytes made when a read is asked to append to a full buffer.
 pub const READ_ROOM_LEN: usize = 4 * 1024;
 
-/// How long a client may be silent between requests (THREATS 1).
+/// How long a client may be silent between requests.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The same, while more than four fifths of the connections a worker may serve are taken.

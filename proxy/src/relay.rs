@@ -15,6 +15,7 @@ use transom_engine::http1::RequestHead;
 use transom_engine::{Error, Schema};
 
 use crate::buffers::SharedBuffer;
+use crate::clock;
 use crate::clock::Date;
 use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 use crate::upstream::{CallError, CallRequest, Pool, Reply, Upstream};
@@ -197,7 +198,18 @@ impl Context {
             message: outgoing.message.share(),
             timeout: outgoing.call.timeout,
         };
-        self.pool.call(request).await
+        let since = request.timeout.map(|limit| (clock::now(), limit));
+        let reply = self.pool.call(request).await?;
+        match since {
+            // SEMANTICS 133: tonic ends a call whose time is up by CANCELLED, and may be quicker than our timer.
+            Some((since, limit))
+                if clock::now().saturating_duration_since(since) >= limit
+                    && is_cancelled(&reply) =>
+            {
+                Err(CallError::DeadlineExceeded)
+            }
+            _ => Ok(reply),
+        }
     }
 
     /// Appends the response to what came of a call.
@@ -262,6 +274,13 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .iter()
         .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+}
+
+/// Whether the upstream gave the call up.
+fn is_cancelled(reply: &Reply) -> bool {
+    let ends = reply.trailers.as_ref().unwrap_or(&reply.headers);
+    ends.get("grpc-status")
+        .is_some_and(|code| code.as_bytes() == b"1")
 }
 
 /// The status of a call that has no answer (SEMANTICS 110, 111; what `CallError` documents, case by case).

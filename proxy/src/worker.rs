@@ -29,12 +29,12 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::buffers::Buffers;
-use crate::limits::{self, DRAIN_TIMEOUT, WORKER_RESPAWN_PAUSE};
+use crate::limits::{self, CLOSE_PAUSE, DRAIN_TIMEOUT, WORKER_RESPAWN_PAUSE};
 use crate::net::task::panic_text;
 use crate::net::wake::WakeSeed;
 use crate::net::{
     Accepted, BoundListener, IoChoice, IoReport, Listener, Notify, Runtime, WakeReceiver,
-    WakeSender, spawn, timeout, wake_pair,
+    WakeSender, sleep, spawn, timeout, wake_pair,
 };
 
 /// How workers are run.
@@ -299,6 +299,9 @@ where
             "connections did not end in time"
         );
     }
+    // The ring closes descriptors with its next turn. Without one the listener of a worker that had nothing to do would go on
+    // taking connections that nobody serves, until the last worker has ended.
+    sleep(CLOSE_PAUSE).await;
     emptied.is_ok()
 }
 

@@ -196,9 +196,7 @@ fn broken_chunks_are_refused() {
     let gateway = Gateway::demo(&["--workers", "1"]);
     let chunks =
         |body: &str| format!("{ECHO}Transfer-Encoding: chunked\r\n\r\n{body}{HIDDEN}").into_bytes();
-    let trailers: String = (0..5_000)
-        .map(|index| format!("T-{index}: x\r\n"))
-        .collect();
+    let trailers = headers("T", 5_000);
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         (
             "17 digits",
@@ -343,10 +341,8 @@ fn oversized_heads_are_refused_without_memory() {
     assert_serves(gateway.address(), "the start");
     let before = gateway.resident_len();
     let long = |len| "a".repeat(len);
-    let many: String = (0..5_000)
-        .map(|index| format!("X-{index}: y\r\n"))
-        .collect();
-    let exact: String = (0..100).map(|index| format!("X-{index}: y\r\n")).collect();
+    let many = headers("X", 5_000);
+    let exact = headers("X", 100);
     let get = |target: &str, headers: &str| {
         format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n").into_bytes()
     };
@@ -450,6 +446,14 @@ fn slow_clients_are_cut_and_delay_nobody() {
     });
     assert_serves(address, "slow clients");
     finish(gateway);
+}
+
+/// That many small headers.
+fn headers(name: &str, count: usize) -> String {
+    let lines: Vec<_> = (0..count)
+        .map(|index| format!("{name}-{index}: x\r\n"))
+        .collect();
+    lines.concat()
 }
 
 fn statuses(replies: &[Reply]) -> Vec<u16> {

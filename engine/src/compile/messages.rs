@@ -12,7 +12,7 @@ use crate::plan::{
 use crate::schema::SchemaError;
 
 /// Compiles every message and enum of the pool.
-pub(super) fn compile(pool: &DescriptorPool, options: &Options) -> Result<Plan, SchemaError> {
+pub(super) fn compile(pool: &DescriptorPool, options: Options) -> Result<Plan, SchemaError> {
     let compiler = Compiler {
         messages: (0..)
             .zip(pool.all_messages())
@@ -41,17 +41,17 @@ pub(super) fn compile(pool: &DescriptorPool, options: &Options) -> Result<Plan, 
         messages,
         enums,
         message_names,
-        options: *options,
+        options,
     })
 }
 
-struct Compiler<'a> {
+struct Compiler {
     messages: HashMap<String, u32>,
     enums: HashMap<String, u32>,
-    options: &'a Options,
+    options: Options,
 }
 
-impl Compiler<'_> {
+impl Compiler {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the count of fields is checked first, and oneofs have fields"

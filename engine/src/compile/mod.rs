@@ -45,7 +45,7 @@ impl Schema {
     /// As [`Schema::from_descriptor_set`].
     pub fn compile(bytes: &[u8], options: &Options) -> Result<Self, SchemaError> {
         let linked = link::link(bytes)?;
-        let plan = messages::compile(&linked.pool, options)?;
+        let plan = messages::compile(&linked.pool, *options)?;
         let compiled = routes::compile(&linked, &plan)?;
         let message_count = linked
             .pool

@@ -30,6 +30,8 @@ pub enum Place {
     Path(u16),
     /// The query; the offset is that of the parameter in the request target.
     Query,
+    /// The header with this index in the request head; the offset has no meaning.
+    Header(u16),
     /// The bytes of the reply message.
     Reply,
 }

@@ -16,6 +16,8 @@ pub struct Context<'a> {
     pub body_field: Option<&'a str>,
     /// The request target, as it was sent.
     pub target: &'a [u8],
+    /// The name of the header that the error is in, if it is in one.
+    pub header: &'a [u8],
     /// Each variable of the route in order: its name, and what it captured, as it was sent.
     pub variables: &'a [(&'a str, &'a [u8])],
 }
@@ -48,6 +50,12 @@ impl Error {
                 write_excerpt(key, out);
                 out.push_str(": ");
                 self.kind.write_text(Some(Found::String(value)), out);
+            }
+            Place::Header(_) => {
+                out.push_str("header ");
+                write_excerpt(context.header, out);
+                out.push_str(": ");
+                self.kind.write_text(None, out);
             }
             Place::Reply => {
                 out.push_str("reply: ");
@@ -305,8 +313,8 @@ impl ErrorKind {
             Self::UnsupportedCharset => "unsupported charset, expected UTF-8",
             Self::UnsupportedContentEncoding => "unsupported content-encoding",
             Self::UnsupportedExpectation => "unsupported expectation",
-            Self::BadTimeout => "malformed timeout",
-            Self::BadMetadata => "malformed metadata",
+            Self::BadTimeout => "expected 1 to 8 digits and one of H, M, S, m, u, n",
+            Self::BadMetadata => "expected base64",
             Self::NotFound => "not found",
             Self::MethodNotAllowed | Self::MethodNotImplemented => "method not allowed",
             Self::RequestTimeout => "the request did not come in time",

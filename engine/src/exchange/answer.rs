@@ -2,7 +2,7 @@
 //! the caller's buffer. Always: a response is either whole or not there; every error has the one JSON form (SEMANTICS 114).
 
 use super::{Call, ErrorForm, Scratch, Transcoder};
-use crate::error::{Context, Error, ErrorKind};
+use crate::error::{Context, Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision};
 use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 use crate::grpc::{Code, Status, frame};
@@ -249,6 +249,10 @@ impl Transcoder {
                 let input = schema.plan.message(schema.method_plan(route.method).input);
                 context.body_field = Some(&input.field(field).json_name);
             }
+        }
+        if let Place::Header(index) = error.place {
+            let header = head.headers(bytes).nth(usize::from(index));
+            context.header = header.map_or(b"", |(name, _)| name);
         }
         context.variables = &variables;
         error.write_text(&context, text);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::bind;
 use crate::compile::Schema;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::{BodyFraming, RequestHead, check_media};
@@ -152,10 +152,14 @@ impl Transcoder {
         if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
             check_media(head.headers(bytes))?;
         }
-        let timeout = head
-            .header(bytes, b"grpc-timeout")
-            .map(timeout::parse)
-            .transpose()?;
+        let mut timeouts = head
+            .headers(bytes)
+            .enumerate()
+            .filter(|(_, (name, _))| name.eq_ignore_ascii_case(b"grpc-timeout"));
+        let timeout = match timeouts.next() {
+            Some((index, (_, value))) => Some(timeout::parse(value).map_err(in_header(index))?),
+            None => None,
+        };
         Ok(Request::Call(Call { route, timeout }))
     }
 
@@ -195,19 +199,19 @@ impl Call {
     ) -> Result<(), Error> {
         let rule = transcoder.manners.headers;
         let scratch = &mut scratch.metadata;
-        for (name, value) in head.headers(bytes) {
+        for (index, (name, value)) in head.headers(bytes).enumerate() {
             // RFC 9110 section 7.6.1: what Connection names is meant for us alone.
             if head.connection_lists(bytes, name) {
                 continue;
             }
-            match metadata::request_metadata(rule, name, value) {
-                Decision::Drop => {}
-                Decision::Pass(name) => scratch.cross(name, value, &mut each)?,
-                Decision::PassTwice(first, second) => {
-                    scratch.cross(first, value, &mut each)?;
-                    scratch.cross(second, value, &mut each)?;
-                }
-            }
+            let crossed = match metadata::request_metadata(rule, name, value) {
+                Decision::Drop => Ok(()),
+                Decision::Pass(name) => scratch.cross(name, value, &mut each),
+                Decision::PassTwice(first, second) => scratch
+                    .cross(first, value, &mut each)
+                    .and_then(|()| scratch.cross(second, value, &mut each)),
+            };
+            crossed.map_err(in_header(index))?;
         }
         if let Some(host) = forwarded_host(rule, head, bytes) {
             each(b"x-forwarded-host", host);
@@ -354,6 +358,15 @@ impl MetadataScratch {
         each(&self.name, &self.value);
         Ok(())
     }
+}
+
+/// Gives an error its place: the header with this index.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a head has at most HEADER_COUNT_MAX headers"
+)]
+fn in_header(index: usize) -> impl FnOnce(Error) -> Error {
+    move |error| Error::at(error.kind, Place::Header(index as u16), 0)
 }
 
 /// Whether there is nothing but white space.

@@ -2,10 +2,6 @@
 
 /// How JSON is written and what is accepted (SEMANTICS 78, 84, 99 to 105).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of its own, set by its name"
-)]
 pub struct Options {
     /// Which of a field's two names is written. Both are always accepted.
     pub names: FieldNames,
@@ -21,8 +17,6 @@ pub struct Options {
     pub reject_unknown_query: bool,
     /// What an enum name that the enum lacks does.
     pub unknown_enum_names: UnknownEnumNames,
-    /// Ignore what follows the JSON value of a body, as grpc-gateway does, instead of refusing it (SEMANTICS 68).
-    pub ignore_trailing_text: bool,
     /// Write map entries in the order of their keys instead of wire order.
     pub sort_map_keys: bool,
 }

@@ -66,6 +66,7 @@ impl<'c> Converter<'c> {
         let mut value = ValueAt::Missing {
             start: range.start as u32,
         };
+        let mut is_unknown = false;
         let mut reader = Reader::new(self.wire, range.clone());
         while !reader.is_at_end() {
             let (number, wire_type) = reader.tag()?;
@@ -78,9 +79,8 @@ impl<'c> Converter<'c> {
             if number != 2 || !accepts(value_field, wire_type) {
                 continue;
             }
-            if self.is_unknown_enum(value_field.kind, &at)? {
-                return Ok(());
-            }
+            // The rest is read all the same: an entry that is not printed must still be one.
+            is_unknown |= self.is_unknown_enum(value_field.kind, &at)?;
             value = match value {
                 ValueAt::Once { .. } | ValueAt::Pieces { .. } if is_message => ValueAt::Pieces {
                     start: range.start as u32,
@@ -91,6 +91,10 @@ impl<'c> Converter<'c> {
                     end: reader.offset() as u32,
                 },
             };
+        }
+        // SEMANTICS 102
+        if is_unknown {
+            return Ok(());
         }
         let position = self.scratch.map_entries.len() as u32;
         self.scratch.map_entries.push(MapEntry {

@@ -152,11 +152,7 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
             start: out.len(),
             out,
         };
-        let mut result = convert(&mut pass);
-        // SEMANTICS 68.
-        if result.is_ok() && !plan.options.ignore_trailing_text {
-            result = pass.json.end();
-        }
+        let result = convert(&mut pass).and_then(|()| pass.json.end());
         match result {
             Ok(()) => pass.place_lengths(),
             Err(_) => pass.out.truncate(pass.start),

@@ -19,7 +19,7 @@ const ROUND_TIME: Duration = Duration::from_millis(100);
 const ROUND_COUNT: usize = 5;
 
 pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
-    let schema = load_schema(&args.source, &Options::default())?;
+    let schema = load_schema(&args.source, Options::default())?;
     let message = find_message(&schema, &args.message)?;
     let mut stdout = io::stdout().lock();
     if !args.json {

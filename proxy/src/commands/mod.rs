@@ -84,7 +84,7 @@ impl From<io::Error> for Failure {
 }
 
 /// Loads and compiles the schema of a command that serves nothing.
-fn load_schema(source: &OfflineSchemaArgs, options: &Options) -> Result<Schema, Failure> {
+fn load_schema(source: &OfflineSchemaArgs, options: Options) -> Result<Schema, Failure> {
     let sources = source.schema.sources(source.upstream.as_ref());
     let loaded = schema_source::load_schema(&sources, &mut |wait| {
         tell(&wait.to_string());
@@ -93,7 +93,7 @@ fn load_schema(source: &OfflineSchemaArgs, options: &Options) -> Result<Schema, 
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }
-    Ok(Schema::compile(&loaded.descriptor_set, options)?)
+    Ok(Schema::compile(&loaded.descriptor_set, &options)?)
 }
 
 /// The message the user named, or an error that offers names alike.

@@ -1,7 +1,7 @@
 //! `transom serve` and `transom demo`. In: what to serve and where. Out: a running gateway, until a signal ends it.
 //! Always: the line `listening on http://ADDR` comes when every worker accepts, and not before.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use tracing_subscriber::filter::LevelFilter;
 use transom_engine::{Body, Route, Schema};
 
 use super::{Failure, tell};
-use crate::config::{JsonArgs, RunArgs, ServeArgs};
+use crate::config::{JsonArgs, RunArgs, ServeArgs, Unknown};
 use crate::downstream;
 use crate::relay::{Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
 use crate::upstream::{PoolSettings, Target, Upstream};
-use crate::worker::{self, Ended, WorkerSettings, Workers};
+use crate::worker::{self, Ended, StartError, WorkerSettings, Workers};
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     start_log();
@@ -76,7 +76,9 @@ fn start(
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }
-    let schema = Schema::compile(&loaded.descriptor_set, &json.options())?;
+    let mut options = json.options();
+    options.reject_unknown_query = args.unknown_query == Unknown::Reject;
+    let schema = Schema::compile(&loaded.descriptor_set, &options)?;
     let counts = format!(
         "{} in {}, {}",
         count(schema.methods().len(), "method"),
@@ -103,7 +105,17 @@ fn start(
         let context = Rc::new(Context::new(Arc::clone(&shared), worker));
         move |accepted| downstream::serve(accepted.stream, Rc::clone(&context))
     })
-    .map_err(|error| Failure::input(format!("{error}; another --listen ADDR may be free")))?;
+    .map_err(|error| match error {
+        StartError::Listen { .. } => {
+            Failure::input(format!("{error}; another --listen ADDR may be free"))
+        }
+        StartError::Worker(_) => Failure::input(error),
+    })?;
+
+    // Before anybody is told that we are ready: a signal from then on drains.
+    workers
+        .watch_signals()
+        .map_err(|error| Failure::Ours(format!("cannot watch for signals: {error}")))?;
 
     let io = workers
         .reports()
@@ -118,9 +130,6 @@ fn start(
 
 /// Serves until a signal ends it.
 fn run(workers: Workers) -> Result<(), Failure> {
-    workers
-        .watch_signals()
-        .map_err(|error| Failure::Ours(format!("cannot watch for signals: {error}")))?;
     match workers.run() {
         Ended::Drained => Ok(()),
         Ended::TimedOut => Err(Failure::Ours(
@@ -137,7 +146,8 @@ fn start_log() {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(LevelFilter::WARN)
-        .with_target(false);
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
     // A second start, in a test, keeps the first one's.
     let _first = log.try_init();
 }

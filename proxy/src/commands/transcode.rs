@@ -9,7 +9,7 @@ use super::{Failure, conversion_text, find_message, load_schema};
 use crate::config::{Format, TranscodeArgs};
 
 pub(super) fn run(args: &TranscodeArgs) -> Result<(), Failure> {
-    let schema = load_schema(&args.source, &args.json.options())?;
+    let schema = load_schema(&args.source, args.json.options())?;
     let message = find_message(&schema, &args.message)?;
     let mut input = Vec::new();
     io::stdin()

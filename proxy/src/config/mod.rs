@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use transom_engine::Options;
 use transom_engine::exchange::Manners;
 use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style};
@@ -28,8 +28,12 @@ pub use profile::Profile;
 
 /// HTTP/JSON to gRPC gateway: serves your gRPC services as REST, without generated code.
 #[derive(Debug, Parser)]
-#[command(name = "transom", version, styles = STYLES, after_help = "Try it: transom demo", disable_help_subcommand = true)]
+#[command(name = "transom", version, styles = STYLES, after_help = "Try it: transom demo", disable_help_subcommand = true, disable_help_flag = true)]
 pub struct CommandLine {
+    /// Print help
+    // Not clap's own: its long form gives each value of each option a line, which no screen holds.
+    #[arg(short, long, global = true, action = ArgAction::HelpShort)]
+    pub help: Option<bool>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -46,7 +50,7 @@ const STYLES: Styles = Styles::styled()
 pub enum Command {
     /// Serve an upstream gRPC server as HTTP/JSON.
     #[command(
-        after_help = "With neither --descriptor-set nor --proto the schema comes from the upstream's server reflection.\n\
+        after_help = "With neither --descriptor-set nor --proto the upstream's reflection gives the schema.\n\
         Example: transom serve --upstream http://localhost:50051"
     )]
     Serve(ServeArgs),
@@ -64,7 +68,7 @@ pub enum Command {
     Transcode(TranscodeArgs),
     /// Measure what converting your own payloads costs, both ways.
     #[command(
-        after_help = "A file ends in .json or .pb. --json prints one object a line: file, direction (j2p or p2j), ns, bytes, allocations.\n\
+        after_help = "--json prints one object a line: file, direction (j2p or p2j), ns, bytes, allocations.\n\
         Example: transom bench --proto shop.proto --message shop.Order order.json order.pb"
     )]
     Bench(BenchArgs),
@@ -72,15 +76,15 @@ pub enum Command {
 
 /// Where the schema comes from.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Schema")]
+#[command(next_help_heading = "Schema (files and directories may be repeated)")]
 pub struct SchemaArgs {
-    /// A file made by `protoc --include_imports -o FILE` or `buf build -o FILE`; may be repeated
+    /// Made by protoc --include_imports -o or buf build
     #[arg(long, value_name = "FILE")]
     pub descriptor_set: Vec<PathBuf>,
-    /// A .proto file, compiled here without protoc; may be repeated
+    /// A .proto file, compiled here without protoc
     #[arg(long, value_name = "FILE")]
     pub proto: Vec<PathBuf>,
-    /// A directory to resolve imports in; may be repeated
+    /// A directory to resolve imports in
     #[arg(long, value_name = "DIR")]
     pub proto_path: Vec<PathBuf>,
 }
@@ -122,63 +126,24 @@ impl FromStr for UpstreamUrl {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "JSON")]
 pub struct JsonArgs {
-    /// transom, grpc-gateway, grpc-gateway-v1 or envoy: a set of the options below, and of headers and errors, as that gateway answers
-    #[arg(
-        long,
-        value_enum,
-        value_name = "NAME",
-        hide_possible_values = true,
-        default_value_t
-    )]
+    /// Answer as this gateway: transom, grpc-gateway, grpc-gateway-v1 or envoy
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     pub profile: Profile,
-    /// Which of a field's names is written; both are read [default: by profile]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "json|proto",
-        hide_possible_values = true
-    )]
+    /// Field names written: json or proto [by profile]
+    #[arg(long, value_enum, value_name = "WHICH", hide_possible_values = true)]
     pub json_names: Option<JsonNames>,
-    /// Which unset fields are written; all: messages too, as null [default: by profile]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "omit|no-presence|all",
-        hide_possible_values = true
-    )]
+    /// Unset fields written: omit, no-presence or all, messages as null [by profile]
+    #[arg(long, value_enum, value_name = "WHICH", hide_possible_values = true)]
     pub json_defaults: Option<JsonDefaults>,
-    /// How enums are written; both are read [default: name]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "name|number",
-        hide_possible_values = true
-    )]
+    /// Enums written by name or number [name]
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub json_enums: Option<JsonEnums>,
-    /// How 64-bit integers are written; both are read [default: string]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "string|number",
-        hide_possible_values = true
-    )]
+    /// 64-bit integers as string or number [string]
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub json_int64: Option<JsonInt64>,
-    /// What a JSON key that no field has does [default: ignore]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "ignore|reject",
-        hide_possible_values = true
-    )]
+    /// JSON keys of no field: ignore or reject [ignore]
+    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_fields: Option<Unknown>,
-    /// What a query key that no field has does [default: ignore]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "ignore|reject",
-        hide_possible_values = true
-    )]
-    pub unknown_query: Option<Unknown>,
 }
 
 impl JsonArgs {
@@ -212,9 +177,6 @@ impl JsonArgs {
         }
         if let Some(unknown) = self.unknown_fields {
             options.reject_unknown_fields = unknown == Unknown::Reject;
-        }
-        if let Some(unknown) = self.unknown_query {
-            options.reject_unknown_query = unknown == Unknown::Reject;
         }
         options
     }
@@ -282,9 +244,18 @@ pub struct RunArgs {
     /// Worker threads [default: one a core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
-    /// How workers talk to the kernel: auto takes io_uring where it is allowed, and logs its choice
+    /// I/O driver; auto is io_uring where allowed
     #[arg(long, value_name = "auto|uring|epoll", default_value = "auto")]
     pub io: IoChoice,
+    /// Query keys of no field: ignore or reject
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        hide_possible_values = true,
+        default_value = "ignore"
+    )]
+    pub unknown_query: Unknown,
 }
 
 /// `transom serve`
@@ -322,19 +293,23 @@ pub struct OfflineSchemaArgs {
     #[expect(missing_docs, reason = "the type says it")]
     pub schema: SchemaArgs,
     /// A gRPC server whose reflection gives the schema when no file does: http://host:port or unix:///path
-    #[arg(long, value_name = "URL", help_heading = "Schema")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help_heading = "Schema (files and directories may be repeated)"
+    )]
     pub upstream: Option<UpstreamUrl>,
 }
 
 /// `transom routes`
 #[derive(Args, Debug)]
 pub struct RoutesArgs {
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the type says it")]
-    pub source: OfflineSchemaArgs,
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
 }
 
 /// `transom transcode`

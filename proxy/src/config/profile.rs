@@ -32,7 +32,6 @@ impl Profile {
             Self::Transom => Options::default(),
             Self::GrpcGateway => Options {
                 defaults: Defaults::All,
-                ignore_trailing_text: true,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
                 ..Options::default()
@@ -40,7 +39,6 @@ impl Profile {
             Self::GrpcGatewayV1 => Options {
                 names: FieldNames::Proto,
                 defaults: Defaults::Omit,
-                ignore_trailing_text: true,
                 sort_map_keys: true,
                 ..Options::default()
             },

@@ -476,7 +476,10 @@ mod tests {
         assert!(!may_parse_further(b"GET / H", 4));
         assert!(may_parse_further(b"GET / HTTP", 5));
         assert!(may_parse_further(b"GET / H\n", 7));
-        assert!(may_parse_further(&[b'a'; HEAD_LEN_MAX], HEAD_LEN_MAX - 1));
+        assert!(may_parse_further(
+            &vec![b'a'; HEAD_LEN_MAX],
+            HEAD_LEN_MAX - 1
+        ));
     }
 
     #[test]

@@ -150,9 +150,8 @@ fn compile_error(error: &protox::Error, proto: &Path, roots: &[PathBuf]) -> Sche
         return SchemaSourceError::new(
             SchemaSourceErrorKind::Edition,
             file,
-            "the built-in compiler reads proto2 and proto3, and this file says `edition`",
-            "compile it with protoc --include_imports -o schema.binpb, or buf build -o schema.binpb, \
-             and pass --descriptor-set schema.binpb",
+            "proto2 and proto3 can be read so far, and this file says `edition`",
+            "write `syntax = \"proto3\";` or `syntax = \"proto2\";` in its place",
         );
     }
     // The debug form of this error is `file:line:column: message`, the display form only `message`.

@@ -1,0 +1,553 @@
+//! The commands as users type them: what they print, how they end, and what they say when something is wrong.
+//!
+//! Goal: scripts can rely on output and exit code (0 done, 1 the input is at fault, 2 wrong usage), people on the words. Method: the
+//! program itself, with the bookstore's proto file.
+#![cfg(test)]
+
+mod support {
+    pub(crate) mod gateway;
+    pub(crate) mod http;
+    pub(crate) mod process;
+    pub(crate) mod tools;
+}
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use support::gateway::{Gateway, program};
+use support::http::request;
+use support::tools::scratch_folder;
+
+const PROTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
+const EVERY_KIND: &str = "bookstore.v1.EveryKind";
+
+struct Output {
+    code: Option<i32>,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Output {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", self.text(), self.stderr))
+    }
+
+    fn assert_done(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self
+    }
+
+    /// It failed, and said these words, with nothing on standard output.
+    fn assert_failed(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        assert!(self.stdout.is_empty(), "{}", self.text());
+        for words in words {
+            assert!(
+                self.stderr.contains(words),
+                "expected {words:?} in: {}",
+                self.stderr
+            );
+        }
+        assert!(!self.stderr.contains("panick"), "{}", self.stderr);
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    run_with(arguments, Path::new("/dev/null"))
+}
+
+fn run_with(arguments: &[&str], stdin: &Path) -> Output {
+    let output = Command::new(program())
+        .args(arguments)
+        .stdin(File::open(stdin).unwrap())
+        .env("COLUMNS", "80")
+        .output()
+        .unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The command with the bookstore's schema.
+fn with_bookstore(arguments: &[&str]) -> Output {
+    run(&with_schema(arguments))
+}
+
+fn with_schema<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    const PROTO: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../protos/example/bookstore.proto"
+    );
+    [arguments, &["--proto", PROTO, "--proto-path", PROTOS]].concat()
+}
+
+/// Converts `input` with these options.
+fn transcode(
+    folder: &Path,
+    message: &str,
+    from: &str,
+    to: &str,
+    input: &[u8],
+    options: &[&str],
+) -> Output {
+    let file = folder.join("input");
+    fs::write(&file, input).unwrap();
+    let arguments = with_schema(&[
+        "transcode",
+        "--message",
+        message,
+        "--from",
+        from,
+        "--to",
+        to,
+    ]);
+    run_with(&[&arguments, options].concat(), &file)
+}
+
+#[test]
+fn help_fits_a_screen_and_ends_with_an_example() {
+    for command in ["serve", "demo", "routes", "transcode", "bench"] {
+        let help = run(&[command, "--help"]).assert_done();
+        let lines: Vec<_> = help.text().lines().collect();
+        assert!(lines.len() <= 40, "{command}: {} lines", lines.len());
+        for line in lines.iter().filter(|line| !line.starts_with("Usage")) {
+            assert!(line.chars().count() <= 80, "{command}: {line}");
+        }
+        let example = lines.iter().rposition(|line| {
+            line.starts_with("Example: transom") || line.starts_with("Example: echo")
+        });
+        // A long one is wrapped.
+        assert!(
+            example.is_some_and(|index| index + 2 >= lines.len()),
+            "{command}: {}",
+            help.text()
+        );
+    }
+    let help = run(&["--help"]).assert_done();
+    assert!(help.text().lines().count() <= 40);
+    assert!(
+        run(&["--version"])
+            .assert_done()
+            .text()
+            .starts_with("transom ")
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_two_and_names_what_is_wrong() {
+    let cases: [(&[&str], &str); 10] = [
+        (&[], "Usage"),
+        (&["surf"], "surf"),
+        (&["serve"], "--upstream"),
+        (&["serve", "--upstream", "localhost:1"], "http://host:port"),
+        (&["serve", "--upstream", "https://localhost:1"], "TLS"),
+        (
+            &["serve", "--upstream", "http://h:1", "--listen", "nonsense"],
+            "--listen",
+        ),
+        (
+            &["serve", "--upstream", "http://h:1", "--workers", "0"],
+            "--workers",
+        ),
+        (
+            &["serve", "--upstream", "http://h:1", "--profile", "nginx"],
+            "grpc-gateway-v1",
+        ),
+        (&["demo", "--io", "kqueue"], "--io"),
+        (
+            &[
+                "transcode",
+                "--message",
+                "a.B",
+                "--from",
+                "xml",
+                "--to",
+                "json",
+            ],
+            "xml",
+        ),
+    ];
+    for (arguments, words) in cases {
+        run(arguments).assert_failed(2, &[words]);
+    }
+}
+
+#[test]
+fn routes_are_listed_as_a_table_and_as_json() {
+    let table = with_bookstore(&["routes"]).assert_done();
+    let rows: Vec<Vec<&str>> = table
+        .text()
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0], ["METHOD", "PATH", "RPC", "BODY"]);
+    let buy = [
+        "POST",
+        "/v1/{name=shelves/*/books/*}:buy",
+        "bookstore.v1.Bookstore.BuyBook",
+        "*",
+    ];
+    assert!(rows.iter().any(|row| row == &buy), "{}", table.text());
+    // Columns stand below each other.
+    let at = |line: &str| line.rfind("bookstore.v1.").unwrap();
+    let places: Vec<_> = table.text().lines().skip(1).map(at).collect();
+    assert!(places.iter().all(|place| *place == places[0]));
+
+    let listed = with_bookstore(&["routes", "--json"]).assert_done().json();
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len() + 1, rows.len());
+    let find = |rpc: &str, method: &str| {
+        let rpc = format!("bookstore.v1.Bookstore.{rpc}");
+        let found = listed
+            .iter()
+            .find(|route| route["rpc"] == rpc && route["method"] == method);
+        found
+            .unwrap_or_else(|| panic!("no {method} of {rpc}"))
+            .clone()
+    };
+    assert_eq!(find("UpdateBook", "PATCH")["body"], "book");
+    assert_eq!(find("GetBook", "GET")["body"], Value::Null);
+    assert_eq!(find("WatchBooks", "GET")["streaming"], "server");
+    assert_eq!(find("CheckOutBook", "CHECKOUT")["streaming"], Value::Null);
+    assert!(find("ListTitles", "GET")["response_body"].is_string());
+    assert_eq!(
+        find("CountBooks", "POST")["path"],
+        "/bookstore.v1.Bookstore/CountBooks"
+    );
+}
+
+/// A reader that goes away is no error, as with any filter.
+#[test]
+fn output_nobody_reads_is_no_error() {
+    let mut child = Command::new(program())
+        .args(with_schema(&["routes"]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn message_is_converted_both_ways() {
+    let folder = scratch_folder("transcode");
+    let text = br#"{"int64Value":"9007199254740993","string_value":"\u00e9","colour":2,"nested":{"child":{"number":-1}},"stringToString":{"k":"v"},"timestamp":"2020-01-01T00:00:00.5Z","otherName":"x"}"#;
+    let wire = transcode(&folder, EVERY_KIND, "json", "proto", text, &[])
+        .assert_done()
+        .stdout;
+    let back = transcode(
+        &folder,
+        EVERY_KIND,
+        "proto",
+        "json",
+        &wire,
+        &["--json-defaults", "omit"],
+    )
+    .assert_done();
+    assert!(back.text().ends_with("}\n"));
+    assert_eq!(
+        back.json(),
+        json!({"int64Value": "9007199254740993", "stringValue": "\u{e9}", "colour": "GREEN", "nested": {"child": {"number": -1}},
+            "stringToString": {"k": "v"}, "timestamp": "2020-01-01T00:00:00.500Z", "otherName": "x"})
+    );
+    let same = transcode(&folder, EVERY_KIND, "proto", "proto", &wire, &[])
+        .assert_done()
+        .stdout;
+    assert_eq!(same, wire);
+
+    transcode(
+        &folder,
+        EVERY_KIND,
+        "json",
+        "proto",
+        br#"{"nested": {"number": "x"}}"#,
+        &[],
+    )
+    .assert_failed(1, &["body.nested.number: "]);
+    transcode(&folder, EVERY_KIND, "proto", "json", &[0x72, 9, 1], &[])
+        .assert_failed(1, &["at byte 1"]);
+    transcode(&folder, EVERY_KIND, "proto", "proto", &[0x0f], &[]).assert_failed(1, &["at byte 0"]);
+}
+
+/// DESIGN 4: what each option and each profile changes.
+#[test]
+fn json_options_and_profiles_change_the_output() {
+    let folder = scratch_folder("options");
+    let wire = transcode(
+        &folder,
+        EVERY_KIND,
+        "json",
+        "proto",
+        br#"{"int64Value":"5","colour":"RED"}"#,
+        &[],
+    )
+    .assert_done()
+    .stdout;
+    let print = |options: &[&str]| {
+        transcode(&folder, EVERY_KIND, "proto", "json", &wire, options)
+            .assert_done()
+            .json()
+    };
+    let small = |options: &[&str]| print(&[options, &["--json-defaults", "omit"]].concat());
+    assert_eq!(small(&[]), json!({"int64Value": "5", "colour": "RED"}));
+    assert_eq!(
+        small(&["--json-names", "proto"]),
+        json!({"int64_value": "5", "colour": "RED"})
+    );
+    assert_eq!(
+        small(&["--json-enums", "number"]),
+        json!({"int64Value": "5", "colour": 1})
+    );
+    assert_eq!(
+        small(&["--json-int64", "number"]),
+        json!({"int64Value": 5, "colour": "RED"})
+    );
+
+    // Which unset fields are there: one without presence, one with, a message.
+    let unset = |options: &[&str]| {
+        let value = print(options);
+        ["stringValue", "optionalString", "nested"].map(|name| value.get(name).cloned())
+    };
+    let empty = Some(Value::from(""));
+    assert_eq!(unset(&["--json-defaults", "omit"]), [None, None, None]);
+    assert_eq!(
+        unset(&["--json-defaults", "no-presence"]),
+        [empty.clone(), None, None]
+    );
+    let all = unset(&["--json-defaults", "all"]);
+    assert_eq!((&all[0], &all[2]), (&empty, &Some(Value::Null)));
+    assert_eq!(unset(&[]), [empty, None, None]);
+    assert_eq!(unset(&["--profile", "grpc-gateway"]), all);
+    assert_eq!(unset(&["--profile", "envoy"]), [None, None, None]);
+    assert_eq!(
+        print(&["--profile", "grpc-gateway-v1"]),
+        json!({"int64_value": "5", "colour": "RED"})
+    );
+    // An option given by itself wins.
+    assert_eq!(
+        print(&["--profile", "grpc-gateway-v1", "--json-names", "json"]),
+        json!({"int64Value": "5", "colour": "RED"})
+    );
+
+    let unknown = br#"{"noSuchField": 1}"#;
+    transcode(&folder, EVERY_KIND, "json", "proto", unknown, &[]).assert_done();
+    transcode(
+        &folder,
+        EVERY_KIND,
+        "json",
+        "proto",
+        unknown,
+        &["--unknown-fields", "reject"],
+    )
+    .assert_failed(1, &["noSuchField", "unknown field"]);
+}
+
+/// DESIGN 4: what a profile changes beside the JSON of messages.
+#[test]
+fn profiles_change_errors_and_headers() {
+    for (profile, wrong_method, precondition, prefix) in [
+        ("transom", 405, 400, false),
+        ("grpc-gateway", 501, 400, true),
+        ("grpc-gateway-v1", 405, 412, true),
+        ("envoy", 404, 400, false),
+    ] {
+        let gateway = Gateway::demo(&["--profile", profile, "--workers", "1"]);
+        let call =
+            |method: &str, path: &str| request(gateway.address(), method, path, &[], None).unwrap();
+        let reply = call("POST", "/v1/titles");
+        assert_eq!(reply.status, wrong_method, "{profile}");
+        let details = (profile == "grpc-gateway").then_some(json!([]));
+        assert_eq!(reply.json().get("details"), details.as_ref(), "{profile}");
+        assert_eq!(
+            reply.header("allow").is_some(),
+            wrong_method == 405,
+            "{profile}"
+        );
+        let reply = call("DELETE", "/v1/shelves/fiction");
+        assert_eq!(reply.status, precondition, "{profile}: {}", reply.text());
+        let body = reply.json();
+        assert_eq!(body["code"], 9, "{profile}");
+        let error = (profile == "grpc-gateway-v1").then_some(&body["message"]);
+        assert_eq!(body.get("error"), error, "{profile}");
+        let reply = call("GET", "/v1/titles");
+        assert_eq!(
+            reply.header("grpc-metadata-content-type").is_some(),
+            prefix,
+            "{profile}"
+        );
+    }
+    let gateway = Gateway::demo(&[
+        "--unknown-query",
+        "reject",
+        "--unknown-fields",
+        "reject",
+        "--json-enums",
+        "number",
+    ]);
+    let call = |method: &str, path: &str, body: Option<&[u8]>| {
+        request(gateway.address(), method, path, &[], body).unwrap()
+    };
+    assert_eq!(call("GET", "/v1/titles?nosuch=1", None).status, 400);
+    assert_eq!(
+        call("POST", "/v1/echo", Some(b"{\"nosuch\": 1}")).status,
+        400
+    );
+    assert_eq!(
+        call("POST", "/v1/echo", Some(b"{\"colour\": \"RED\"}")).json()["colour"],
+        1
+    );
+}
+
+#[test]
+fn unknown_message_suggests_a_name() {
+    for (name, words) in [
+        ("everykind", "did you mean bookstore.v1.EveryKind?"),
+        ("other.Book", "did you mean bookstore.v1.Book?"),
+        ("nothing.like.it", "package.Message"),
+    ] {
+        let arguments = [
+            "transcode",
+            "--message",
+            name,
+            "--from",
+            "json",
+            "--to",
+            "proto",
+        ];
+        with_bookstore(&arguments).assert_failed(1, &[name, words]);
+    }
+}
+
+#[test]
+fn cost_of_payloads_is_measured_both_ways() {
+    let folder = scratch_folder("bench");
+    let (text, wire) = (folder.join("kind.json"), folder.join("kind.pb"));
+    let body = br#"{"int64Value": "5", "stringValue": "text", "nested": {"number": 7}, "repeatedString": ["a", "b"]}"#;
+    fs::write(&text, body).unwrap();
+    let bytes = transcode(&folder, EVERY_KIND, "json", "proto", body, &[])
+        .assert_done()
+        .stdout;
+    fs::write(&wire, &bytes).unwrap();
+    let (text, wire) = (text.to_str().unwrap(), wire.to_str().unwrap());
+
+    let output =
+        with_bookstore(&["bench", "--message", EVERY_KIND, "--json", text, wire]).assert_done();
+    let lines: Vec<Value> = output
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let found: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["file"].as_str().unwrap(),
+                line["direction"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [(text, "j2p"), (text, "p2j"), (wire, "j2p"), (wire, "p2j")]
+    );
+    for line in &lines {
+        assert!(line["ns"].as_f64().is_some_and(|ns| ns > 0.0), "{line}");
+        assert_eq!(line["allocations"].as_f64(), Some(0.0), "{line}");
+    }
+    assert_eq!(lines[0]["bytes"], body.len());
+    assert_eq!(lines[1]["bytes"], bytes.len());
+
+    let table = with_bookstore(&["bench", "--message", EVERY_KIND, text]).assert_done();
+    assert_eq!(table.text().lines().count(), 3);
+    assert!(table.text().starts_with("FILE"));
+
+    let wrong = folder.join("wrong.json");
+    fs::write(&wrong, b"{\"int64Value\": true}").unwrap();
+    with_bookstore(&["bench", "--message", EVERY_KIND, wrong.to_str().unwrap()])
+        .assert_failed_after_head(&["wrong.json", "int64Value"]);
+    with_bookstore(&["bench", "--message", EVERY_KIND, "absent.json"])
+        .assert_failed_after_head(&["absent.json"]);
+    with_bookstore(&["bench", "--message", EVERY_KIND, "odd.name"])
+        .assert_failed_after_head(&["odd.name"]);
+}
+
+impl Output {
+    /// It failed with 1 and these words, though the head of a table may have been printed.
+    fn assert_failed_after_head(&self, words: &[&str]) {
+        assert_eq!(self.code, Some(1), "{}", self.stderr);
+        for words in words {
+            assert!(
+                self.stderr.contains(words),
+                "expected {words:?} in: {}",
+                self.stderr
+            );
+        }
+    }
+}
+
+/// Schemas that are none: the message names the file, and where it can the line.
+#[test]
+fn broken_schema_is_the_users_fault_and_names_the_file() {
+    let folder = scratch_folder("broken");
+    let proto = folder.join("broken.proto");
+    fs::write(
+        &proto,
+        "syntax = \"proto3\";\nmessage A {\n  string name = ;\n}\n",
+    )
+    .unwrap();
+    let missing = folder.join("missing.proto");
+    fs::write(
+        &missing,
+        "syntax = \"proto3\";\nimport \"no/such.proto\";\nmessage A {}\n",
+    )
+    .unwrap();
+    let set = folder.join("broken.binpb");
+    fs::write(&set, b"\xff\xff\xff").unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let dir = path(&folder);
+    run(&["routes", "--proto", &path(&proto), "--proto-path", &dir])
+        .assert_failed(1, &["broken.proto", "3"]);
+    run(&["routes", "--proto", &path(&missing), "--proto-path", &dir])
+        .assert_failed(1, &["no/such.proto"]);
+    run(&["routes", "--proto", "absent.proto"]).assert_failed(1, &["absent.proto"]);
+    run(&["routes", "--descriptor-set", &path(&set)]).assert_failed(1, &["broken.binpb"]);
+    run(&[
+        "serve",
+        "--upstream",
+        "http://127.0.0.1:1",
+        "--proto",
+        &path(&proto),
+        "--proto-path",
+        &dir,
+    ])
+    .assert_failed(1, &["broken.proto"]);
+    run(&["routes"]).assert_failed(1, &["--proto"]);
+}
+
+#[test]
+fn taken_port_is_told_and_ends_the_program() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    run(&["demo", "--listen", &address]).assert_failed(1, &[&address, "in use", "--listen"]);
+    with_bookstore(&[
+        "serve",
+        "--upstream",
+        "http://127.0.0.1:1",
+        "--listen",
+        &address,
+    ])
+    .assert_failed(1, &[&address, "in use"]);
+}
