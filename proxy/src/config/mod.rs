@@ -3,7 +3,6 @@
 //! The names and meanings of commands and options are a contract with users (docs/decisions/0001-command-line.md).
 #![expect(
     clippy::doc_markdown,
-    rustdoc::bare_urls,
     reason = "doc comments of arguments are the text of --help"
 )]
 
@@ -135,13 +134,13 @@ pub struct JsonArgs {
     /// Unset fields written: omit, no-presence or all, messages as null [by profile]
     #[arg(long, value_enum, value_name = "WHICH", hide_possible_values = true)]
     pub json_defaults: Option<JsonDefaults>,
-    /// Enums written by name or number [name]
+    /// Enums written by name or number [default: name]
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub json_enums: Option<JsonEnums>,
-    /// 64-bit integers as string or number [string]
+    /// 64-bit integers as string or number [default: string]
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub json_int64: Option<JsonInt64>,
-    /// JSON keys of no field: ignore or reject [ignore]
+    /// JSON keys of no field: ignore or reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_fields: Option<Unknown>,
 }
