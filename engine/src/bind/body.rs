@@ -1,4 +1,4 @@
-//! What the body has set, as far as a binding must know. In: the bytes that `to_wire` wrote for the body, and a field path.
+//! What the body has set, as far as a capture must know. In: the bytes that `to_wire` wrote for the body, and a field path.
 //! Out: whether the body set that field, or a sibling in a oneof. Always: the bytes are walked only along the path.
 
 use std::ops::Range;

@@ -170,7 +170,7 @@ impl Binder<'_> {
             Admission::Bind => {}
             Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice),
         }
-        if body::sets_sibling(self.plan, out, self.body.clone(), steps)? {
+        if self.body_is_sibling(steps) {
             return Err(ErrorKind::OneofConflict);
         }
         let binding = Binding {
@@ -179,6 +179,17 @@ impl Binder<'_> {
             text,
         };
         write_binding(self.plan, &binding, &mut scratch.writing, out)
+    }
+
+    /// Whether the body has set another member of the oneof that a query key begins in (SEMANTICS 45). Under a query the body is one field
+    /// of the input, which no key leads into, so the plan knows: the body is not read again for each of the parameters.
+    fn body_is_sibling(&self, steps: &[FieldStep]) -> bool {
+        let (BodyPlan::Field(body), Some(first)) = (self.route.body, steps.first()) else {
+            return false;
+        };
+        let input = self.plan.message(self.input);
+        let oneof = input.field(first.field).oneof;
+        !self.body.is_empty() && oneof.is_some() && oneof == input.field(body).oneof
     }
 
     fn refuse_if_strict(&self, kind: ErrorKind) -> Result<(), ErrorKind> {
