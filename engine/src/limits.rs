@@ -8,7 +8,7 @@ pub const DEPTH_MAX: u32 = 100;
 /// Bytes of a request head: request line and headers with their line ends (431).
 pub const HEAD_LEN_MAX: usize = 32 * 1024;
 
-/// Headers in one request head (431).
+/// Headers in one request head, and options that its Connection headers list (431).
 pub const HEADER_COUNT_MAX: usize = 100;
 
 /// Empty lines skipped before a request line (400). RFC 9112 section 2.2 wants one tolerated; more than a few are an attack.

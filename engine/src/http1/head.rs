@@ -43,8 +43,9 @@ pub struct RequestHead {
     framing: BodyFraming,
     keep_alive: bool,
     expects_continue: bool,
-    /// Whether a Connection header names more than `close` and `keep-alive`.
-    connection_names_headers: bool,
+    /// What Connection headers name beside `close` and `keep-alive`. `connection_options.len() <= HEADER_COUNT_MAX <=
+    /// connection_options.capacity()`
+    connection_options: Vec<Span>,
 }
 
 /// Bytes of the connection's buffer, from the start of the request.
@@ -82,7 +83,7 @@ impl RequestHead {
             framing: BodyFraming::None,
             keep_alive: false,
             expects_continue: false,
-            connection_names_headers: false,
+            connection_options: Vec::with_capacity(HEADER_COUNT_MAX),
         }
     }
 
@@ -142,7 +143,7 @@ impl RequestHead {
         self.framing = BodyFraming::None;
         self.keep_alive = false;
         self.expects_continue = false;
-        self.connection_names_headers = false;
+        self.connection_options.clear();
     }
 
     /// Takes over what httparse found as spans. None if a line ends in a bare LF, for CONNECT, and for a target of a form we do not take.
@@ -211,7 +212,11 @@ impl RequestHead {
                     } else if member.eq_ignore_ascii_case(b"keep-alive") {
                         keeps_alive = true;
                     } else {
-                        self.connection_names_headers = true;
+                        // Each is compared with each header, so that more of them than there can be headers are an attack.
+                        if self.connection_options.len() == HEADER_COUNT_MAX {
+                            return Err(Error::request(ErrorKind::TooManyHeaders));
+                        }
+                        self.connection_options.push(Span::of(member, bytes));
                     }
                 }
             } else if name.eq_ignore_ascii_case(b"expect") {
@@ -289,13 +294,9 @@ impl RequestHead {
 
     /// Whether a Connection header names the header `name`, which makes it hop-by-hop (RFC 9110 section 7.6.1).
     pub fn connection_lists(&self, bytes: &[u8], name: &[u8]) -> bool {
-        self.connection_names_headers
-            && self
-                .headers(bytes)
-                .filter(|(header, _)| header.eq_ignore_ascii_case(b"connection"))
-                .any(|(_, value)| {
-                    list_members(value).any(|member| member.eq_ignore_ascii_case(name))
-                })
+        self.connection_options
+            .iter()
+            .any(|option| option.slice(bytes).eq_ignore_ascii_case(name))
     }
 
     /// The version of the request line.
