@@ -20,8 +20,9 @@ pub const TARGET_LEN_MAX: usize = 8 * 1024;
 /// Bytes of a request body, and of a reply message: the default limit of gRPC itself (413, SEMANTICS 73).
 pub const BODY_LEN_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes of one JSON text, whatever limit bodies have: the wire form of a text is less than eight times as long, so that offsets into
-/// either fit 32 bits (413).
+/// Bytes of one JSON text, whatever limit bodies have (413; 500 with code 8 for a reply). The wire form of a text that is read is less
+/// than ten times as long, so that offsets into either fit 32 bits. A text that is written may be hundreds of times as long as its wire
+/// form: two bytes are a message with all the fields it prints unset.
 pub const JSON_LEN_MAX: usize = 256 * 1024 * 1024;
 
 /// Bytes that chunk headers, extensions and trailers may add to a body before it is refused (400).

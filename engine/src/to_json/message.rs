@@ -54,6 +54,7 @@ impl<'c> Converter<'c> {
             let offset = self.offset(content);
             return Err(Error::reply(ErrorKind::WireTooDeep, offset).into());
         }
+        self.check_len(|converter| converter.offset(content))?;
         match plan.form {
             Form::Object => {
                 self.out.push(b'{');
@@ -249,6 +250,7 @@ impl<'c> Converter<'c> {
         reader: &mut Reader<'c>,
         depth: u32,
     ) -> Result<(), Stop> {
+        self.check_len(|_| reader.offset())?;
         if self.value(field, reader, depth)? != Written::Nothing {
             self.out.push(b',');
         }
@@ -290,6 +292,16 @@ impl<'c> Converter<'c> {
             Some(last) if *last == b',' => *last = bracket,
             _ => self.out.push(bracket),
         }
+    }
+
+    /// Refuses to go on where the output is too long. Asked before what may be far longer as JSON than on the wire: a message, for the fields
+    /// that it leaves unset, and an element, for the name of an enum's value. Nothing else can grow more than six times.
+    #[inline]
+    fn check_len(&self, offset: impl Fn(&Self) -> usize) -> Result<(), Error> {
+        if self.out.len() > self.out_len_max {
+            return Err(Error::reply(ErrorKind::ReplyTooLarge, offset(self)));
+        }
+        Ok(())
     }
 
     /// The plan of a map's entries.

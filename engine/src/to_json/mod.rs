@@ -16,6 +16,7 @@ mod value;
 mod well_known;
 
 use crate::error::{Error, ErrorKind};
+use crate::limits::JSON_LEN_MAX;
 use crate::plan::{FieldIndex, Int64Style, Message, MessageIndex, Plan};
 use collected::Entry;
 use map::MapEntry;
@@ -39,8 +40,8 @@ const ENTRY_COUNT_KEPT: usize = 1 << 16;
 ///
 /// # Errors
 /// When the bytes are no valid protobuf, nest too deep, or hold what has no JSON form: text that is no UTF-8 (SEMANTICS 106), a
-/// timestamp or duration out of range, a number in a `Value` that is not finite, an `Any` of unknown type (SEMANTICS 102 to 104).
-/// `out` is then as before.
+/// timestamp or duration out of range, a number in a `Value` that is not finite, an `Any` of unknown type (SEMANTICS 102 to 104), or
+/// when the text would be longer than [`JSON_LEN_MAX`]. `out` is then as before.
 ///
 /// # Examples
 /// ```
@@ -129,6 +130,7 @@ fn convert<'c>(
         is_lenient,
         is_careful: false,
         redo_len_left: wire.len(),
+        out_len_max: start.saturating_add(JSON_LEN_MAX),
     };
     let mut done = write(&mut converter);
     if let Err(Stop::OutOfOrder(_)) = done {
@@ -176,6 +178,8 @@ struct Converter<'c> {
     is_careful: bool,
     /// Bytes that may still be written a second time. `redo_len_left <= wire.len()`.
     redo_len_left: usize,
+    /// Bytes of output behind which no further message or element begins.
+    out_len_max: usize,
 }
 
 /// Why a conversion stopped.

@@ -207,3 +207,46 @@ fn large_scratch_is_given_back() {
     assert!(out.len() > 200000);
     assert!(scratch.entries.capacity() <= ENTRY_COUNT_KEPT);
 }
+
+/// Goal: few bytes that stand for a long text do not fill the memory, whether it is unset fields that make it long or the names of enums.
+/// Method: the limit is lowered to a few pages.
+#[test]
+fn text_that_grows_beyond_the_limit_is_refused() {
+    const LEN_MAX: usize = 1 << 14;
+    let schema = schema(Defaults::NoPresence);
+    let entries = (0..1 << 10).map(|key| format!("18: {{1: {key} 2: {{}}}} "));
+    for (message, wire) in [
+        ("Everything", "(11: {1: {}})*1000".to_owned()),
+        ("Lists", "16: {(1)*4000}".to_owned()),
+        ("UnpackedLists", "(16: 1)*4000".to_owned()),
+        ("Maps", entries.collect()),
+    ] {
+        let message = schema
+            .message(&format!("transom.test.v1.{message}"))
+            .unwrap();
+        let wire = notation::wire(&wire);
+        assert!(wire.len() < LEN_MAX);
+        let mut scratch = Scratch::default();
+        let mut out = b"before".to_vec();
+        assert_eq!(to_json(message, &wire, &mut scratch, &mut out), Ok(()));
+        assert!(out.len() > 2 * LEN_MAX);
+        let mut out = b"before".to_vec();
+        let result = convert(
+            &schema.plan,
+            &wire,
+            false,
+            &mut scratch,
+            &mut out,
+            |converter| {
+                converter.out_len_max = LEN_MAX;
+                converter.message(message.index, Content::whole(&wire), 1)
+            },
+        );
+        assert_eq!(
+            result.map_err(|error| error.kind),
+            Err(ErrorKind::ReplyTooLarge)
+        );
+        assert_eq!(out, b"before");
+        assert!(out.capacity() < 4 * LEN_MAX);
+    }
+}
