@@ -13,7 +13,7 @@ use super::Pass;
 use crate::wire::write;
 
 /// Content of fewer bytes than this moves at once.
-const MOVE_LEN_MAX: usize = 512;
+pub(super) const MOVE_LEN_MAX: usize = 512;
 
 /// Lengths that have been noted.
 #[derive(Debug, Default)]
@@ -43,7 +43,13 @@ pub(super) struct OpenMessage {
 impl LateLengths {
     pub(super) fn clear(&mut self) {
         self.lengths.clear();
+        self.lengths.shrink_to(super::COUNT_KEPT);
         self.extra = 0;
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.lengths.capacity()
     }
 }
 

@@ -30,6 +30,20 @@ pub struct Scratch {
     text: Vec<u8>,
 }
 
+/// Keys, lengths and bytes that a scratch keeps room for between texts; what a rare large one needed is given back when the next begins.
+const COUNT_KEPT: usize = 1 << 16;
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.seen.clear();
+        self.keys.clear();
+        self.keys.shrink_to(COUNT_KEPT);
+        self.late.clear();
+        self.text.clear();
+        self.text.shrink_to(COUNT_KEPT);
+    }
+}
+
 /// Converts JSON text to `message`. The text is the whole value: white space may surround it, nothing else.
 ///
 /// ```
@@ -138,9 +152,7 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
         if json.len() > JSON_LEN_MAX {
             return Err(Error::body(ErrorKind::BodyTooLarge, JSON_LEN_MAX));
         }
-        scratch.seen.clear();
-        scratch.keys.clear();
-        scratch.late.clear();
+        scratch.clear();
         let mut pass = Self {
             plan,
             json: Cursor::new(json)?,

@@ -141,6 +141,39 @@ fn a_scratch_forgets_what_was_refused() {
     assert_eq!(out, b"\x0a\x00\x2a\x08\x62\x06\x0a\x01a\x12\x01b");
 }
 
+/// Goal: a large text does not cost its thread memory for ever. Method: one with many keys, many long messages and a long escaped key.
+#[test]
+fn large_scratch_is_given_back() {
+    let schema = schema();
+    let message = schema.message("transom.test.v1.Everything").unwrap();
+    let mut scratch = Scratch::default();
+    let mut out = Vec::new();
+    let mut text = format!(
+        "{{\"\\n{}\":0,\"maps\":{{\"byInt32\":{{",
+        "a".repeat(100_000)
+    );
+    for index in 0..100_000 {
+        write!(text, "{}\"{index}\":1", if index == 0 { "" } else { "," }).unwrap();
+    }
+    let name = "n".repeat(lengths::MOVE_LEN_MAX);
+    let child = format!("{{\"name\":\"{name}\"}}");
+    write!(
+        text,
+        "}}}},\"nested\":{{\"children\":[{}{child}]}}}}",
+        format!("{child},").repeat(70_000)
+    )
+    .unwrap();
+    assert_eq!(
+        to_wire(message, text.as_bytes(), &mut scratch, &mut out),
+        Ok(())
+    );
+    assert!(scratch.keys.capacity() > COUNT_KEPT && scratch.text.capacity() > COUNT_KEPT);
+    assert!(scratch.late.capacity() > COUNT_KEPT);
+    assert_eq!(to_wire(message, b"{}", &mut scratch, &mut out), Ok(()));
+    assert!(scratch.keys.capacity() <= COUNT_KEPT && scratch.text.capacity() <= COUNT_KEPT);
+    assert!(scratch.late.capacity() <= COUNT_KEPT);
+}
+
 /// Goal: a duplicate is found among many keys, whose order and spelling are bad for sorting.
 #[test]
 fn a_duplicate_is_found_in_a_large_map() {
