@@ -36,26 +36,14 @@ pub fn close(out: &mut [u8], at: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// How much of the one message of a unary reply has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress<'r> {
-    /// Nothing.
-    Empty,
-    /// Less than prefix and message.
-    Partial,
-    /// All of it.
-    Message(&'r [u8]),
-}
-
-/// Looks at what has come of a unary reply so far, so that a bad one is refused as soon as it can be known. Costs nothing, and may
-/// be called after each piece.
+/// The one message of a whole unary reply whose status is OK.
 ///
 /// # Errors
-/// `ReplyTooLarge` when the message is going to be longer than `limit` bytes, `ReplyCompressed`, `ReplyFrame` for a flag that
-/// means nothing, and `ReplyCount` when something follows the message.
-pub fn progress(reply: &[u8], limit: usize) -> Result<Progress<'_>, Error> {
+/// `ReplyTooLarge` when the message is longer than `limit` bytes, `ReplyCompressed`, `ReplyFrame` for a flag that means nothing and for a
+/// message that was cut, and `ReplyCount` when there is no message or something follows it.
+pub fn deframe(reply: &[u8], limit: usize) -> Result<&[u8], Error> {
     let Some(&flag) = reply.first() else {
-        return Ok(Progress::Empty);
+        return Err(Error::reply(ErrorKind::ReplyCount, 0));
     };
     match flag {
         0 => {}
@@ -63,31 +51,18 @@ pub fn progress(reply: &[u8], limit: usize) -> Result<Progress<'_>, Error> {
         1 => return Err(Error::reply(ErrorKind::ReplyCompressed, 0)),
         _ => return Err(Error::reply(ErrorKind::ReplyFrame, 0)),
     }
-    let Some(([_, len @ ..], rest)) = reply.split_first_chunk::<PREFIX_LEN>() else {
-        return Ok(Progress::Partial);
-    };
+    let cut = Error::reply(ErrorKind::ReplyFrame, reply.len());
+    let ([_, len @ ..], rest) = reply.split_first_chunk::<PREFIX_LEN>().ok_or(cut)?;
     // A length that does not fit is above any limit.
     let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
     if len > limit {
         return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
     }
-    match rest.split_at_checked(len) {
-        None => Ok(Progress::Partial),
-        Some((message, [])) => Ok(Progress::Message(message)),
-        Some(_) => Err(Error::reply(ErrorKind::ReplyCount, PREFIX_LEN + len)),
+    let (message, after) = rest.split_at_checked(len).ok_or(cut)?;
+    if !after.is_empty() {
+        return Err(Error::reply(ErrorKind::ReplyCount, PREFIX_LEN + len));
     }
-}
-
-/// The one message of a whole unary reply whose status is OK.
-///
-/// # Errors
-/// Those of [`progress`]; `ReplyCount` when there is no message, and `ReplyFrame` when it was cut.
-pub fn deframe(reply: &[u8], limit: usize) -> Result<&[u8], Error> {
-    match progress(reply, limit)? {
-        Progress::Message(message) => Ok(message),
-        Progress::Empty => Err(Error::reply(ErrorKind::ReplyCount, 0)),
-        Progress::Partial => Err(Error::reply(ErrorKind::ReplyFrame, reply.len())),
-    }
+    Ok(message)
 }
 
 #[cfg(test)]
@@ -123,7 +98,6 @@ mod tests {
         for len in 1..reply.len() {
             let (reply, _) = reply.split_at(len);
             assert_eq!(kind(reply, 9), ErrorKind::ReplyFrame, "{len}");
-            assert_eq!(progress(reply, 9), Ok(Progress::Partial), "{len}");
         }
     }
 
