@@ -32,7 +32,7 @@
 //! ```
 #![warn(clippy::indexing_slicing)]
 
-pub mod bind;
+mod bind;
 mod compile;
 pub mod error;
 pub mod exchange;
