@@ -5,9 +5,7 @@ use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::plan::{Cardinality, FieldPlan, Kind, Tag};
 use crate::wire;
-
-/// The wire type that ends a group.
-const END_GROUP: u8 = 4;
+use crate::wire::read::END_GROUP;
 
 impl<'p> Pass<'p, '_, '_> {
     /// Writes `field`, whose value comes next.
