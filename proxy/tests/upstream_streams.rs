@@ -3,11 +3,13 @@
 mod support;
 
 use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
 use std::rc::Rc;
 use std::sync::mpsc::channel;
+use std::task::Poll;
 use std::time::Duration;
 
-use support::peer::{MAX_CONCURRENT_STREAMS, Peer};
+use support::peer::{MAX_CONCURRENT_STREAMS, Peer, RST_STREAM};
 use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
 use transom::limits::UPSTREAM_QUEUE_COUNT_MAX;
 use transom::net::{Notify, sleep, spawn, timeout};
@@ -81,8 +83,7 @@ fn dropped_call_is_cancelled_upstream() {
         {
             let mut call = std::pin::pin!(call(&pool, b"", None));
             let mut request_seen = std::pin::pin!(event(&request_seen));
-            std::future::poll_fn(|cx| {
-                use std::future::Future as _;
+            poll_fn(|cx| {
                 assert!(call.as_mut().poll(cx).is_pending());
                 request_seen.as_mut().poll(cx)
             })
@@ -90,6 +91,50 @@ fn dropped_call_is_cancelled_upstream() {
         }
         assert_eq!(event(&reset).await, CANCEL);
         assert_eq!(pool.in_flight_count(), 0);
+    });
+}
+
+/// An upstream that answers at the deadline of a call, as one does that watches the clock itself, answers streams that are reset
+/// already. However many they are, the connection and the other calls on it live.
+#[test]
+fn answers_that_come_too_late_do_not_cost_the_connection() {
+    const ROUND_COUNT: usize = 8;
+    const CALL_COUNT: usize = 200;
+    on_each_driver(|| async {
+        let peer = Peer::start(|_, mut connection| {
+            connection.greet(&[]).unwrap();
+            while let Ok(frame) = connection.read() {
+                let is_late = frame.kind == RST_STREAM;
+                let is_wanted = frame.is_end_stream() && frame.payload == framed(b"wanted");
+                if (is_late || is_wanted) && connection.answer(frame.stream, b"answer").is_err() {
+                    return;
+                }
+            }
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        connected(&pool).await;
+        for _ in 0..ROUND_COUNT {
+            let mut pending: Vec<_> = (0..CALL_COUNT)
+                .map(|_| Box::pin(call(&pool, b"late", Some(Duration::from_millis(10)))))
+                .collect();
+            poll_fn(|cx| {
+                pending.retain_mut(|call| match call.as_mut().poll(cx) {
+                    Poll::Pending => true,
+                    Poll::Ready(end) => {
+                        assert_eq!(end.unwrap_err(), CallError::DeadlineExceeded);
+                        false
+                    }
+                });
+                if pending.is_empty() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+            assert!(call(&pool, b"wanted", None).await.is_ok());
+        }
+        assert_eq!(peer.connection_count(), 1);
     });
 }
 

@@ -20,8 +20,8 @@ use super::target::Place;
 use super::{PoolSettings, Upstream};
 use crate::buffers::SharedBytes;
 use crate::limits::{
-    UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX, UPSTREAM_STREAM_COUNT_MAX,
-    UPSTREAM_STREAM_WINDOW_LEN,
+    UPSTREAM_CANCELLED_COUNT_MAX, UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX,
+    UPSTREAM_STRAY_COUNT_MAX, UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
 };
 use crate::net::{Notify, PollStream, sleep, timeout};
 
@@ -164,6 +164,8 @@ pub(super) async fn open(
         .initial_window_size(UPSTREAM_STREAM_WINDOW_LEN)
         .initial_connection_window_size(UPSTREAM_CONNECTION_WINDOW_LEN)
         .max_header_list_size(UPSTREAM_HEADER_LIST_LEN_MAX)
+        .max_concurrent_reset_streams(UPSTREAM_CANCELLED_COUNT_MAX)
+        .max_local_error_reset_streams(Some(UPSTREAM_STRAY_COUNT_MAX))
         .handshake(watched)
         .await;
     let (sender, mut io) = handshake.map_err(|error| {
