@@ -1,6 +1,7 @@
 //! One HTTP/2 connection to an upstream, on h2. In: a connected stream. Out: streams for calls.
 //! Always: a connection takes calls only after the peer's SETTINGS and until its GOAWAY or its end; calls in flight
-//! never exceed what the peer allows; silence with calls in flight is ended by a PING that must be answered.
+//! never exceed what the peer allows; silence with calls in flight is ended by a PING that must be answered, but no peer is asked
+//! more often than servers of gRPC put up with.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
@@ -19,6 +20,7 @@ use super::error::Unavailable;
 use super::target::Place;
 use super::{PoolSettings, Upstream};
 use crate::buffers::SharedBytes;
+use crate::clock::{self, Instant};
 use crate::limits::{
     UPSTREAM_CANCELLED_COUNT_MAX, UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX,
     UPSTREAM_STRAY_COUNT_MAX, UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
@@ -35,6 +37,8 @@ pub(super) struct Connection {
     /// `None` once the connection takes no more calls, so that h2 can end it.
     sender: RefCell<Option<SendRequest<SharedBytes>>>,
     in_flight_count: Cell<usize>,
+    /// Whether a call was answered since the last PING.
+    has_answered: Cell<bool>,
     /// What the peer allows, and our own bound.
     stream_count_max: Cell<usize>,
     /// Notified when the connection takes no more calls.
@@ -119,6 +123,11 @@ impl Lease {
         sender.send_request(request, false).map_err(Some)
     }
 
+    /// Notes that the peer has answered: it counts PINGs only between its answers.
+    pub(super) fn note_answer(&self) {
+        self.connection.has_answered.set(true);
+    }
+
     /// Takes the connection out of use, since it refused a stream.
     pub(super) fn leave(&self) {
         self.connection.leave();
@@ -185,6 +194,7 @@ pub(super) async fn open(
     let connection = Rc::new(Connection {
         sender: RefCell::new(Some(sender)),
         in_flight_count: Cell::new(0),
+        has_answered: Cell::new(false),
         stream_count_max: Cell::new(0),
         left: Notify::new(),
         free,
@@ -266,6 +276,7 @@ async fn keep_alive(
     };
     let tick = settings.keepalive_idle / QUIET_TICK_COUNT;
     let mut quiet_count = 0;
+    let mut pinged_at: Option<Instant> = None;
     loop {
         sleep(tick).await;
         if is_active.replace(false) || connection.in_flight_count() == 0 {
@@ -273,10 +284,16 @@ async fn keep_alive(
             continue;
         }
         quiet_count += 1;
-        if quiet_count < QUIET_TICK_COUNT {
+        let now = clock::now();
+        let is_welcome = connection.has_answered.get()
+            || pinged_at
+                .is_none_or(|at| now.saturating_duration_since(at) >= settings.keepalive_gap);
+        if quiet_count < QUIET_TICK_COUNT || !is_welcome {
             continue;
         }
         quiet_count = 0;
+        connection.has_answered.set(false);
+        pinged_at = Some(now);
         let answered = timeout(settings.keepalive_timeout, pings.ping(Ping::opaque())).await;
         if !matches!(answered, Ok(Ok(_))) {
             return;
