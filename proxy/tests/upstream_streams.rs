@@ -5,6 +5,7 @@ mod support;
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::task::Poll;
 use std::time::Duration;
@@ -94,6 +95,39 @@ fn dropped_call_is_cancelled_upstream() {
     });
 }
 
+/// The reset of a cancelled call cannot be written to a peer that reads nothing, so its stream is not free; the calls behind it wait
+/// for it as for any other.
+#[test]
+fn calls_wait_for_a_stream_whose_reset_is_not_written_yet() {
+    on_each_driver(|| async {
+        let (read_on, may_read) = channel::<()>();
+        let may_read = Mutex::new(may_read);
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+            may_read.lock().unwrap().recv().unwrap();
+            let mut cancelled = 0;
+            while let Ok(frame) = connection.read() {
+                if frame.kind == RST_STREAM {
+                    cancelled = frame.stream;
+                } else if frame.is_end_stream() && frame.stream > cancelled {
+                    connection.answer(frame.stream, b"").unwrap();
+                }
+            }
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        connected(&pool).await;
+        let limit = Some(Duration::from_millis(50));
+        let larger_than_any_socket_buffer = vec![0; 14 << 20];
+        for message in [&larger_than_any_socket_buffer[..], b"", b"", b""] {
+            let error = call(&pool, message, limit).await.unwrap_err();
+            assert_eq!(error, CallError::DeadlineExceeded);
+        }
+        read_on.send(()).unwrap();
+        assert!(call(&pool, b"", None).await.is_ok());
+        assert_eq!(peer.connection_count(), 1);
+    });
+}
+
 /// An upstream that answers at the deadline of a call, as one does that watches the clock itself, answers streams that are reset
 /// already. However many they are, the connection and the other calls on it live.
 #[test]
@@ -143,7 +177,7 @@ fn going_away_lets_streams_finish_and_moves_new_calls_to_a_new_connection() {
     on_each_driver(|| async {
         let (told, go_away_told) = channel();
         let (finish, may_finish) = channel::<()>();
-        let may_finish = std::sync::Mutex::new(may_finish);
+        let may_finish = Mutex::new(may_finish);
         let peer = Peer::start(move |index, mut connection| {
             connection.greet(&[]).unwrap();
             if index > 0 {
@@ -322,7 +356,7 @@ fn calls_that_wait_are_bounded_in_number() {
 fn raised_stream_limit_lets_waiting_calls_go_on() {
     on_each_driver(|| async {
         let (raises, may_raise) = channel::<()>();
-        let may_raise = std::sync::Mutex::new(may_raise);
+        let may_raise = Mutex::new(may_raise);
         let peer = Peer::start(move |_, mut connection| {
             connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
             let held = connection.request().unwrap();

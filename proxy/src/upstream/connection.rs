@@ -41,6 +41,8 @@ pub(super) struct Connection {
     has_answered: Cell<bool>,
     /// What the peer allows, and our own bound.
     stream_count_max: Cell<usize>,
+    /// Whether a call found h2 without a stream for it since h2 last had one.
+    is_held_up: Cell<bool>,
     /// Notified when the connection takes no more calls.
     left: Notify,
     /// The pool's waiting calls.
@@ -65,7 +67,24 @@ impl Connection {
 
     /// Whether one more call may be sent now.
     pub(super) fn has_room(&self) -> bool {
-        self.is_open() && self.in_flight_count.get() < self.stream_count_max.get()
+        if self.in_flight_count.get() >= self.stream_count_max.get() {
+            return false;
+        }
+        // A cancelled call still holds its stream in h2 while its reset cannot be written, and h2 refuses what it has no stream for.
+        let readiness = self.poll_ready();
+        if readiness.is_pending() {
+            self.is_held_up.set(true);
+        }
+        matches!(readiness, Poll::Ready(Ok(())))
+    }
+
+    /// Whether h2 takes a call now; an error once it never will again.
+    fn poll_ready(&self) -> Poll<Result<(), h2::Error>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match &mut *self.sender.borrow_mut() {
+            Some(sender) => sender.poll_ready(&mut cx),
+            None => Poll::Pending,
+        }
     }
 
     /// Takes the right to one stream. The caller has asked [`Connection::has_room`].
@@ -102,12 +121,10 @@ impl Connection {
         if allowed > before {
             self.free.notify_all();
         }
-        let is_ended = self.sender.borrow_mut().as_mut().is_some_and(|sender| {
-            let mut cx = Context::from_waker(Waker::noop());
-            matches!(sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
-        });
-        if is_ended {
-            self.leave();
+        match self.poll_ready() {
+            Poll::Ready(Ok(())) if self.is_held_up.take() => self.free.notify_all(),
+            Poll::Ready(Err(_)) => self.leave(),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
 }
@@ -140,7 +157,7 @@ impl Drop for Lease {
         connection
             .in_flight_count
             .set(connection.in_flight_count.get() - 1);
-        if connection.has_room() {
+        if connection.free.waiting_count() > 0 && connection.has_room() {
             connection.free.notify_one();
         }
     }
@@ -196,6 +213,7 @@ pub(super) async fn open(
         in_flight_count: Cell::new(0),
         has_answered: Cell::new(false),
         stream_count_max: Cell::new(0),
+        is_held_up: Cell::new(false),
         left: Notify::new(),
         free,
     });
