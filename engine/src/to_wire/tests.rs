@@ -219,46 +219,27 @@ fn late_types(count: usize, filler: &str) -> String {
 fn a_late_type_is_looked_for_once_at_any_byte() {
     let schema = schema();
     let filler = format!("\"x\":[\"{}\",{{\"@type\":1}}]", "y".repeat(2000));
-    let late = late_types(98, &filler);
-    let unknown = late_types(90, &filler).replace("\"value\"", "\"velue\"");
-    let list = |element: &str| format!("{{\"any\":[{}{{}}]}}", format!("{element},").repeat(10));
-    let first = |inside: &str| {
-        format!("{{\"@type\":\"x/transom.test.v1.WellKnownLists\",{filler},{inside}}}")
-    };
-    let in_list = list(&late_types(90, "\"x\":1"));
-    for (message, text, is_good) in [
-        ("google.protobuf.Any", late.clone(), true),
+    let deep = late_types(90, &filler);
+    let row = format!("{deep},").repeat(3) + "{}";
+    let lists = "x/transom.test.v1.WellKnownLists";
+    for (message, text) in [
+        ("google.protobuf.Any", deep.clone()),
+        ("transom.test.v1.WellKnown", format!("{{\"any\":{deep}}}")),
         (
             "google.protobuf.Any",
-            late[..late.len() - 2].to_owned(),
-            false,
+            format!("{{\"@type\":\"{lists}\",\"any\":[{row}]}}"),
         ),
-        ("google.protobuf.Any", unknown, false),
-        ("transom.test.v1.WellKnownLists", in_list.clone(), true),
         (
             "google.protobuf.Any",
-            first(&in_list[1..in_list.len() - 1]),
-            true,
-        ),
-        (
-            "transom.test.v1.WellKnownLists",
-            list(&format!(
-                "{{{filler},\"any\":[{}],\"@type\":\"x/transom.test.v1.WellKnownLists\"}}",
-                late_types(5, &filler)
-            )),
-            true,
+            format!("{{\"any\":[{row}],\"@type\":\"{lists}\",{filler}}}"),
         ),
     ] {
         let message = schema.message(message).unwrap();
         let mut scratch = Scratch::default();
         let result = to_wire(message, text.as_bytes(), &mut scratch, &mut Vec::new());
-        assert_eq!(result.is_ok(), is_good, "{result:?} in {text:.100}");
+        assert_eq!(result, Ok(()), "{text:.100}");
         let looked_len = scratch.late_types.looked_len;
-        assert!(
-            (1..=text.len()).contains(&looked_len) || result.is_err(),
-            "{looked_len} of {}",
-            text.len()
-        );
+        assert!(looked_len > text.len() / 3, "the type comes late");
         assert!(looked_len <= text.len(), "{looked_len} of {}", text.len());
     }
 }
