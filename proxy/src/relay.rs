@@ -292,9 +292,8 @@ fn status_of(error: CallError) -> Status {
             Code::Unavailable
         }
         CallError::DeadlineExceeded => Code::DeadlineExceeded,
-        CallError::Protocol { .. }
-        | CallError::RequestInvalid
-        | CallError::MessageTooLarge { .. } => Code::Internal,
+        CallError::MessageTooLarge { .. } => Code::ResourceExhausted,
+        CallError::Protocol { .. } | CallError::RequestInvalid => Code::Internal,
     };
     Status::new(code, &error.to_string())
 }

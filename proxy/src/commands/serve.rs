@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::LevelFilter;
 use transom_engine::{Body, Route, Schema};
 
@@ -18,7 +19,7 @@ use crate::upstream::{PoolSettings, Target, Upstream};
 use crate::worker::{self, Ended, StartError, WorkerSettings, Workers};
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
-    start_log();
+    let _log = start_log();
     let upstream = &args.upstream;
     let loaded = schema_source::load_schema(&args.schema.sources(Some(upstream)), &mut |wait| {
         tell(&wait.to_string());
@@ -43,7 +44,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
 pub(super) fn demo(args: &crate::config::DemoArgs) -> Result<(), Failure> {
     use crate::demo;
 
-    start_log();
+    let _log = start_log();
     let server = demo::start()
         .map_err(|error| Failure::Ours(format!("the sample service cannot start: {error}")))?;
     let url = server.url();
@@ -141,15 +142,18 @@ fn run(workers: Workers) -> Result<(), Failure> {
     }
 }
 
-fn start_log() {
-    // What cannot be written is not worth more than the traffic: the log never fails a request.
+/// Starts the log, which ends with the guard.
+fn start_log() -> WorkerGuard {
+    // Lines wait in a bounded queue and are dropped when it is full: a reader that has stopped must not stop the workers (THREATS I4).
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
     let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_max_level(LevelFilter::WARN)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal());
     // A second start, in a test, keeps the first one's.
     let _first = log.try_init();
+    guard
 }
 
 fn count(number: usize, noun: &str) -> String {

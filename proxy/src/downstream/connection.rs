@@ -158,7 +158,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         }
         Ok(match (envelope.keeps_open(), self.inlet.bytes()) {
             (true, _) => None,
-            (false, []) => Some(End::Read),
+            // A client that asked for the end sends no more; one that did not may have, and a reset would cost it the answer.
+            (false, []) if !self.head.keep_alive() => Some(End::Read),
             (false, _) => Some(End::Unread),
         })
     }

@@ -150,9 +150,15 @@ impl Shared {
 
     async fn wait_for_lease(self: &Rc<Self>, has_deadline: bool) -> Result<Lease, Unavailable> {
         let settings = &self.upstream.settings;
-        let since = clock::now();
+        let mut since = clock::now();
+        let mut was_up = self.is_up();
         loop {
             let is_up = self.is_up();
+            if is_up != was_up {
+                // Waiting for a stream and waiting for a connection have a time each.
+                since = clock::now();
+                was_up = is_up;
+            }
             let limit = match (is_up, has_deadline) {
                 (false, _) => Some(settings.connect_timeout),
                 (true, false) => Some(settings.queue_timeout),
