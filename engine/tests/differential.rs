@@ -165,8 +165,10 @@ fn write_any(depth: usize, choices: &mut Choices<'_>, out: &mut String) {
     }
     let mut members = vec![format!("\"@type\": \"type.googleapis.com/{name}\"")];
     if name.starts_with("transom.") {
-        let inside = &held[1..held.len() - 1];
-        members.extend((!inside.is_empty()).then(|| inside.to_owned()));
+        let inside = held
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        members.extend(inside.filter(|each| !each.is_empty()).map(str::to_owned));
     } else {
         members.push(format!("\"value\":{held}"));
     }

@@ -1,6 +1,8 @@
 //! JSON to the wire, case by case: what each line of SEMANTICS section 5 accepts becomes the right message, and what it refuses is refused
 //! at the right byte and in the right words. The cases are in `cases/to_wire`, a file for each line.
 
+mod support;
+
 use std::collections::HashMap;
 
 use prost::Message as _;
@@ -233,4 +235,27 @@ fn texts_of_one_long_part_are_judged_like_short_ones() {
     .unwrap();
     assert_eq!(wire.len(), 1 + 3 + 4 * LEN);
     assert!(wire.ends_with("😀😀".as_bytes()));
+}
+
+/// SEMANTICS 88: inside of an `Any` its key `@type` is the type, even where a field has that JSON name.
+#[test]
+fn a_field_named_like_the_type_does_not_take_its_place() {
+    const TEXT: &str = r#"syntax = "proto3"; package test;
+        import "google/protobuf/any.proto";
+        message Odd { string type = 1 [json_name = "@type"]; int32 count = 2; google.protobuf.Any any = 3; }"#;
+    let set = support::texts::compile(&[("test.proto", TEXT)], true);
+    let schema = Schema::from_descriptor_set(&set).unwrap();
+    let wire = Ok(b"\x1a\x10\x0a\x0ax/test.Odd\x12\x02\x10\x05".to_vec());
+    for json in [
+        r#"{"any":{"@type":"x/test.Odd","count":5}}"#,
+        r#"{"any":{"count":5,"@type":"x/test.Odd"}}"#,
+    ] {
+        assert_eq!(
+            convert(&schema, "test.Odd", json.as_bytes()),
+            wire,
+            "{json}"
+        );
+    }
+    let alone = convert(&schema, "test.Odd", br#"{"@type":"x"}"#);
+    assert_eq!(alone, Ok(b"\x0a\x01x".to_vec()));
 }

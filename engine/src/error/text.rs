@@ -294,14 +294,10 @@ impl ErrorKind {
             Self::DuplicateKey => "the key is given more than once",
             Self::OneofConflict => "another member of the same oneof is given too",
             Self::NullElement => "null is not allowed in a list or map",
-            Self::AnyTypeMissing => {
-                "the key @type is missing, which says what google.protobuf.Any holds"
-            }
+            Self::AnyTypeMissing => "the key \"@type\" is missing",
             Self::AnyTypeUrl => "not a type URL",
             Self::AnyTypeUnknown => "unknown message type",
-            Self::AnyValueMissing => {
-                "the key value is missing, which holds a message that is no object in JSON"
-            }
+            Self::AnyValueMissing => "the key \"value\" is missing",
             Self::BadPercentEscape => "invalid percent escape",
             Self::GivenTwice => "given more than once",
             Self::NotBindable => {

@@ -128,9 +128,8 @@ impl Look<'_, '_> {
 
     /// Goes over one value, `depth` levels below the root.
     fn value(&mut self, depth: u32) -> Result<(), Error> {
-        let bracket = match self.json.peek() {
-            Some(bracket @ (b'{' | b'[')) => bracket,
-            _ => return self.json.skip_value(depth),
+        let Some(bracket @ (b'{' | b'[')) = self.json.peek() else {
+            return self.json.skip_value(depth);
         };
         let at = self.json.offset();
         // SEMANTICS 96.
