@@ -90,12 +90,15 @@ fn json_texts() -> Vec<(&'static str, String)> {
         "choice":{"oneNested":{"inner":{"mode":"MODE_ON","tags":["x","y"]}},"otherString":""},
         "wellKnown":{"timestamp":"2026-11-22T13:14:05.25Z","duration":"-1.5s","fieldMask":"a.bC,d","struct":{"a":[1,null,{"b":"c"}]},"value":[[[]]],"int64Value":"1","bytesValue":"","empty":{}},
         "unknown":{"deep":[{"a":"\u00e9"}]}}"#;
+    let any = r#"{"any":[{"@type":"x/transom.test.v1.Nested","name":"n"},{"any":[{"name":"\u00e9","\u0040type":"x/transom.test.v1.Nested"}],"@type":"x/transom.test.v1.WellKnownLists"},
+        {"value":"1.5s","@type":"x/google.protobuf.Duration"}]}"#;
     vec![
         ("Everything", everything.to_owned()),
         ("Maps", large_map),
         ("Nested", deep),
         ("Scalars", escaped),
         ("Scalars", "{}".to_owned()),
+        ("WellKnownLists", any.to_owned()),
     ]
 }
 

@@ -110,10 +110,8 @@ pub fn round_trip(input: &[u8]) {
     };
     let second_wire = match wire_of(message, &json) {
         Ok(wire) => wire,
-        // Lists count as levels in JSON and not on the wire (SEMANTICS 96); an Any is not read yet.
-        Err(error) if matches!(error.kind, ErrorKind::TooDeep | ErrorKind::AnyUnsupported) => {
-            return;
-        }
+        // Lists count as levels in JSON and not on the wire (SEMANTICS 96); a type URL without a slash is written as it came.
+        Err(error) if matches!(error.kind, ErrorKind::TooDeep | ErrorKind::AnyTypeUrl) => return,
         Err(error) => unreachable!("{error:?} in what was written: {}", lossy(&json)),
     };
     let second_json = json_of(message, &second_wire).expect("what was read can be written");

@@ -121,6 +121,18 @@ pub const UPSTREAM_KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
 /// Time the peer has to answer that PING before the connection is given up.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time from one PING to the next if the peer answers no call in between. Servers of gRPC end a connection, and the calls on it, after
+/// three PINGs less than five minutes apart ("too many pings"; the rest is for timers that are not exact).
+pub const UPSTREAM_KEEPALIVE_GAP: Duration = Duration::from_mins(6);
+
+/// Cancelled calls of a connection whose late answers are known as such, each for a second. h2 answers the frames of any other
+/// by a reset, and keeps count of those.
+pub const UPSTREAM_CANCELLED_COUNT_MAX: usize = 8 * 1024;
+
+/// Frames out of place before h2 gives a connection up, with all calls on it. It counts them for as long as the connection lives,
+/// and answers that come too late are among them: its default of 1024 would be a matter of time.
+pub const UPSTREAM_STRAY_COUNT_MAX: usize = 64 * 1024;
+
 /// HTTP/2 window of one stream, bytes.
 pub const UPSTREAM_STREAM_WINDOW_LEN: u32 = 1024 * 1024;
 

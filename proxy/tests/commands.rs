@@ -152,8 +152,8 @@ fn wrong_usage_ends_with_two_and_names_what_is_wrong() {
         (&["serve", "--upstream", "localhost:1"], "http://host:port"),
         (&["serve", "--upstream", "https://localhost:1"], "TLS"),
         (
-            &["serve", "--upstream", "http://h:1", "--listen", "nonsense"],
-            "--listen",
+            &["serve", "--upstream", "http://h:1", "--listen", ":8080"],
+            "as in 127.0.0.1:8080",
         ),
         (
             &["serve", "--upstream", "http://h:1", "--workers", "0"],

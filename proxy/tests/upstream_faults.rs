@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use support::peer::{PING, Peer};
-use support::{call, event, on_each_driver, one_connection, pool_to};
+use support::{call, event, framed, on_each_driver, one_connection, pool_to};
 use transom::clock;
 use transom::net::sleep;
 use transom::upstream::{CallError, PoolSettings, Unavailable};
@@ -116,8 +116,8 @@ fn call_under_way_is_lost_with_its_connection_and_not_sent_again() {
         );
         // The first loss of a connection is mended at once, so the next call waits for it and succeeds.
         assert!(call(&pool, b"second", None).await.is_ok());
-        assert_eq!(event(&request).await, support::framed(b"first"));
-        assert_eq!(event(&request).await, support::framed(b"second"));
+        assert_eq!(event(&request).await, framed(b"first"));
+        assert_eq!(event(&request).await, framed(b"second"));
         assert!(request.try_recv().is_err());
     });
 }
@@ -193,13 +193,13 @@ fn refused_stream_is_sent_once_more_and_only_once() {
         });
         let pool = pool_to(&peer.url(), one_connection());
         let reply = call(&pool, b"first", None).await.unwrap();
-        assert_eq!(reply.body, support::framed(b"first"));
+        assert_eq!(reply.body, framed(b"first"));
         assert_eq!(
             call(&pool, b"second", None).await.unwrap_err(),
             CallError::Reset { code: 7 }
         );
         for expected in [b"first".as_slice(), b"first", b"second", b"second"] {
-            assert_eq!(event(&request).await, support::framed(expected));
+            assert_eq!(event(&request).await, framed(expected));
         }
         assert!(request.try_recv().is_err());
     });
@@ -281,11 +281,48 @@ fn slow_upstream_that_answers_pings_is_waited_for() {
         });
         let settings = PoolSettings {
             keepalive_idle: Duration::from_millis(40),
+            keepalive_gap: Duration::from_millis(40),
             keepalive_timeout: Duration::from_secs(5),
             ..one_connection()
         };
         let pool = pool_to(&peer.url(), settings);
         assert_eq!(call(&pool, b"", None).await.unwrap().body, b"late"[..]);
+    });
+}
+
+/// grpc-go, grpc-java and the C core with its Python take PINGs that come oftener than each five minutes, without an answer to a call in
+/// between, for abuse, and end the connection with the call that was waited for.
+#[test]
+fn long_call_is_pinged_once_and_once_more_after_an_answer() {
+    on_each_driver(|| async {
+        let (pings, ping) = channel();
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[]).unwrap();
+            while let Ok(frame) = connection.read_any() {
+                if frame.kind == PING {
+                    let ack = 1;
+                    connection.send(PING, ack, 0, &frame.payload).unwrap();
+                    pings.send(()).unwrap();
+                } else if frame.is_end_stream() && frame.payload == framed(b"quick") {
+                    connection.answer(frame.stream, b"").unwrap();
+                }
+            }
+        });
+        let settings = PoolSettings {
+            keepalive_idle: Duration::from_millis(20),
+            keepalive_gap: Duration::from_mins(5),
+            ..one_connection()
+        };
+        let pool = pool_to(&peer.url(), settings);
+        let limit = Some(Duration::from_millis(300));
+        for _ in 0..2 {
+            assert!(call(&pool, b"quick", None).await.is_ok());
+            let error = call(&pool, b"long", limit).await.unwrap_err();
+            assert_eq!(error, CallError::DeadlineExceeded);
+            event(&ping).await;
+            assert!(ping.try_recv().is_err());
+        }
+        assert_eq!(peer.connection_count(), 1);
     });
 }
 

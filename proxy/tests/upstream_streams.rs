@@ -3,11 +3,14 @@
 mod support;
 
 use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
+use std::task::Poll;
 use std::time::Duration;
 
-use support::peer::{MAX_CONCURRENT_STREAMS, Peer};
+use support::peer::{MAX_CONCURRENT_STREAMS, Peer, RST_STREAM};
 use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
 use transom::limits::UPSTREAM_QUEUE_COUNT_MAX;
 use transom::net::{Notify, sleep, spawn, timeout};
@@ -81,8 +84,7 @@ fn dropped_call_is_cancelled_upstream() {
         {
             let mut call = std::pin::pin!(call(&pool, b"", None));
             let mut request_seen = std::pin::pin!(event(&request_seen));
-            std::future::poll_fn(|cx| {
-                use std::future::Future as _;
+            poll_fn(|cx| {
                 assert!(call.as_mut().poll(cx).is_pending());
                 request_seen.as_mut().poll(cx)
             })
@@ -93,12 +95,89 @@ fn dropped_call_is_cancelled_upstream() {
     });
 }
 
+/// The reset of a cancelled call cannot be written to a peer that reads nothing, so its stream is not free; the calls behind it wait
+/// for it as for any other.
+#[test]
+fn calls_wait_for_a_stream_whose_reset_is_not_written_yet() {
+    on_each_driver(|| async {
+        let (read_on, may_read) = channel::<()>();
+        let may_read = Mutex::new(may_read);
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+            may_read.lock().unwrap().recv().unwrap();
+            let mut cancelled = 0;
+            while let Ok(frame) = connection.read() {
+                if frame.kind == RST_STREAM {
+                    cancelled = frame.stream;
+                } else if frame.is_end_stream() && frame.stream > cancelled {
+                    connection.answer(frame.stream, b"").unwrap();
+                }
+            }
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        connected(&pool).await;
+        let limit = Some(Duration::from_millis(50));
+        let larger_than_any_socket_buffer = vec![0; 14 << 20];
+        for message in [&larger_than_any_socket_buffer[..], b"", b"", b""] {
+            let error = call(&pool, message, limit).await.unwrap_err();
+            assert_eq!(error, CallError::DeadlineExceeded);
+        }
+        read_on.send(()).unwrap();
+        assert!(call(&pool, b"", None).await.is_ok());
+        assert_eq!(peer.connection_count(), 1);
+    });
+}
+
+/// An upstream that answers at the deadline of a call, as one does that watches the clock itself, answers streams that are reset
+/// already. However many they are, the connection and the other calls on it live.
+#[test]
+fn answers_that_come_too_late_do_not_cost_the_connection() {
+    const ROUND_COUNT: usize = 8;
+    const CALL_COUNT: usize = 200;
+    on_each_driver(|| async {
+        let peer = Peer::start(|_, mut connection| {
+            connection.greet(&[]).unwrap();
+            while let Ok(frame) = connection.read() {
+                let is_late = frame.kind == RST_STREAM;
+                let is_wanted = frame.is_end_stream() && frame.payload == framed(b"wanted");
+                if (is_late || is_wanted) && connection.answer(frame.stream, b"answer").is_err() {
+                    return;
+                }
+            }
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        connected(&pool).await;
+        for _ in 0..ROUND_COUNT {
+            let mut pending: Vec<_> = (0..CALL_COUNT)
+                .map(|_| Box::pin(call(&pool, b"late", Some(Duration::from_millis(10)))))
+                .collect();
+            poll_fn(|cx| {
+                pending.retain_mut(|call| match call.as_mut().poll(cx) {
+                    Poll::Pending => true,
+                    Poll::Ready(end) => {
+                        assert_eq!(end.unwrap_err(), CallError::DeadlineExceeded);
+                        false
+                    }
+                });
+                if pending.is_empty() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+            assert!(call(&pool, b"wanted", None).await.is_ok());
+        }
+        assert_eq!(peer.connection_count(), 1);
+    });
+}
+
 #[test]
 fn going_away_lets_streams_finish_and_moves_new_calls_to_a_new_connection() {
     on_each_driver(|| async {
         let (told, go_away_told) = channel();
         let (finish, may_finish) = channel::<()>();
-        let may_finish = std::sync::Mutex::new(may_finish);
+        let may_finish = Mutex::new(may_finish);
         let peer = Peer::start(move |index, mut connection| {
             connection.greet(&[]).unwrap();
             if index > 0 {
@@ -277,7 +356,7 @@ fn calls_that_wait_are_bounded_in_number() {
 fn raised_stream_limit_lets_waiting_calls_go_on() {
     on_each_driver(|| async {
         let (raises, may_raise) = channel::<()>();
-        let may_raise = std::sync::Mutex::new(may_raise);
+        let may_raise = Mutex::new(may_raise);
         let peer = Peer::start(move |_, mut connection| {
             connection.greet(&[(MAX_CONCURRENT_STREAMS, 1)]).unwrap();
             let held = connection.request().unwrap();

@@ -69,7 +69,10 @@ pub enum ErrorKind {
     DuplicateKey,
     OneofConflict,
     NullElement,
-    AnyUnsupported,
+    AnyTypeMissing,
+    AnyTypeUrl,
+    AnyTypeUnknown,
+    AnyValueMissing,
     // The client: path and query.
     BadPercentEscape,
     GivenTwice,
@@ -202,9 +205,7 @@ impl ErrorKind {
             Self::UnsupportedExpectation => (417, Code::InvalidArgument),
             Self::NotFound => (404, Code::NotFound),
             Self::MethodNotAllowed => (405, Code::Unimplemented),
-            Self::MethodNotImplemented | Self::StreamingUnsupported | Self::AnyUnsupported => {
-                (501, Code::Unimplemented)
-            }
+            Self::MethodNotImplemented | Self::StreamingUnsupported => (501, Code::Unimplemented),
             // SEMANTICS 73: a reply above the limit is never cut.
             Self::ReplyTooLarge => (500, Code::ResourceExhausted),
             Self::WireTruncated

@@ -210,6 +210,14 @@ impl ErrorKind {
                 write_number(found, out);
                 out.push_str(" is no number of a value of the enum");
             }
+            Self::AnyTypeUrl => {
+                write_value(found, out);
+                out.push_str(" is not a type URL such as type.googleapis.com/package.Message");
+            }
+            Self::AnyTypeUnknown => {
+                write_value(found, out);
+                out.push_str(" names no message of the schema");
+            }
             Self::WireUnprintable(expected) => {
                 out.push_str("the value of a field has no JSON form as ");
                 out.push_str(expected.name());
@@ -286,7 +294,14 @@ impl ErrorKind {
             Self::DuplicateKey => "the key is given more than once",
             Self::OneofConflict => "another member of the same oneof is given too",
             Self::NullElement => "null is not allowed in a list or map",
-            Self::AnyUnsupported => "google.protobuf.Any is not supported in a request",
+            Self::AnyTypeMissing => {
+                "the key @type is missing, which says what google.protobuf.Any holds"
+            }
+            Self::AnyTypeUrl => "not a type URL",
+            Self::AnyTypeUnknown => "unknown message type",
+            Self::AnyValueMissing => {
+                "the key value is missing, which holds a message that is no object in JSON"
+            }
             Self::BadPercentEscape => "invalid percent escape",
             Self::GivenTwice => "given more than once",
             Self::NotBindable => {

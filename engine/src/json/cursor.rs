@@ -28,6 +28,13 @@ impl<'j> Cursor<'j> {
         self.at
     }
 
+    /// The same text at another place, where a token is known to start.
+    #[inline]
+    pub(crate) fn moved_to(self, offset: usize) -> Self {
+        debug_assert!(offset <= self.text.len());
+        Self { at: offset, ..self }
+    }
+
     /// The bytes that are still to be read.
     #[inline]
     pub(super) fn rest(&self) -> &'j [u8] {

@@ -137,6 +137,6 @@ impl<'p> Pass<'p, '_, '_> {
     clippy::cast_possible_truncation,
     reason = "`limits::JSON_LEN_MAX` is checked before a pass begins"
 )]
-const fn offset_u32(offset: usize) -> u32 {
+pub(super) const fn offset_u32(offset: usize) -> u32 {
     offset as u32
 }

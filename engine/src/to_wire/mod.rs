@@ -1,11 +1,13 @@
 //! JSON to protobuf, driven by the plan. In: JSON text and a message plan. Out: protobuf bytes appended to the caller's buffer.
-//! Always: one pass; nothing stands between the text and the wire; no allocation once the scratch has grown; on an error the
-//! buffer is as it was.
+//! Always: one pass, but for a look ahead, once at most at any byte, where an `Any` does not begin with its type; nothing stands between
+//! the text and the wire; no allocation once the scratch has grown; on an error the buffer is as it was.
 //!
 //! The pass recurses where the JSON nests, and counts: deeper than [`limits::DEPTH_MAX`](crate::limits::DEPTH_MAX) is refused before
 //! the stack can feel it. How the lengths of nested messages are written is told in `lengths`.
 
+mod any;
 mod field;
+mod late_types;
 mod lengths;
 mod map;
 mod object;
@@ -26,6 +28,8 @@ pub struct Scratch {
     keys: Vec<map::EntryKey>,
     /// Lengths of long messages, which are put in at the end.
     late: lengths::LateLengths,
+    /// Where objects that may be an `Any` have their type, found by looking ahead.
+    late_types: late_types::LateTypes,
     /// A string whose escapes had to be decoded before it could be understood.
     text: Vec<u8>,
 }
@@ -39,6 +43,7 @@ impl Scratch {
         self.keys.clear();
         self.keys.shrink_to(COUNT_KEPT);
         self.late.clear();
+        self.late_types.clear();
         self.text.clear();
         self.text.shrink_to(COUNT_KEPT);
     }
@@ -123,6 +128,7 @@ struct Pass<'p, 'j, 's> {
     seen: &'s mut Vec<u64>,
     keys: &'s mut Vec<map::EntryKey>,
     late: &'s mut lengths::LateLengths,
+    late_types: &'s mut late_types::LateTypes,
     text: &'s mut Vec<u8>,
     out: &'s mut Vec<u8>,
     /// Where the output of this pass begins. `start <= out.len()`.
@@ -160,6 +166,7 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
             seen: &mut scratch.seen,
             keys: &mut scratch.keys,
             late: &mut scratch.late,
+            late_types: &mut scratch.late_types,
             text: &mut scratch.text,
             start: out.len(),
             out,
@@ -184,11 +191,7 @@ impl<'p, 'j, 's> Pass<'p, 'j, 's> {
             Form::Struct => self.structure(message),
             Form::Value => self.dynamic_value(message),
             Form::ListValue => self.list_value(message),
-            Form::Any => {
-                self.json.peek();
-                let offset = self.json.offset();
-                Err(Error::body(ErrorKind::AnyUnsupported, offset))
-            }
+            Form::Any => self.any(message),
         }
     }
 

@@ -2,64 +2,91 @@
 //! Always: no field twice (SEMANTICS 77), no two members of a oneof (SEMANTICS 86).
 
 use super::Pass;
+use super::any::TYPE_KEY;
 use crate::error::{Error, ErrorKind, Expected};
 use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessagePlan};
+
+/// What a key stands for.
+enum Key {
+    /// The field with this index.
+    Field(usize),
+    /// The type of an `Any`, unless the message has a field of that name.
+    Type,
+    /// Nothing that the message has.
+    Unknown,
+}
 
 impl<'p> Pass<'p, '_, '_> {
     /// Writes the fields of `message`, whose value comes next and is an object.
     pub(super) fn object(&mut self, message: &'p MessagePlan) -> Result<(), Error> {
         self.open(b'{', Expected::Object)?;
-        let seen = self.seen.len();
-        let bit_count = message.fields.len() + usize::from(message.oneof_count);
-        self.seen.resize(seen + bit_count.div_ceil(64), 0);
         if !self.json.close_if(b'}') {
-            self.members(message, seen)?;
+            self.members(message, None)?;
         }
-        self.seen.truncate(seen);
         self.depth -= 1;
         Ok(())
     }
 
-    /// Everything between the brackets of an object that is not empty, and the closing one. `seen` is where the bits of the message begin.
-    fn members(&mut self, message: &'p MessagePlan, seen: usize) -> Result<(), Error> {
+    /// Everything between the brackets of an object that is not empty, and the closing one. In an `Any`, `type_offset` is where its key
+    /// `@type` stands, which has been read.
+    pub(super) fn members(
+        &mut self,
+        message: &'p MessagePlan,
+        type_offset: Option<usize>,
+    ) -> Result<(), Error> {
+        let seen = self.seen.len();
+        let bit_count = message.fields.len() + usize::from(message.oneof_count);
+        self.seen.resize(seen + bit_count.div_ceil(64), 0);
         let mut predicted = 0;
         loop {
             self.json.peek();
             let key_offset = self.json.offset();
             match self.member_key(message, predicted)? {
-                Some(index) => {
+                // Even where a field has that name.
+                _ if type_offset == Some(key_offset) => self.json.skip_value(self.depth)?,
+                Key::Field(index) => {
                     predicted = index + 1;
                     self.member(message, index, seen, key_offset)?;
                 }
-                None if self.plan.options.reject_unknown_fields => {
-                    return Err(Error::body(ErrorKind::UnknownField, key_offset));
+                // SEMANTICS 88.
+                Key::Type if type_offset.is_some() => {
+                    return Err(Error::body(ErrorKind::DuplicateField, key_offset));
                 }
-                // SEMANTICS 78.
-                None => self.json.skip_value(self.depth)?,
+                Key::Type | Key::Unknown => self.unknown_member(key_offset)?,
             }
             if !self.json.comma_or(b'}')? {
-                return Ok(());
+                break;
             }
         }
+        self.seen.truncate(seen);
+        Ok(())
     }
 
-    /// Takes a key and its colon: the index of the field it names, if there is one.
+    /// Passes over the value of a key that means nothing here (SEMANTICS 78).
+    pub(super) fn unknown_member(&mut self, key_offset: usize) -> Result<(), Error> {
+        if self.plan.options.reject_unknown_fields {
+            return Err(Error::body(ErrorKind::UnknownField, key_offset));
+        }
+        self.json.skip_value(self.depth)
+    }
+
+    /// Takes a key and its colon.
     #[inline]
-    fn member_key(
-        &mut self,
-        message: &'p MessagePlan,
-        predicted: usize,
-    ) -> Result<Option<usize>, Error> {
+    fn member_key(&mut self, message: &'p MessagePlan, predicted: usize) -> Result<Key, Error> {
         // Most clients write fields in the order of their declaration: compare with the next before any look-up.
         if let Some(field) = message.fields.get(predicted)
             && field.owns_key
             && self.json.take_if(&field.key)
         {
-            return Ok(Some(predicted));
+            return Ok(Key::Field(predicted));
         }
         let key = self.json.key()?;
         let name = key.decoded(self.text)?;
-        Ok(message.find_field(name).map(|index| usize::from(index.0)))
+        Ok(match message.find_field(name) {
+            Some(index) => Key::Field(usize::from(index.0)),
+            None if name == TYPE_KEY => Key::Type,
+            None => Key::Unknown,
+        })
     }
 
     /// Takes the value of a field whose key has been taken.

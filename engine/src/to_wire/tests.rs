@@ -237,21 +237,115 @@ fn a_duplicate_is_found_between_entries_whose_lengths_come_late() {
     }
 }
 
+/// A text of nested `Any`, `count` levels of them, each with its type behind its value, and `filler` before and behind each value.
+fn late_types(count: usize, filler: &str) -> String {
+    let mut text = format!("{{{filler},\"@type\":\"x/google.protobuf.Empty\"}}");
+    for _ in 0..count {
+        text =
+            format!("{{{filler},\"value\":{text},{filler},\"@type\":\"x/google.protobuf.Any\"}}");
+    }
+    text
+}
+
+/// Goal: no nesting makes the look ahead for types cost more than one pass. Method: it counts the bytes that it looks at.
+#[test]
+fn a_late_type_is_looked_for_once_at_any_byte() {
+    let schema = schema();
+    let filler = format!("\"x\":[\"{}\",{{\"@type\":1}}]", "y".repeat(2000));
+    let deep = late_types(90, &filler);
+    let row = format!("{deep},").repeat(3) + "{}";
+    let lists = "x/transom.test.v1.WellKnownLists";
+    for (message, text) in [
+        ("google.protobuf.Any", deep.clone()),
+        ("transom.test.v1.WellKnown", format!("{{\"any\":{deep}}}")),
+        (
+            "google.protobuf.Any",
+            format!("{{\"@type\":\"{lists}\",\"any\":[{row}]}}"),
+        ),
+        (
+            "google.protobuf.Any",
+            format!("{{\"any\":[{row}],\"@type\":\"{lists}\",{filler}}}"),
+        ),
+    ] {
+        let message = schema.message(message).unwrap();
+        let mut scratch = Scratch::default();
+        let result = to_wire(message, text.as_bytes(), &mut scratch, &mut Vec::new());
+        assert_eq!(result, Ok(()), "{text:.100}");
+        let looked_len = scratch.late_types.looked_len;
+        assert!(looked_len > text.len() / 3, "the type comes late");
+        assert!(looked_len <= text.len(), "{looked_len} of {}", text.len());
+    }
+}
+
+/// Goal: a type that comes first costs no look ahead, though others inside come late.
+#[test]
+fn a_type_that_comes_first_is_not_looked_for() {
+    let schema = schema();
+    let message = schema.message("google.protobuf.Any").unwrap();
+    let late = late_types(1, "\"x\":1");
+    let text = format!(
+        "{{\"@type\":\"x/google.protobuf.Any\",\"long\":\"{}\",\"value\":{late}}}",
+        "y".repeat(10_000)
+    );
+    let mut scratch = Scratch::default();
+    let result = to_wire(message, text.as_bytes(), &mut scratch, &mut Vec::new());
+    assert_eq!(result, Ok(()));
+    assert!((1..=late.len()).contains(&scratch.late_types.looked_len));
+}
+
+/// Goal: the bytes that `Any` holds get lengths of every width, whichever are put in late, with types that come first and last.
+#[test]
+fn lengths_of_every_width_nest_in_any() {
+    let schema = schema();
+    let message = schema.message("google.protobuf.Any").unwrap();
+    let descriptors = protox::compile(["kinds.proto"], ["../protos/test"]).unwrap();
+    let pool = DescriptorPool::decode(&descriptors.encode_to_vec()[..]).unwrap();
+    let descriptor = pool.get_message_by_name("google.protobuf.Any").unwrap();
+    let type_member = "\"@type\":\"x/transom.test.v1.WellKnownLists\"";
+    let mut text = "{\"@type\":\"x/transom.test.v1.Nested\",\"name\":\"x\"}".to_owned();
+    for level in 1..12 {
+        let inside = format!("\"any\":[{text},{{\"@type\":\"x/transom.test.v1.Nested\"}},{text}]");
+        text = if level % 2 == 0 {
+            format!("{{{type_member},{inside}}}")
+        } else {
+            format!("{{{inside},{type_member}}}")
+        };
+        let mut out = b"before".to_vec();
+        to_wire(message, text.as_bytes(), &mut Scratch::default(), &mut out).unwrap();
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        let theirs = DynamicMessage::deserialize(descriptor.clone(), &mut deserializer).unwrap();
+        assert!(
+            out.strip_prefix(b"before") == Some(&theirs.encode_to_vec()[..]),
+            "level {level}"
+        );
+    }
+}
+
 /// Goal: the deepest nesting of what takes most of the stack a level fits a stack as small as a thread may be given.
 #[test]
 fn the_deepest_text_fits_a_small_stack() {
-    let text = "{\"struct\":".to_owned() + &"{\"a\":[".repeat(49) + &"]}".repeat(49) + "}";
+    let structure = "{\"struct\":".to_owned() + &"{\"a\":[".repeat(49) + &"]}".repeat(49) + "}";
+    let any = format!("{{\"any\":{}}}", late_types(98, "\"x\":1"));
+    let lists = "{\"any\":[".repeat(49)
+        + "{}"
+        + &"],\"@type\":\"x/transom.test.v1.WellKnownLists\"}".repeat(49);
     let convert = move || {
         let schema = schema();
-        let message = schema.message("transom.test.v1.WellKnown").unwrap();
-        to_wire(
-            message,
-            text.as_bytes(),
-            &mut Scratch::default(),
-            &mut Vec::new(),
-        )
+        [
+            ("transom.test.v1.WellKnown", structure),
+            ("transom.test.v1.WellKnown", any),
+            ("google.protobuf.Any", lists),
+        ]
+        .map(|(message, text)| {
+            to_wire(
+                schema.message(message).unwrap(),
+                text.as_bytes(),
+                &mut Scratch::default(),
+                &mut Vec::new(),
+            )
+        })
     };
     let thread = std::thread::Builder::new().stack_size(1024 * 1024);
-    let result = thread.spawn(convert).unwrap().join().unwrap();
-    assert_eq!(result, Ok(()));
+    let results = thread.spawn(convert).unwrap().join().unwrap();
+    assert_eq!(results, [Ok(()); 3]);
 }

@@ -237,7 +237,7 @@ pub enum Unknown {
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
     /// Worker threads [default: one a core]
     #[arg(long, value_name = "N")]
@@ -254,6 +254,13 @@ pub struct RunArgs {
         default_value = "ignore"
     )]
     pub unknown_query: Unknown,
+}
+
+/// A name could mean several addresses, and a port alone leaves open who may reach us, so neither is guessed.
+fn parse_listen(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_invalid| {
+        "expected an IP address and a port, as in 127.0.0.1:8080, or 0.0.0.0:8080 to be reached from outside"
+    })
 }
 
 /// `transom serve`

@@ -260,7 +260,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 
     async fn read_sized_body(&mut self, head_len: usize, len: usize) -> io::Result<Part<Body>> {
-        let mut pace = Pace::new();
+        let mut pace = None;
         loop {
             let here_len = self.inlet.bytes().len() - head_len;
             if here_len >= len {
@@ -275,7 +275,10 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             // Room follows what has come, not what was announced: an announcement costs the client nothing.
             self.inlet
                 .expect((len - here_len).min(here_len.max(BODY_ROOM_LEN)));
-            if let Some(part) = self.wait_for_body(&mut pace).await? {
+            if let Some(part) = self
+                .wait_for_body(pace.get_or_insert_with(Pace::new))
+                .await?
+            {
                 return Ok(part);
             }
         }

@@ -101,6 +101,7 @@ impl Pool {
         let response = response
             .await
             .map_err(|error| Failure::of_unanswered(&error))?;
+        lease.note_answer();
         if sent.is_err() {
             return Err(Failure::final_error(CallError::ConnectionLost));
         }

@@ -1,6 +1,7 @@
 //! One HTTP/2 connection to an upstream, on h2. In: a connected stream. Out: streams for calls.
 //! Always: a connection takes calls only after the peer's SETTINGS and until its GOAWAY or its end; calls in flight
-//! never exceed what the peer allows; silence with calls in flight is ended by a PING that must be answered.
+//! never exceed what the peer allows; silence with calls in flight is ended by a PING that must be answered, but no peer is asked
+//! more often than servers of gRPC put up with.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, poll_fn};
@@ -19,9 +20,10 @@ use super::error::Unavailable;
 use super::target::Place;
 use super::{PoolSettings, Upstream};
 use crate::buffers::SharedBytes;
+use crate::clock::{self, Instant};
 use crate::limits::{
-    UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX, UPSTREAM_STREAM_COUNT_MAX,
-    UPSTREAM_STREAM_WINDOW_LEN,
+    UPSTREAM_CANCELLED_COUNT_MAX, UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX,
+    UPSTREAM_STRAY_COUNT_MAX, UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
 };
 use crate::net::{Notify, PollStream, sleep, timeout};
 
@@ -35,8 +37,12 @@ pub(super) struct Connection {
     /// `None` once the connection takes no more calls, so that h2 can end it.
     sender: RefCell<Option<SendRequest<SharedBytes>>>,
     in_flight_count: Cell<usize>,
+    /// Whether a call was answered since the last PING.
+    has_answered: Cell<bool>,
     /// What the peer allows, and our own bound.
     stream_count_max: Cell<usize>,
+    /// Whether a call found h2 without a stream for it since h2 last had one.
+    is_held_up: Cell<bool>,
     /// Notified when the connection takes no more calls.
     left: Notify,
     /// The pool's waiting calls.
@@ -61,7 +67,24 @@ impl Connection {
 
     /// Whether one more call may be sent now.
     pub(super) fn has_room(&self) -> bool {
-        self.is_open() && self.in_flight_count.get() < self.stream_count_max.get()
+        if self.in_flight_count.get() >= self.stream_count_max.get() {
+            return false;
+        }
+        // A cancelled call still holds its stream in h2 while its reset cannot be written, and h2 refuses what it has no stream for.
+        let readiness = self.poll_ready();
+        if readiness.is_pending() {
+            self.is_held_up.set(true);
+        }
+        matches!(readiness, Poll::Ready(Ok(())))
+    }
+
+    /// Whether h2 takes a call now; an error once it never will again.
+    fn poll_ready(&self) -> Poll<Result<(), h2::Error>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match &mut *self.sender.borrow_mut() {
+            Some(sender) => sender.poll_ready(&mut cx),
+            None => Poll::Pending,
+        }
     }
 
     /// Takes the right to one stream. The caller has asked [`Connection::has_room`].
@@ -98,12 +121,10 @@ impl Connection {
         if allowed > before {
             self.free.notify_all();
         }
-        let is_ended = self.sender.borrow_mut().as_mut().is_some_and(|sender| {
-            let mut cx = Context::from_waker(Waker::noop());
-            matches!(sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
-        });
-        if is_ended {
-            self.leave();
+        match self.poll_ready() {
+            Poll::Ready(Ok(())) if self.is_held_up.take() => self.free.notify_all(),
+            Poll::Ready(Err(_)) => self.leave(),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
 }
@@ -119,6 +140,11 @@ impl Lease {
         sender.send_request(request, false).map_err(Some)
     }
 
+    /// Notes that the peer has answered: it counts PINGs only between its answers.
+    pub(super) fn note_answer(&self) {
+        self.connection.has_answered.set(true);
+    }
+
     /// Takes the connection out of use, since it refused a stream.
     pub(super) fn leave(&self) {
         self.connection.leave();
@@ -131,7 +157,7 @@ impl Drop for Lease {
         connection
             .in_flight_count
             .set(connection.in_flight_count.get() - 1);
-        if connection.has_room() {
+        if connection.free.waiting_count() > 0 && connection.has_room() {
             connection.free.notify_one();
         }
     }
@@ -164,6 +190,8 @@ pub(super) async fn open(
         .initial_window_size(UPSTREAM_STREAM_WINDOW_LEN)
         .initial_connection_window_size(UPSTREAM_CONNECTION_WINDOW_LEN)
         .max_header_list_size(UPSTREAM_HEADER_LIST_LEN_MAX)
+        .max_concurrent_reset_streams(UPSTREAM_CANCELLED_COUNT_MAX)
+        .max_local_error_reset_streams(Some(UPSTREAM_STRAY_COUNT_MAX))
         .handshake(watched)
         .await;
     let (sender, mut io) = handshake.map_err(|error| {
@@ -183,7 +211,9 @@ pub(super) async fn open(
     let connection = Rc::new(Connection {
         sender: RefCell::new(Some(sender)),
         in_flight_count: Cell::new(0),
+        has_answered: Cell::new(false),
         stream_count_max: Cell::new(0),
+        is_held_up: Cell::new(false),
         left: Notify::new(),
         free,
     });
@@ -264,6 +294,7 @@ async fn keep_alive(
     };
     let tick = settings.keepalive_idle / QUIET_TICK_COUNT;
     let mut quiet_count = 0;
+    let mut pinged_at: Option<Instant> = None;
     loop {
         sleep(tick).await;
         if is_active.replace(false) || connection.in_flight_count() == 0 {
@@ -271,10 +302,16 @@ async fn keep_alive(
             continue;
         }
         quiet_count += 1;
-        if quiet_count < QUIET_TICK_COUNT {
+        let now = clock::now();
+        let is_welcome = connection.has_answered.get()
+            || pinged_at
+                .is_none_or(|at| now.saturating_duration_since(at) >= settings.keepalive_gap);
+        if quiet_count < QUIET_TICK_COUNT || !is_welcome {
             continue;
         }
         quiet_count = 0;
+        connection.has_answered.set(false);
+        pinged_at = Some(now);
         let answered = timeout(settings.keepalive_timeout, pings.ping(Ping::opaque())).await;
         if !matches!(answered, Ok(Ok(_))) {
             return;

@@ -82,6 +82,8 @@ pub struct PoolSettings {
     pub backoff_max: Duration,
     /// Silence, with calls in flight, before a PING.
     pub keepalive_idle: Duration,
+    /// From one PING to the next, if no call is answered in between.
+    pub keepalive_gap: Duration,
     /// Time for the PING's answer.
     pub keepalive_timeout: Duration,
     /// Longest response message, bytes.
@@ -104,6 +106,7 @@ impl Default for PoolSettings {
             backoff_min: limits::UPSTREAM_BACKOFF_MIN,
             backoff_max: limits::UPSTREAM_BACKOFF_MAX,
             keepalive_idle: limits::UPSTREAM_KEEPALIVE_IDLE,
+            keepalive_gap: limits::UPSTREAM_KEEPALIVE_GAP,
             keepalive_timeout: limits::UPSTREAM_KEEPALIVE_TIMEOUT,
             message_len_max: limits::UPSTREAM_MESSAGE_LEN_MAX,
         }
