@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc;
@@ -523,6 +523,9 @@ fn assert_peer_refused(answer: &'static [u8], kind: Kind, parts: &[&str]) {
             let mut buffer = [0; 1024];
             let _len = stream.read(&mut buffer);
             let _written = stream.write_all(answer);
+            // Closing with bytes unread would send a reset, which may overtake the answer.
+            let _ended = stream.shutdown(Shutdown::Write);
+            let _rest = stream.read_to_end(&mut Vec::new());
         }
     });
     assert_refused(&format!("http://{address}"), kind, parts);
