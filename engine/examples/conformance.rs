@@ -12,8 +12,7 @@ use prost::Message as _;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use transom_engine::error::{Context, ErrorKind as Fault};
-use transom_engine::plan::{Defaults, Options, UnknownEnumNames};
-use transom_engine::{Message, Schema, to_json, to_wire};
+use transom_engine::{Defaults, Message, Options, Schema, UnknownEnumNames, to_json, to_wire};
 
 /// The files of the suite's messages, in `protos/conformance`.
 const FILES: [(&str, &str); 2] = [

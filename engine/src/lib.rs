@@ -40,7 +40,7 @@ pub mod grpc;
 pub mod http1;
 mod json;
 pub mod limits;
-pub mod plan;
+mod plan;
 pub mod route;
 mod schema;
 mod text;
@@ -50,7 +50,7 @@ mod wire;
 
 pub use compile::{Body, Method, Route, Schema};
 pub use error::Error;
-pub use plan::{Message, Options};
+pub use plan::{Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, UnknownEnumNames};
 pub use schema::SchemaError;
 pub use to_json::to_json;
 pub use to_wire::to_wire;

@@ -23,8 +23,7 @@ use transom_engine::exchange::{
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::{Parsed, RequestHead};
-use transom_engine::plan::{Defaults, FieldNames, UnknownEnumNames};
-use transom_engine::{Options, Schema};
+use transom_engine::{Defaults, FieldNames, Options, Schema, UnknownEnumNames};
 
 /// The profiles as `transom serve --profile` has them.
 fn profile(name: &str) -> (Options, Manners) {

@@ -10,9 +10,8 @@ use std::path::Path;
 use serde_json::Value;
 use support::notation;
 use transom_engine::error::ErrorKind;
-use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style};
 use transom_engine::to_json::Scratch;
-use transom_engine::{Options, Schema, to_json};
+use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options, Schema, to_json};
 
 #[test]
 fn every_case_gives_its_json_or_its_error() {

@@ -16,9 +16,8 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions,
 };
 use support::notation::{delimited, varint};
-use transom_engine::plan::Defaults;
 use transom_engine::to_json::Scratch;
-use transom_engine::{Options, Schema, to_json, to_wire};
+use transom_engine::{Defaults, Options, Schema, to_json, to_wire};
 
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(&*support::descriptor_set()).unwrap());

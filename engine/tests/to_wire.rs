@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use transom_engine::error::Context;
-use transom_engine::plan::UnknownEnumNames;
-use transom_engine::{Error, Options, Schema, to_wire};
+use transom_engine::{Error, Options, Schema, UnknownEnumNames, to_wire};
 
 fn descriptors() -> Vec<u8> {
     protox::compile(["kinds.proto", "proto2.proto"], ["../protos/test"])

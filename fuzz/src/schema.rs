@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use transom_engine::exchange::{ErrorForm, Manners, Transcoder, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
-use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style, UnknownEnumNames};
-use transom_engine::{Message, Options, Schema};
+use transom_engine::{
+    Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, Schema, UnknownEnumNames,
+};
 
 /// Full names of the messages that inputs are read as.
 pub const MESSAGES: [&str; 12] = [

@@ -20,7 +20,7 @@ pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, Route
 
 /// All message and enum plans of one schema.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub(crate) messages: Box<[MessagePlan]>,
     pub(crate) enums: Box<[EnumPlan]>,
     /// Full name to message, for `Any` and for callers who look one up.
@@ -194,7 +194,7 @@ pub(crate) struct EnumValuePlan {
 
 impl Plan {
     /// The message with this full name (no leading dot).
-    pub fn find_message(&self, full_name: &str) -> Option<Message<'_>> {
+    pub(crate) fn find_message(&self, full_name: &str) -> Option<Message<'_>> {
         self.message_names
             .find(full_name.as_bytes())
             .map(|index| Message {

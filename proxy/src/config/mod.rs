@@ -15,9 +15,8 @@ use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use transom_engine::Options;
 use transom_engine::exchange::Manners;
-use transom_engine::plan::{Defaults, EnumStyle, FieldNames, Int64Style};
+use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
 use crate::net::IoChoice;
 use crate::schema_source::SchemaSources;

@@ -6,10 +6,9 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::Options;
 use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
-use transom_engine::plan::{Defaults, FieldNames, UnknownEnumNames};
+use transom_engine::{Defaults, FieldNames, Options, UnknownEnumNames};
 
 /// `--profile`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
