@@ -1,7 +1,8 @@
 //! A place in a JSON text that moves forward. In: the text. Out: its tokens, one by one, as the caller expects them.
 //! Always: never past the end; an error names the byte it was seen at.
 
-use super::{JsonString, number};
+use super::JsonString;
+use super::number::Number;
 use crate::error::{Error, ErrorKind, Expected};
 
 /// A place in a JSON text.
@@ -139,14 +140,25 @@ impl<'j> Cursor<'j> {
 
     /// Takes a number whose first byte has been seen.
     #[inline]
-    pub(crate) fn number(&mut self) -> Result<&'j [u8], Error> {
-        let rest = self.rest();
-        let token = number::token_len(rest).and_then(|len| rest.get(..len));
-        let Some(token) = token else {
+    pub(crate) fn number(&mut self) -> Result<Number<'j>, Error> {
+        let Some(number) = Number::read(self.rest()) else {
             return Err(Error::body(ErrorKind::InvalidNumber, self.at));
         };
-        self.at += token.len();
-        Ok(token)
+        self.at += number.text().len();
+        Ok(number)
+    }
+
+    /// Takes a string whose opening quote has been seen, if it holds a number and nothing else, and no escape.
+    #[inline]
+    pub(crate) fn quoted_number(&mut self) -> Option<Number<'j>> {
+        let start = self.at + 1;
+        let number = Number::read(self.text.get(start..)?)?;
+        let end = start + number.text().len();
+        if self.text.get(end) != Some(&b'"') {
+            return None;
+        }
+        self.at = end + 1;
+        Some(number)
     }
 
     /// Refuses what follows the value at the root (SEMANTICS 68).

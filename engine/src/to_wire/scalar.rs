@@ -4,7 +4,7 @@
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::JsonString;
-use crate::json::number::{self, NotInteger};
+use crate::json::number::{NotInteger, Number};
 use crate::plan::{EnumIndex, Kind, UnknownEnumNames};
 use crate::text;
 use crate::wire::write::{self, zigzag32, zigzag64};
@@ -84,11 +84,10 @@ impl Pass<'_, '_, '_> {
         let expected = Expected::Double;
         let (text, offset) = self.float_text(expected)?;
         let value = match text {
-            b"NaN" => f64::NAN,
-            b"Infinity" => f64::INFINITY,
-            b"-Infinity" => f64::NEG_INFINITY,
+            FloatText::Word(value) => f64::from(value),
             // SEMANTICS 80: beyond the range is refused, too small for it is zero.
-            number => number::to_f64(number)
+            FloatText::Number(number) => number
+                .to_f64()
                 .ok_or_else(|| Error::body(ErrorKind::OutOfRange(expected), offset))?,
         };
         write::fixed64(value.to_bits(), self.out);
@@ -100,10 +99,9 @@ impl Pass<'_, '_, '_> {
         let expected = Expected::Float;
         let (text, offset) = self.float_text(expected)?;
         let value = match text {
-            b"NaN" => f32::NAN,
-            b"Infinity" => f32::INFINITY,
-            b"-Infinity" => f32::NEG_INFINITY,
-            number => number::to_f32(number)
+            FloatText::Word(value) => value,
+            FloatText::Number(number) => number
+                .to_f32()
                 .ok_or_else(|| Error::body(ErrorKind::OutOfRange(expected), offset))?,
         };
         write::fixed32(value.to_bits(), self.out);
@@ -112,40 +110,43 @@ impl Pass<'_, '_, '_> {
 
     fn integer(&mut self, kind: Kind) -> Result<Written, Error> {
         let expected = expected_integer(kind);
-        self.json.peek();
+        let first = self.json.peek();
         let offset = self.json.offset();
-        let written = match self.json.peek() {
-            Some(b'-' | b'0'..=b'9') => write_integer(kind, self.json.number()?, self.out),
-            Some(b'"') => {
-                let text = self.json.string()?.decoded(self.text)?;
-                if !is_number(text) {
-                    return Err(Error::body(ErrorKind::Expected(expected), offset));
+        let number = match first {
+            Some(b'-' | b'0'..=b'9') => self.json.number()?,
+            Some(b'"') => match self.json.quoted_number() {
+                Some(number) => number,
+                None => {
+                    let text = self.json.string()?.decoded(self.text)?;
+                    Number::whole(text)
+                        .ok_or_else(|| Error::body(ErrorKind::Expected(expected), offset))?
                 }
-                write_integer(kind, text, self.out)
-            }
+            },
             _ => return Err(self.json.mismatch(expected)),
         };
-        written.map_err(|fault| Error::body(integer_fault(fault, expected), offset))
+        write_integer(kind, number, self.out)
+            .map_err(|fault| Error::body(integer_fault(fault, expected), offset))
     }
 
-    /// The text of a float, bare or in quotes: a number by the grammar, or one of the three words (in quotes only). And its offset.
-    fn float_text(&mut self, expected: Expected) -> Result<(&[u8], usize), Error> {
-        match self.json.peek() {
-            Some(b'-' | b'0'..=b'9') => {
-                let offset = self.json.offset();
-                Ok((self.json.number()?, offset))
-            }
-            Some(b'"') => {
-                let string = self.json.string()?;
-                let offset = string.offset();
-                let text = string.decoded(self.text)?;
-                if !is_number(text) && !matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
-                    return Err(Error::body(ErrorKind::Expected(expected), offset));
+    /// What stands for a float, bare or in quotes, and its offset. The three words are in quotes only.
+    #[inline]
+    fn float_text(&mut self, expected: Expected) -> Result<(FloatText<'_>, usize), Error> {
+        let first = self.json.peek();
+        let offset = self.json.offset();
+        let number = match first {
+            Some(b'-' | b'0'..=b'9') => self.json.number()?,
+            Some(b'"') => match self.json.quoted_number() {
+                Some(number) => number,
+                None => {
+                    let text = self.json.string()?.decoded(self.text)?;
+                    return FloatText::read(text)
+                        .map(|text| (text, offset))
+                        .ok_or_else(|| Error::body(ErrorKind::Expected(expected), offset));
                 }
-                Ok((text, offset))
-            }
-            _ => Err(self.json.mismatch(expected)),
-        }
+            },
+            _ => return Err(self.json.mismatch(expected)),
+        };
+        Ok((FloatText::Number(number), offset))
     }
 
     /// SEMANTICS 84.
@@ -183,6 +184,26 @@ impl Pass<'_, '_, '_> {
     }
 }
 
+/// What stands for a float.
+enum FloatText<'t> {
+    Number(Number<'t>),
+    /// Not a number, or infinite, which is the same to a float and a double.
+    Word(f32),
+}
+
+impl<'t> FloatText<'t> {
+    /// What the text in a string says.
+    #[cold]
+    fn read(text: &'t [u8]) -> Option<Self> {
+        match text {
+            b"NaN" => Some(Self::Word(f32::NAN)),
+            b"Infinity" => Some(Self::Word(f32::INFINITY)),
+            b"-Infinity" => Some(Self::Word(f32::NEG_INFINITY)),
+            _ => Number::whole(text).map(Self::Number),
+        }
+    }
+}
+
 /// What a field of one of the kinds of integer expects.
 pub(super) const fn expected_integer(kind: Kind) -> Expected {
     match kind {
@@ -193,19 +214,19 @@ pub(super) const fn expected_integer(kind: Kind) -> Expected {
     }
 }
 
-/// Writes `number`, text that fits the grammar of numbers, as one of the kinds of integer.
+/// Writes `number` as one of the kinds of integer.
 #[inline]
 pub(super) fn write_integer(
     kind: Kind,
-    number: &[u8],
+    number: Number<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Written, NotInteger> {
     let bits = match kind {
         Kind::Int32 => sign_extended(to_i32(number)?),
         Kind::Sint32 => u64::from(zigzag32(to_i32(number)?)),
-        Kind::Sint64 => zigzag64(number::to_i64(number)?),
+        Kind::Sint64 => zigzag64(number.to_i64()?),
         Kind::Uint32 => u64::from(to_u32(number)?),
-        Kind::Uint64 => number::to_u64(number)?,
+        Kind::Uint64 => number.to_u64()?,
         Kind::Sfixed32 => {
             let value = to_i32(number)?;
             write::fixed32(value.cast_unsigned(), out);
@@ -217,16 +238,16 @@ pub(super) fn write_integer(
             return Ok(or_default(value == 0));
         }
         Kind::Sfixed64 => {
-            let value = number::to_i64(number)?;
+            let value = number.to_i64()?;
             write::fixed64(value.cast_unsigned(), out);
             return Ok(or_default(value == 0));
         }
         Kind::Fixed64 => {
-            let value = number::to_u64(number)?;
+            let value = number.to_u64()?;
             write::fixed64(value, out);
             return Ok(or_default(value == 0));
         }
-        _ => number::to_i64(number)?.cast_unsigned(),
+        _ => number.to_i64()?.cast_unsigned(),
     };
     write::varint(bits, out);
     Ok(or_default(bits == 0))
@@ -241,22 +262,16 @@ pub(super) const fn integer_fault(fault: NotInteger, expected: Expected) -> Erro
     }
 }
 
-/// Whether text from inside quotes is a number by the grammar: no sign but a minus, no white space, no leading zero.
 #[inline]
-pub(super) fn is_number(text: &[u8]) -> bool {
-    number::token_len(text) == Some(text.len())
-}
-
-#[inline]
-fn to_i32(number: &[u8]) -> Result<i32, NotInteger> {
-    i32::try_from(number::to_i64(number)?)
+fn to_i32(number: Number<'_>) -> Result<i32, NotInteger> {
+    i32::try_from(number.to_i64()?)
         .ok()
         .ok_or(NotInteger::OutOfRange)
 }
 
 #[inline]
-fn to_u32(number: &[u8]) -> Result<u32, NotInteger> {
-    u32::try_from(number::to_u64(number)?)
+fn to_u32(number: Number<'_>) -> Result<u32, NotInteger> {
+    u32::try_from(number.to_u64()?)
         .ok()
         .ok_or(NotInteger::OutOfRange)
 }
