@@ -130,8 +130,10 @@ impl<'c> Converter<'c> {
             if index < next {
                 return Err(Stop::OutOfOrder(tag_offset));
             }
-            self.unset_fields(plan, next..index);
-            next = index;
+            if next < index {
+                self.unset_fields(plan, next..index);
+                next = index;
+            }
             if !self.field_in_order(field, wire_type, &mut reader, depth)? {
                 continue;
             }
