@@ -65,7 +65,7 @@ impl<'j> Cursor<'j> {
     /// Takes `token` if it comes next, byte for byte.
     #[inline]
     pub(crate) fn take_if(&mut self, token: &[u8]) -> bool {
-        let is_next = self.rest().starts_with(token);
+        let is_next = starts_with(self.rest(), token);
         if is_next {
             self.at += token.len();
         }
@@ -200,6 +200,46 @@ impl<'j> Cursor<'j> {
         match self.peek() {
             Some(_) => Error::body(kind, self.at),
             None => Error::body(ErrorKind::UnexpectedEnd, self.at),
+        }
+    }
+}
+
+/// Whether `text` starts with `token`. Tokens are short: the first and the last bytes of most, which may overlap, are all of them.
+#[inline]
+fn starts_with(text: &[u8], token: &[u8]) -> bool {
+    let Some(head) = text.get(..token.len()) else {
+        return false;
+    };
+    match token.len() {
+        4..=8 => ends_agree::<4>(head, token),
+        9..=16 => ends_agree::<8>(head, token),
+        _ => head == token,
+    }
+}
+
+/// Whether the first `N` bytes are the same and the last `N` too.
+#[inline]
+fn ends_agree<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+    left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_any_length_is_told_from_one_that_differs_anywhere() {
+        let text = b"abcdefghijklmnopqrstuvwxyz";
+        for len in 0..text.len() {
+            let (token, _) = text.split_at(len);
+            assert!(starts_with(text, token));
+            assert!(starts_with(token, token));
+            for at in 0..len {
+                let mut other = token.to_vec();
+                *other.get_mut(at).unwrap() = b'_';
+                assert!(!starts_with(text, &other), "{at} of {len}");
+                assert!(!starts_with(token.split_at(at).0, token), "{at} of {len}");
+            }
         }
     }
 }

@@ -21,11 +21,16 @@ impl<'p> Pass<'p, '_, '_> {
         }
     }
 
+    #[inline]
+    pub(super) fn tag(&mut self, tag: Tag) {
+        wire::write::first_bytes(tag.bytes, usize::from(tag.len), self.out);
+    }
+
     /// Writes tag and value, or nothing where the value is what an unset field has.
     #[inline]
     pub(super) fn singular(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
         let start = self.out.len();
-        self.out.extend_from_slice(field.tag.as_bytes());
+        self.tag(field.tag);
         let written = self.value(field)?;
         let is_needed = match written {
             Written::Value => true,
@@ -44,7 +49,7 @@ impl<'p> Pass<'p, '_, '_> {
         if !self.json.close_if(b']') {
             loop {
                 let start = self.out.len();
-                self.out.extend_from_slice(field.element_tag.as_bytes());
+                self.tag(field.element_tag);
                 if self.element(field)? == Written::Nothing {
                     self.out.truncate(start);
                 }
@@ -62,7 +67,7 @@ impl<'p> Pass<'p, '_, '_> {
         self.open(b'[', Expected::Array)?;
         if !self.json.close_if(b']') {
             let start = self.out.len();
-            self.out.extend_from_slice(field.tag.as_bytes());
+            self.tag(field.tag);
             let length = wire::write::open(self.out);
             loop {
                 self.element(field)?;
@@ -105,8 +110,7 @@ impl<'p> Pass<'p, '_, '_> {
             }
             Kind::Group(index) => {
                 self.message(index)?;
-                let end = Tag::new(field.number, END_GROUP);
-                self.out.extend_from_slice(end.as_bytes());
+                self.tag(Tag::new(field.number, END_GROUP));
                 Ok(Written::Value)
             }
             kind => self.scalar(kind),

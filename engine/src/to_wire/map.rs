@@ -52,14 +52,14 @@ impl<'p> Pass<'p, '_, '_> {
         value: &'p FieldPlan,
     ) -> Result<(), Error> {
         let start = self.out.len();
-        self.out.extend_from_slice(field.tag.as_bytes());
+        self.tag(field.tag);
         let open = self.open_message();
-        self.out.extend_from_slice(key.tag.as_bytes());
+        self.tag(key.tag);
         let key_start = self.out.len();
         let string = self.json.key()?;
         self.map_key(key.kind, &string)?;
         let key_len = self.out.len() - key_start;
-        self.out.extend_from_slice(value.tag.as_bytes());
+        self.tag(value.tag);
         let written = self.element(value)?;
         if written == Written::Nothing {
             // SEMANTICS 84: the entry is dropped with its value.
