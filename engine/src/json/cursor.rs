@@ -148,16 +148,17 @@ impl<'j> Cursor<'j> {
         Ok(number)
     }
 
-    /// Takes a string whose opening quote has been seen, if it holds a number and nothing else, and no escape.
-    #[inline]
-    pub(crate) fn quoted_number(&mut self) -> Option<Number<'j>> {
-        let start = self.at + 1;
+    /// Takes a number that comes next, bare or in quotes. None for whatever else comes, and for a string with an escape.
+    #[inline(always)]
+    pub(crate) fn number_or_quoted(&mut self) -> Option<Number<'j>> {
+        let is_quoted = self.text.get(self.at) == Some(&b'"');
+        let start = self.at + usize::from(is_quoted);
         let number = Number::read(self.text.get(start..)?)?;
         let end = start + number.text().len();
-        if self.text.get(end) != Some(&b'"') {
+        if is_quoted && self.text.get(end) != Some(&b'"') {
             return None;
         }
-        self.at = end + 1;
+        self.at = end + usize::from(is_quoted);
         Some(number)
     }
 

@@ -37,7 +37,7 @@ const FLOAT_POWERS: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e
 
 impl<'j> Number<'j> {
     /// The number that `text` starts with.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(text: &'j [u8]) -> Option<Self> {
         let is_negative = text.first() == Some(&b'-');
         let start = usize::from(is_negative);

@@ -69,11 +69,13 @@ impl<'p> Pass<'p, '_, '_> {
             let start = self.out.len();
             self.tag(field.tag);
             let length = wire::write::open(self.out);
-            loop {
-                self.element(field)?;
-                if !self.json.comma_or(b']')? {
-                    break;
+            match field.kind {
+                Kind::Double => self.elements(field.kind, Self::double)?,
+                Kind::Float => self.elements(field.kind, Self::float)?,
+                Kind::Bool | Kind::Enum(_) => {
+                    self.elements(field.kind, |pass| pass.value(field))?
                 }
+                kind => self.elements(kind, |pass| pass.integer(kind))?,
             }
             // The elements may all have been enum names that are dropped.
             if self.out.len() == length + 1 {
@@ -86,16 +88,42 @@ impl<'p> Pass<'p, '_, '_> {
         Ok(())
     }
 
+    /// Writes the elements of a packed list, of one kind each, up to the bracket that closes it.
+    #[inline]
+    fn elements(
+        &mut self,
+        kind: Kind,
+        write: impl Fn(&mut Self) -> Result<Written, Error>,
+    ) -> Result<(), Error> {
+        loop {
+            if self.json.peek() == Some(b'n') {
+                self.check_null_element(kind)?;
+            }
+            write(self)?;
+            if !self.json.comma_or(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Writes the value of a list's element or of a map's entry.
     #[inline]
     pub(super) fn element(&mut self, field: &'p FieldPlan) -> Result<Written, Error> {
-        // SEMANTICS 85: there is no unset element.
-        if self.json.peek() == Some(b'n') && !self.is_null_a_value(field.kind) {
-            let offset = self.json.offset();
-            self.json.literal(b"null")?;
-            return Err(Error::body(ErrorKind::NullElement, offset));
+        if self.json.peek() == Some(b'n') {
+            self.check_null_element(field.kind)?;
         }
         self.value(field)
+    }
+
+    /// SEMANTICS 85: there is no unset element.
+    #[cold]
+    fn check_null_element(&mut self, kind: Kind) -> Result<(), Error> {
+        if self.is_null_a_value(kind) {
+            return Ok(());
+        }
+        let offset = self.json.offset();
+        self.json.literal(b"null")?;
+        Err(Error::body(ErrorKind::NullElement, offset))
     }
 
     /// Writes one value; its tag has been written.

@@ -3,8 +3,8 @@
 
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::JsonString;
 use crate::json::number::{NotInteger, Number};
+use crate::json::{Cursor, JsonString};
 use crate::plan::{EnumIndex, Kind, UnknownEnumNames};
 use crate::text;
 use crate::wire::write::{self, zigzag32, zigzag64};
@@ -80,73 +80,56 @@ impl Pass<'_, '_, '_> {
         }
     }
 
-    fn double(&mut self) -> Result<Written, Error> {
+    #[inline]
+    pub(super) fn double(&mut self) -> Result<Written, Error> {
         let expected = Expected::Double;
-        let (text, offset) = self.float_text(expected)?;
-        let value = match text {
-            FloatText::Word(value) => f64::from(value),
-            // SEMANTICS 80: beyond the range is refused, too small for it is zero.
-            FloatText::Number(number) => number
-                .to_f64()
-                .ok_or_else(|| Error::body(ErrorKind::OutOfRange(expected), offset))?,
+        self.json.peek();
+        let offset = self.json.offset();
+        let value = match self.json.number_or_quoted() {
+            Some(number) => number.to_f64(),
+            None => match unusual_float(&mut self.json, self.text, expected)? {
+                UnusualFloat::Word(value) => Some(f64::from(value)),
+                UnusualFloat::Number(number) => number.to_f64(),
+            },
+        };
+        // SEMANTICS 80: beyond the range is refused, too small for it is zero.
+        let Some(value) = value else {
+            return Err(Error::body(ErrorKind::OutOfRange(expected), offset));
         };
         write::fixed64(value.to_bits(), self.out);
         // Negative zero is not the default.
         Ok(or_default(value.to_bits() == 0))
     }
 
-    fn float(&mut self) -> Result<Written, Error> {
+    #[inline]
+    pub(super) fn float(&mut self) -> Result<Written, Error> {
         let expected = Expected::Float;
-        let (text, offset) = self.float_text(expected)?;
-        let value = match text {
-            FloatText::Word(value) => value,
-            FloatText::Number(number) => number
-                .to_f32()
-                .ok_or_else(|| Error::body(ErrorKind::OutOfRange(expected), offset))?,
+        self.json.peek();
+        let offset = self.json.offset();
+        let value = match self.json.number_or_quoted() {
+            Some(number) => number.to_f32(),
+            None => match unusual_float(&mut self.json, self.text, expected)? {
+                UnusualFloat::Word(value) => Some(value),
+                UnusualFloat::Number(number) => number.to_f32(),
+            },
+        };
+        let Some(value) = value else {
+            return Err(Error::body(ErrorKind::OutOfRange(expected), offset));
         };
         write::fixed32(value.to_bits(), self.out);
         Ok(or_default(value.to_bits() == 0))
     }
 
-    fn integer(&mut self, kind: Kind) -> Result<Written, Error> {
-        let expected = expected_integer(kind);
-        let first = self.json.peek();
+    #[inline]
+    pub(super) fn integer(&mut self, kind: Kind) -> Result<Written, Error> {
+        self.json.peek();
         let offset = self.json.offset();
-        let number = match first {
-            Some(b'-' | b'0'..=b'9') => self.json.number()?,
-            Some(b'"') => match self.json.quoted_number() {
-                Some(number) => number,
-                None => {
-                    let text = self.json.string()?.decoded(self.text)?;
-                    Number::whole(text)
-                        .ok_or_else(|| Error::body(ErrorKind::Expected(expected), offset))?
-                }
-            },
-            _ => return Err(self.json.mismatch(expected)),
+        let number = match self.json.number_or_quoted() {
+            Some(number) => number,
+            None => unusual_number(&mut self.json, self.text, expected_integer(kind))?,
         };
         write_integer(kind, number, self.out)
-            .map_err(|fault| Error::body(integer_fault(fault, expected), offset))
-    }
-
-    /// What stands for a float, bare or in quotes, and its offset. The three words are in quotes only.
-    #[inline]
-    fn float_text(&mut self, expected: Expected) -> Result<(FloatText<'_>, usize), Error> {
-        let first = self.json.peek();
-        let offset = self.json.offset();
-        let number = match first {
-            Some(b'-' | b'0'..=b'9') => self.json.number()?,
-            Some(b'"') => match self.json.quoted_number() {
-                Some(number) => number,
-                None => {
-                    let text = self.json.string()?.decoded(self.text)?;
-                    return FloatText::read(text)
-                        .map(|text| (text, offset))
-                        .ok_or_else(|| Error::body(ErrorKind::Expected(expected), offset));
-                }
-            },
-            _ => return Err(self.json.mismatch(expected)),
-        };
-        Ok((FloatText::Number(number), offset))
+            .map_err(|fault| Error::body(integer_fault(fault, expected_integer(kind)), offset))
     }
 
     /// SEMANTICS 84.
@@ -184,24 +167,61 @@ impl Pass<'_, '_, '_> {
     }
 }
 
-/// What stands for a float.
-enum FloatText<'t> {
+/// What stands for a float, if it is not a plain number.
+enum UnusualFloat<'t> {
     Number(Number<'t>),
     /// Not a number, or infinite, which is the same to a float and a double.
     Word(f32),
 }
 
-impl<'t> FloatText<'t> {
-    /// What the text in a string says.
-    #[cold]
-    fn read(text: &'t [u8]) -> Option<Self> {
-        match text {
-            b"NaN" => Some(Self::Word(f32::NAN)),
-            b"Infinity" => Some(Self::Word(f32::INFINITY)),
-            b"-Infinity" => Some(Self::Word(f32::NEG_INFINITY)),
-            _ => Number::whole(text).map(Self::Number),
-        }
+/// A float that [`Cursor::number_or_quoted`] does not find: one of three words in quotes, or a number with escapes.
+#[cold]
+#[expect(single_use_lifetimes, reason = "an elided one has no bound")]
+fn unusual_float<'j: 't, 't>(
+    json: &mut Cursor<'j>,
+    buffer: &'t mut Vec<u8>,
+    expected: Expected,
+) -> Result<UnusualFloat<'t>, Error> {
+    let (text, offset) = unusual_text(json, buffer, expected)?;
+    match text {
+        b"NaN" => Ok(UnusualFloat::Word(f32::NAN)),
+        b"Infinity" => Ok(UnusualFloat::Word(f32::INFINITY)),
+        b"-Infinity" => Ok(UnusualFloat::Word(f32::NEG_INFINITY)),
+        _ => number_in(text, offset, expected).map(UnusualFloat::Number),
     }
+}
+
+/// A number that [`Cursor::number_or_quoted`] does not find: it is spelled with escapes.
+#[cold]
+#[expect(single_use_lifetimes, reason = "an elided one has no bound")]
+fn unusual_number<'j: 't, 't>(
+    json: &mut Cursor<'j>,
+    buffer: &'t mut Vec<u8>,
+    expected: Expected,
+) -> Result<Number<'t>, Error> {
+    let (text, offset) = unusual_text(json, buffer, expected)?;
+    number_in(text, offset, expected)
+}
+
+/// What the string that comes next says, and its offset.
+#[expect(single_use_lifetimes, reason = "an elided one has no bound")]
+fn unusual_text<'j: 't, 't>(
+    json: &mut Cursor<'j>,
+    buffer: &'t mut Vec<u8>,
+    expected: Expected,
+) -> Result<(&'t [u8], usize), Error> {
+    match json.peek() {
+        Some(b'"') => {
+            let string = json.string()?;
+            Ok((string.decoded(buffer)?, string.offset()))
+        }
+        Some(b'-' | b'0'..=b'9') => Err(Error::body(ErrorKind::InvalidNumber, json.offset())),
+        _ => Err(json.mismatch(expected)),
+    }
+}
+
+fn number_in(text: &[u8], offset: usize, expected: Expected) -> Result<Number<'_>, Error> {
+    Number::whole(text).ok_or_else(|| Error::body(ErrorKind::Expected(expected), offset))
 }
 
 /// What a field of one of the kinds of integer expects.
