@@ -59,18 +59,12 @@ impl<'w> Reader<'w> {
     }
 
     /// A field number, from 1, and a wire type of 0 to 5.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tag(&mut self) -> Result<(u32, u8), Error> {
         let start = self.offset;
-        let value = self.varint()?;
-        let number = value >> 3;
-        let wire_type = (value & 7) as u8;
-        if number == 0 || wire_type > 5 {
-            return Err(Error::reply(ErrorKind::WireTag, start));
-        }
-        match u32::try_from(value) {
-            Ok(value) => Ok((value >> 3, wire_type)),
-            Err(_) => Err(Error::reply(ErrorKind::WireTag, start)),
+        match u32::try_from(self.varint()?) {
+            Ok(value @ 8..) if value & 7 <= 5 => Ok((value >> 3, (value & 7) as u8)),
+            _ => Err(Error::reply(ErrorKind::WireTag, start)),
         }
     }
 
