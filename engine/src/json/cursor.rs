@@ -1,7 +1,8 @@
 //! A place in a JSON text that moves forward. In: the text. Out: its tokens, one by one, as the caller expects them.
 //! Always: never past the end; an error names the byte it was seen at.
 
-use super::{JsonString, number};
+use super::JsonString;
+use super::number::Number;
 use crate::error::{Error, ErrorKind, Expected};
 
 /// A place in a JSON text.
@@ -71,7 +72,7 @@ impl<'j> Cursor<'j> {
     /// Takes `token` if it comes next, byte for byte.
     #[inline]
     pub(crate) fn take_if(&mut self, token: &[u8]) -> bool {
-        let is_next = self.rest().starts_with(token);
+        let is_next = starts_with(self.rest(), token);
         if is_next {
             self.at += token.len();
         }
@@ -146,14 +147,26 @@ impl<'j> Cursor<'j> {
 
     /// Takes a number whose first byte has been seen.
     #[inline]
-    pub(crate) fn number(&mut self) -> Result<&'j [u8], Error> {
-        let rest = self.rest();
-        let token = number::token_len(rest).and_then(|len| rest.get(..len));
-        let Some(token) = token else {
+    pub(crate) fn number(&mut self) -> Result<Number<'j>, Error> {
+        let Some(number) = Number::read(self.rest()) else {
             return Err(Error::body(ErrorKind::InvalidNumber, self.at));
         };
-        self.at += token.len();
-        Ok(token)
+        self.at += number.text().len();
+        Ok(number)
+    }
+
+    /// Takes a number that comes next, bare or in quotes. None for whatever else comes, and for a string with an escape.
+    #[inline(always)]
+    pub(crate) fn number_or_quoted(&mut self) -> Option<Number<'j>> {
+        let is_quoted = self.text.get(self.at) == Some(&b'"');
+        let start = self.at + usize::from(is_quoted);
+        let number = Number::read(self.text.get(start..)?)?;
+        let end = start + number.text().len();
+        if is_quoted && self.text.get(end) != Some(&b'"') {
+            return None;
+        }
+        self.at = end + usize::from(is_quoted);
+        Some(number)
     }
 
     /// Refuses what follows the value at the root (SEMANTICS 68).
@@ -195,6 +208,46 @@ impl<'j> Cursor<'j> {
         match self.peek() {
             Some(_) => Error::body(kind, self.at),
             None => Error::body(ErrorKind::UnexpectedEnd, self.at),
+        }
+    }
+}
+
+/// Whether `text` starts with `token`. Tokens are short: the first and the last bytes of most, which may overlap, are all of them.
+#[inline]
+fn starts_with(text: &[u8], token: &[u8]) -> bool {
+    let Some(head) = text.get(..token.len()) else {
+        return false;
+    };
+    match token.len() {
+        4..=8 => ends_agree::<4>(head, token),
+        9..=16 => ends_agree::<8>(head, token),
+        _ => head == token,
+    }
+}
+
+/// Whether the first `N` bytes are the same and the last `N` too.
+#[inline]
+fn ends_agree<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+    left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_any_length_is_told_from_one_that_differs_anywhere() {
+        let text = b"abcdefghijklmnopqrstuvwxyz";
+        for len in 0..text.len() {
+            let (token, _) = text.split_at(len);
+            assert!(starts_with(text, token));
+            assert!(starts_with(token, token));
+            for at in 0..len {
+                let mut other = token.to_vec();
+                *other.get_mut(at).unwrap() = b'_';
+                assert!(!starts_with(text, &other), "{at} of {len}");
+                assert!(!starts_with(token.split_at(at).0, token), "{at} of {len}");
+            }
         }
     }
 }

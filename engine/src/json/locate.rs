@@ -3,7 +3,7 @@
 //! Always: bounded by the offset and by the limit on depth; the text may be anything.
 
 use super::JsonString;
-use super::number;
+use super::number::Number;
 use crate::limits::DEPTH_MAX;
 
 /// One step down from a value.
@@ -97,10 +97,7 @@ pub(crate) fn found_at(text: &[u8], offset: usize) -> Found<'_> {
         Some(b'{') => Found::Object,
         Some(b'[') => Found::Array,
         Some(b'"') => Found::String(inside_of_string(text, offset).0),
-        Some(b'-' | b'0'..=b'9') if number::token_len(rest).is_some() => {
-            let len = number::token_len(rest).unwrap_or(0);
-            Found::Number(rest.get(..len).unwrap_or_default())
-        }
+        _ if let Some(number) = Number::read(rest) => Found::Number(number.text()),
         _ => {
             let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
             let word_len = rest

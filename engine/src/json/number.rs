@@ -10,88 +10,206 @@ pub(crate) enum NotInteger {
     OutOfRange,
 }
 
-/// The length of the number that `text` starts with, by the grammar of RFC 8259: `-`, digits without a leading zero, fraction, exponent.
-#[inline]
-pub(crate) fn token_len(text: &[u8]) -> Option<usize> {
-    let mut at = usize::from(text.first() == Some(&b'-'));
-    let first = *text.get(at)?;
-    let integer_len = digit_count(text, at);
-    // SEMANTICS 97: no leading zero, and no number without a digit before its point.
-    if integer_len == 0 || (first == b'0' && integer_len > 1) {
-        return None;
-    }
-    at += integer_len;
-    if text.get(at) == Some(&b'.') {
-        let fraction_len = digit_count(text, at + 1);
-        if fraction_len == 0 {
-            return None;
-        }
-        at += 1 + fraction_len;
-    }
-    if matches!(text.get(at), Some(b'e' | b'E')) {
-        at += 1;
-        if matches!(text.get(at), Some(b'+' | b'-')) {
-            at += 1;
-        }
-        let exponent_len = digit_count(text, at);
-        if exponent_len == 0 {
-            return None;
-        }
-        at += exponent_len;
-    }
-    Some(at)
-}
-
-#[inline]
-fn digit_count(text: &[u8], from: usize) -> usize {
-    let digits = text.get(from..).unwrap_or_default();
-    digits
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(digits.len())
-}
-
-/// The integer that `text`, a number by the grammar, stands for: `5`, `5.0`, `50e-1`, `-0`.
-#[inline]
-pub(crate) fn to_i64(text: &[u8]) -> Result<i64, NotInteger> {
-    let (is_negative, magnitude) = sign_and_magnitude(text)?;
-    if is_negative {
-        0_i64.checked_sub_unsigned(magnitude)
-    } else {
-        i64::try_from(magnitude).ok()
-    }
-    .ok_or(NotInteger::OutOfRange)
-}
-
-/// As [`to_i64`], without negative numbers. `-0` is 0.
-#[inline]
-pub(crate) fn to_u64(text: &[u8]) -> Result<u64, NotInteger> {
-    match sign_and_magnitude(text)? {
-        (true, 1..) => Err(NotInteger::OutOfRange),
-        (_, magnitude) => Ok(magnitude),
-    }
+/// A number by the grammar of RFC 8259, read in one pass: `-`, digits without a leading zero, fraction, exponent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number<'j> {
+    text: &'j [u8],
+    is_negative: bool,
+    /// All digits before the exponent as one integer, modulo 2^64.
+    mantissa: u64,
+    /// Digits between the point and the exponent.
+    fraction_len: usize,
+    /// Whether it is, but for its sign, exactly `mantissa` / 10^`fraction_len`: it has no exponent, and its digits fit 64 bits.
+    is_plain: bool,
 }
 
 /// Digits that surely fit 64 bits.
 const SAFE_DIGIT_COUNT: usize = 19;
 
-#[inline]
-fn sign_and_magnitude(text: &[u8]) -> Result<(bool, u64), NotInteger> {
-    let (is_negative, digits) = match text.split_first() {
-        Some((b'-', rest)) => (true, rest),
-        _ => (false, text),
-    };
-    if digits.len() > SAFE_DIGIT_COUNT {
-        return Ok((is_negative, scaled_magnitude(digits)?));
-    }
-    let mut magnitude = 0;
-    for &byte in digits {
-        if !byte.is_ascii_digit() {
-            return Ok((is_negative, scaled_magnitude(digits)?));
+/// Powers of ten that a double has exactly.
+const DOUBLE_POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// Powers of ten that a float has exactly.
+const FLOAT_POWERS: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+
+impl<'j> Number<'j> {
+    /// The number that `text` starts with.
+    #[inline(always)]
+    pub(crate) fn read(text: &'j [u8]) -> Option<Self> {
+        let is_negative = text.first() == Some(&b'-');
+        let start = usize::from(is_negative);
+        let mut mantissa = 0;
+        let integer_end = read_digits(text, start, &mut mantissa);
+        // SEMANTICS 97: no leading zero, and no number without a digit before its point.
+        if integer_end == start || (integer_end > start + 1 && text.get(start) == Some(&b'0')) {
+            return None;
         }
-        magnitude = magnitude * 10 + u64::from(byte - b'0');
+        let mut end = integer_end;
+        let mut fraction_len = 0;
+        if text.get(end) == Some(&b'.') {
+            end = read_digits(text, integer_end + 1, &mut mantissa);
+            fraction_len = end - integer_end - 1;
+            if fraction_len == 0 {
+                return None;
+            }
+        }
+        let has_exponent = matches!(text.get(end), Some(b'e' | b'E'));
+        let digit_count = integer_end - start + fraction_len;
+        if has_exponent {
+            end = exponent_end(text, end + 1)?;
+        }
+        Some(Self {
+            text: text.get(..end)?,
+            is_negative,
+            mantissa,
+            fraction_len,
+            is_plain: !has_exponent && digit_count <= SAFE_DIGIT_COUNT,
+        })
     }
-    Ok((is_negative, magnitude))
+
+    /// The number that `text` is, if it is one and nothing else: no sign but a minus, no white space.
+    #[inline]
+    pub(crate) fn whole(text: &'j [u8]) -> Option<Self> {
+        Self::read(text).filter(|number| number.text.len() == text.len())
+    }
+
+    /// Its text.
+    #[inline]
+    pub(crate) fn text(&self) -> &'j [u8] {
+        self.text
+    }
+
+    /// The integer that it stands for: `5`, `5.0`, `50e-1`, `-0`.
+    #[inline]
+    pub(crate) fn to_i64(self) -> Result<i64, NotInteger> {
+        let magnitude = self.magnitude()?;
+        if self.is_negative {
+            0_i64.checked_sub_unsigned(magnitude)
+        } else {
+            i64::try_from(magnitude).ok()
+        }
+        .ok_or(NotInteger::OutOfRange)
+    }
+
+    /// As [`Self::to_i64`], without negative numbers. `-0` is 0.
+    #[inline]
+    pub(crate) fn to_u64(self) -> Result<u64, NotInteger> {
+        match self.magnitude()? {
+            1.. if self.is_negative => Err(NotInteger::OutOfRange),
+            magnitude => Ok(magnitude),
+        }
+    }
+
+    #[inline]
+    fn magnitude(self) -> Result<u64, NotInteger> {
+        if self.is_plain && self.fraction_len == 0 {
+            Ok(self.mantissa)
+        } else {
+            scaled_magnitude(
+                self.text
+                    .get(usize::from(self.is_negative)..)
+                    .unwrap_or_default(),
+            )
+        }
+    }
+
+    /// The double nearest to it, or nothing if it is beyond the largest (SEMANTICS 80).
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
+    pub(crate) fn to_f64(self) -> Option<f64> {
+        // Dividend and divisor are exact, so that the quotient is rounded once, to the nearest.
+        if self.is_plain
+            && self.mantissa <= 1 << f64::MANTISSA_DIGITS
+            && let Some(power) = DOUBLE_POWERS.get(self.fraction_len)
+        {
+            let magnitude = self.mantissa.cast_signed() as f64 / power;
+            return Some(if self.is_negative {
+                -magnitude
+            } else {
+                magnitude
+            });
+        }
+        let value: f64 = std::str::from_utf8(self.text).ok()?.parse().ok()?;
+        value.is_finite().then_some(value)
+    }
+
+    /// The float nearest to it: rounded once, from the text, not from the nearest double.
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
+    pub(crate) fn to_f32(self) -> Option<f32> {
+        if self.is_plain
+            && self.mantissa <= 1 << f32::MANTISSA_DIGITS
+            && let Some(power) = FLOAT_POWERS.get(self.fraction_len)
+        {
+            let magnitude = self.mantissa.cast_signed() as f32 / power;
+            return Some(if self.is_negative {
+                -magnitude
+            } else {
+                magnitude
+            });
+        }
+        let value: f32 = std::str::from_utf8(self.text).ok()?.parse().ok()?;
+        value.is_finite().then_some(value)
+    }
+}
+
+/// Reads on through the digits from `at`, each of which is another place of `value`: where they end.
+#[inline]
+fn read_digits(text: &[u8], mut at: usize, value: &mut u64) -> usize {
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let (count, digits) = leading_digits(u64::from_le_bytes(*word));
+        let power = POWERS.get(count).copied().unwrap_or_default();
+        *value = value.wrapping_mul(power).wrapping_add(digits);
+        at += count;
+        if count < 8 {
+            return at;
+        }
+    }
+    while let Some(&byte @ b'0'..=b'9') = text.get(at) {
+        *value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+        at += 1;
+    }
+    at
+}
+
+/// Powers of ten by how many digits of a word they make room for.
+const POWERS: [u64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
+/// How many of the eight bytes of `word`, from its low end, are digits before the first that is none, and the integer they stand for.
+#[inline]
+const fn leading_digits(word: u64) -> (usize, u64) {
+    let values = word ^ 0x3030303030303030;
+    // The high bit of each byte that is no digit; a carry may mark bytes above one that is none, which does not change the count.
+    let others = (values.wrapping_add(0x7676767676767676) | values) & 0x8080808080808080;
+    let count = others.trailing_zeros() / 8;
+    // Zeros come in from below, where they lead the digits; twice by half, since a shift by 64 is none.
+    let half = 32 - count * 4;
+    let ones = values << half << half;
+    // Neighbours are put together: eight digits, four pairs, two fours, one eight.
+    let pairs = ones.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff00ff00ff00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000ffff0000ffff;
+    let eight = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
+    (count as usize, eight)
+}
+
+/// Where the exponent ends whose letter stands before `at`.
+fn exponent_end(text: &[u8], at: usize) -> Option<usize> {
+    let start = at + usize::from(matches!(text.get(at), Some(b'+' | b'-')));
+    let end = read_digits(text, start, &mut 0);
+    (end > start).then_some(end)
 }
 
 /// The integer that digits with a fraction, an exponent or more places than fit easily stand for. Linear in their length, whatever they say.
@@ -154,25 +272,31 @@ fn exponent(text: &[u8]) -> i64 {
     if is_negative { -magnitude } else { magnitude }
 }
 
-/// The double nearest to a number of the grammar, or nothing if it is beyond the largest (SEMANTICS 80).
-#[inline]
-pub(crate) fn to_f64(text: &[u8]) -> Option<f64> {
-    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    value.is_finite().then_some(value)
-}
-
-/// The float nearest to a number of the grammar: rounded once, from the text, not from the nearest double.
-#[inline]
-pub(crate) fn to_f32(text: &[u8]) -> Option<f32> {
-    let value: f32 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    value.is_finite().then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn token_len(text: &[u8]) -> Option<usize> {
+        Number::read(text).map(|number| number.text().len())
+    }
+
+    fn to_i64(text: &[u8]) -> Result<i64, NotInteger> {
+        Number::whole(text).unwrap().to_i64()
+    }
+
+    fn to_u64(text: &[u8]) -> Result<u64, NotInteger> {
+        Number::whole(text).unwrap().to_u64()
+    }
+
+    fn to_f64(text: &[u8]) -> Option<f64> {
+        Number::whole(text).unwrap().to_f64()
+    }
+
+    fn to_f32(text: &[u8]) -> Option<f32> {
+        Number::whole(text).unwrap().to_f32()
+    }
 
     #[test]
     fn the_grammar_is_that_of_the_rfc() {
@@ -273,6 +397,43 @@ mod tests {
             prop_assert_eq!(to_i64(value.to_string().as_bytes()), Ok(value));
             prop_assert_eq!(to_i64(text.as_bytes()), Ok(value));
             prop_assert_eq!(to_i64(format!("{value}{:0<zeros$}e-{zeros}", "").as_bytes()), Ok(value));
+        }
+
+        /// Goal: the short way of plain numbers and the long way of others agree. Method: numbers around the bounds of the short
+        /// way, against the standard library.
+        #[test]
+        fn floats_of_every_length_are_the_nearest(
+            digits in 0..=u64::MAX,
+            shift in 0..64,
+            point in 0..20_usize,
+            end in "|,|]       |e5|E-7 ",
+        ) {
+            let mut text = format!("{:01$}", digits >> shift, point + 1);
+            text.insert(text.len() - point, '.');
+            let text = text.trim_end_matches('.').to_owned() + &end;
+            let number = Number::read(text.as_bytes()).unwrap();
+            let token = text.trim_end_matches([',', ']', ' ']);
+            prop_assert_eq!(number.text(), token.as_bytes());
+            prop_assert_eq!(number.to_f64(), token.parse().ok());
+            prop_assert_eq!(number.to_f32(), token.parse().ok());
+            let negative = format!("-{text}");
+            let number = Number::read(negative.as_bytes()).unwrap();
+            prop_assert_eq!(number.to_f64().map(f64::to_bits), token.parse().ok().map(|value: f64| (-value).to_bits()));
+            prop_assert_eq!(number.to_f32().map(f32::to_bits), token.parse().ok().map(|value: f32| (-value).to_bits()));
+        }
+
+        #[test]
+        fn digits_of_a_word_are_those_before_the_first_other_byte(
+            bytes in any::<[u8; 8]>(),
+            digits in 0..8_usize,
+        ) {
+            let mut bytes = bytes;
+            for byte in bytes.iter_mut().take(digits) {
+                *byte = b'0' + *byte % 10;
+            }
+            let text: String = bytes.iter().take_while(|byte| byte.is_ascii_digit()).map(|&byte| char::from(byte)).collect();
+            let expected = (text.len(), text.parse().unwrap_or(0));
+            prop_assert_eq!(leading_digits(u64::from_le_bytes(bytes)), expected);
         }
 
         #[test]

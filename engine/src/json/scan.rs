@@ -11,7 +11,7 @@ pub(super) struct Clean {
 }
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+pub(super) const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// Counts the bytes before the first quote, backslash or control character.
 #[inline]
@@ -47,13 +47,11 @@ pub(super) fn clean_len(bytes: &[u8]) -> Clean {
 /// The high bit of each byte of `word` that is a quote, a backslash or a control character. Bytes above the lowest such byte may be
 /// marked by mistake, since a borrow runs upwards; none is missed.
 #[inline]
-const fn stops(word: u64) -> u64 {
-    let quote = word ^ (LOW_BITS * b'"' as u64);
-    let backslash = word ^ (LOW_BITS * b'\\' as u64);
-    let below_space = word.wrapping_sub(LOW_BITS * 0x20) & !word;
-    let is_quote = quote.wrapping_sub(LOW_BITS) & !quote;
-    let is_backslash = backslash.wrapping_sub(LOW_BITS) & !backslash;
-    (below_space | is_quote | is_backslash) & HIGH_BITS
+pub(super) const fn stops(word: u64) -> u64 {
+    // Quote and space change places, so that the quote and the control characters are what lies below 0x21.
+    let below_space = (word ^ (LOW_BITS * 0x02)).wrapping_sub(LOW_BITS * 0x21);
+    let backslash = (word ^ (LOW_BITS * b'\\' as u64)).wrapping_sub(LOW_BITS);
+    (below_space | backslash) & !word & HIGH_BITS
 }
 
 #[cfg(test)]

@@ -113,11 +113,12 @@ impl<'j> JsonString<'j> {
     fn parts(&self, mut each: impl FnMut(&[u8], Option<char>)) -> Result<(), Error> {
         let mut rest = self.raw;
         loop {
-            let Some(at) = rest.iter().position(|&byte| byte == b'\\') else {
-                each(rest, None);
+            // A quote or control character stands nowhere but behind the backslash that is found here first.
+            let (clean, escape) = rest.split_at(scan::clean_len(rest).len);
+            if escape.is_empty() {
+                each(clean, None);
                 return Ok(());
-            };
-            let (clean, escape) = rest.split_at(at);
+            }
             let (decoded, len) =
                 read_escape(escape).map_err(|kind| Error::body(kind, self.end() - escape.len()))?;
             each(clean, Some(decoded));

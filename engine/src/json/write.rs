@@ -1,48 +1,22 @@
 //! JSON text from values. In: strings and numbers. Out: bytes appended to the caller's buffer. Always: valid JSON.
 
+use super::scan;
+
 /// Appends `text` as a JSON string, quotes included. Escapes what RFC 8259 demands and nothing else (SEMANTICS 106).
 pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     out.reserve(rest.len() + 2);
     out.push(b'"');
-    while let Some((clean, byte, after)) = split_at_special(rest) {
+    loop {
+        let (clean, special) = rest.split_at(scan::clean_len(rest).len);
         out.extend_from_slice(clean);
+        let Some((&byte, after)) = special.split_first() else {
+            break;
+        };
         escape(byte, out);
         rest = after;
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
-}
-
-/// Bytes looked at together: so few steps, without a branch, that the compiler makes vector instructions of them.
-const BLOCK_LEN: usize = 16;
-
-/// What lies before the first byte that must be escaped, that byte, and what lies after it.
-#[inline]
-fn split_at_special(text: &[u8]) -> Option<(&[u8], u8, &[u8])> {
-    let (blocks, _) = text.as_chunks::<BLOCK_LEN>();
-    let clean_count = blocks
-        .iter()
-        .position(|block| {
-            block
-                .iter()
-                .fold(false, |any, &byte| any | is_special(byte))
-        })
-        .unwrap_or(blocks.len());
-    let (clean, doubtful) = text.split_at_checked(clean_count * BLOCK_LEN)?;
-    let at = doubtful.iter().position(|&byte| is_special(byte))? + clean.len();
-    let (clean, from) = text.split_at_checked(at)?;
-    let (&byte, after) = from.split_first()?;
-    Some((clean, byte, after))
-}
-
-#[inline]
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "without branches the compiler makes vector instructions of it"
-)]
-const fn is_special(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// Appends `text` as a JSON string if it is plain: ASCII with nothing to escape, which is valid as UTF-8 and as JSON at once and is
@@ -59,44 +33,34 @@ pub(crate) fn plain_string(text: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// The last block or word of a text may overlap the one before it, so that no text has a rest to be looked at byte by byte.
+/// The last word of a text may overlap the one before it, so that no text has a rest to be looked at byte by byte.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
-    if let Some(last) = text.last_chunk::<BLOCK_LEN>() {
-        let (blocks, _) = text.as_chunks::<BLOCK_LEN>();
-        return blocks.iter().all(is_plain_block) && is_plain_block(last);
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return is_plain_word(u64::from_le_bytes(*first))
-            && is_plain_word(u64::from_le_bytes(*last));
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        // Without branches the compiler makes vector instructions of it.
+        let any = words
+            .iter()
+            .fold(special(last), |any, word| any | special(word));
+        return any & scan::HIGH_BITS == 0;
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         let [first, last] = [*first, *last].map(|half| u64::from(u32::from_le_bytes(half)));
-        return is_plain_word(first | last << 32);
+        return special(&(first | last << 32).to_le_bytes()) & scan::HIGH_BITS == 0;
     }
     text.iter().all(|&byte| byte < 0x80 && !is_special(byte))
 }
 
+/// The high bit of a byte tells that one of the eight is not plain.
 #[inline]
-fn is_plain_block(block: &[u8; BLOCK_LEN]) -> bool {
-    let special = |byte| u8::from(is_special(byte)) << 7;
-    // Without branches the compiler makes vector instructions of it.
-    let any = block
-        .iter()
-        .fold(0, |any, &byte| any | byte | special(byte));
-    any < 0x80
+const fn special(bytes: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*bytes);
+    word | scan::stops(word)
 }
 
-/// Whether each of the eight bytes is plain. The high bit of a byte of `special` tells that it is not; a borrow may set that of
-/// a byte above one that is not, which does not change the answer.
 #[inline]
-fn is_plain_word(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    let special = word | below(word, 0x20) | below(quote, 1) | below(backslash, 1);
-    special & (ONES << 7) == 0
+const fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn escape(byte: u8, out: &mut Vec<u8>) {

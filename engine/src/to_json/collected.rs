@@ -257,7 +257,7 @@ impl<'c> Converter<'c> {
         let start = self.out.len();
         for at in first..end {
             if self.wire_type_at(at) != field.kind.wire_type() {
-                self.packed(field, &mut self.entry_reader(at), depth)?;
+                self.packed(field, &mut self.entry_reader(at))?;
             } else if self.entry_value(field, at, depth)? != Written::Nothing {
                 self.out.push(b',');
             }

@@ -131,8 +131,10 @@ impl<'c> Converter<'c> {
             if index < next {
                 return Err(Stop::OutOfOrder(tag_offset));
             }
-            self.unset_fields(plan, next..index);
-            next = index;
+            if next < index {
+                self.unset_fields(plan, next..index);
+                next = index;
+            }
             if !self.field_in_order(field, wire_type, &mut reader, depth)? {
                 continue;
             }
@@ -206,7 +208,7 @@ impl<'c> Converter<'c> {
                 }
             }
         } else {
-            self.packed(field, reader, depth)?;
+            self.packed(field, reader)?;
         }
         Ok(self.end_list(start))
     }
@@ -262,11 +264,12 @@ impl<'c> Converter<'c> {
         &mut self,
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
-        depth: u32,
     ) -> Result<(), Stop> {
         let mut elements = Reader::new(self.wire, reader.delimited()?);
         while !elements.is_at_end() {
-            self.element(field, &mut elements, depth)?;
+            if self.packable(field.kind, &mut elements)? != Written::Nothing {
+                self.out.push(b',');
+            }
         }
         Ok(())
     }

@@ -32,10 +32,6 @@ impl Written {
 impl<'c> Converter<'c> {
     /// Writes the one value that comes next. `depth` is the level of the message it is in.
     #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "protobuf cuts a varint to the width of its field"
-    )]
     pub(super) fn value(
         &mut self,
         field: &'c FieldPlan,
@@ -44,6 +40,7 @@ impl<'c> Converter<'c> {
     ) -> Result<Written, Stop> {
         Ok(match field.kind {
             Kind::String => self.string(reader)?,
+            Kind::Bytes => self.bytes(reader)?,
             Kind::Message(index) => {
                 let range = reader.delimited()?;
                 self.message(index, Content::range(range), depth + 1)?;
@@ -54,6 +51,22 @@ impl<'c> Converter<'c> {
                 self.message(index, Content::range(range), depth + 1)?;
                 Written::Value
             }
+            kind => self.packable(kind, reader)?,
+        })
+    }
+
+    /// Writes the one value that comes next, of a kind that a packed list may have.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "protobuf cuts a varint to the width of its field"
+    )]
+    pub(super) fn packable(
+        &mut self,
+        kind: Kind,
+        reader: &mut Reader<'c>,
+    ) -> Result<Written, Error> {
+        Ok(match kind {
             Kind::Enum(index) => self.enumeration(index, reader.varint()? as i32),
             Kind::Bool => self.boolean(reader.varint()? != 0),
             Kind::Int32 => self.int32(reader.varint()? as i32),
@@ -61,12 +74,10 @@ impl<'c> Converter<'c> {
             Kind::Sfixed32 => self.int32(reader.fixed32()?.cast_signed()),
             Kind::Uint32 => self.uint32(reader.varint()? as u32),
             Kind::Fixed32 => self.uint32(reader.fixed32()?),
-            Kind::Int64 => self.int64(reader.varint()?.cast_signed()),
             Kind::Sint64 => self.int64(unzigzag64(reader.varint()?)),
             Kind::Sfixed64 => self.int64(reader.fixed64()?.cast_signed()),
             Kind::Uint64 => self.uint64(reader.varint()?),
             Kind::Fixed64 => self.uint64(reader.fixed64()?),
-            Kind::Bytes => self.bytes(reader)?,
             Kind::Double => {
                 let bits = reader.fixed64()?;
                 write::double(f64::from_bits(bits), self.out);
@@ -78,6 +89,8 @@ impl<'c> Converter<'c> {
                 write::float(f32::from_bits(bits), self.out);
                 Written::unless_default(bits == 0)
             }
+            // Only `Int64` is left.
+            _ => self.int64(reader.varint()?.cast_signed()),
         })
     }
 

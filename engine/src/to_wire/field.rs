@@ -19,11 +19,16 @@ impl<'p> Pass<'p, '_, '_> {
         }
     }
 
+    #[inline]
+    pub(super) fn tag(&mut self, tag: Tag) {
+        wire::write::first_bytes(tag.bytes, usize::from(tag.len), self.out);
+    }
+
     /// Writes tag and value, or nothing where the value is what an unset field has.
     #[inline]
     pub(super) fn singular(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
         let start = self.out.len();
-        self.out.extend_from_slice(field.tag.as_bytes());
+        self.tag(field.tag);
         let written = self.value(field)?;
         let is_needed = match written {
             Written::Value => true,
@@ -42,7 +47,7 @@ impl<'p> Pass<'p, '_, '_> {
         if !self.json.close_if(b']') {
             loop {
                 let start = self.out.len();
-                self.out.extend_from_slice(field.element_tag.as_bytes());
+                self.tag(field.element_tag);
                 if self.element(field)? == Written::Nothing {
                     self.out.truncate(start);
                 }
@@ -60,13 +65,15 @@ impl<'p> Pass<'p, '_, '_> {
         self.open(b'[', Expected::Array)?;
         if !self.json.close_if(b']') {
             let start = self.out.len();
-            self.out.extend_from_slice(field.tag.as_bytes());
+            self.tag(field.tag);
             let length = wire::write::open(self.out);
-            loop {
-                self.element(field)?;
-                if !self.json.comma_or(b']')? {
-                    break;
+            match field.kind {
+                Kind::Double => self.elements(field.kind, Self::double)?,
+                Kind::Float => self.elements(field.kind, Self::float)?,
+                Kind::Bool | Kind::Enum(_) => {
+                    self.elements(field.kind, |pass| pass.value(field))?
                 }
+                kind => self.elements(kind, |pass| pass.integer(kind))?,
             }
             // The elements may all have been enum names that are dropped.
             if self.out.len() == length + 1 {
@@ -79,16 +86,42 @@ impl<'p> Pass<'p, '_, '_> {
         Ok(())
     }
 
+    /// Writes the elements of a packed list, of one kind each, up to the bracket that closes it.
+    #[inline]
+    fn elements(
+        &mut self,
+        kind: Kind,
+        write: impl Fn(&mut Self) -> Result<Written, Error>,
+    ) -> Result<(), Error> {
+        loop {
+            if self.json.peek() == Some(b'n') {
+                self.check_null_element(kind)?;
+            }
+            write(self)?;
+            if !self.json.comma_or(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Writes the value of a list's element or of a map's entry.
     #[inline]
     pub(super) fn element(&mut self, field: &'p FieldPlan) -> Result<Written, Error> {
-        // SEMANTICS 85: there is no unset element.
-        if self.json.peek() == Some(b'n') && !self.is_null_a_value(field.kind) {
-            let offset = self.json.offset();
-            self.json.literal(b"null")?;
-            return Err(Error::body(ErrorKind::NullElement, offset));
+        if self.json.peek() == Some(b'n') {
+            self.check_null_element(field.kind)?;
         }
         self.value(field)
+    }
+
+    /// SEMANTICS 85: there is no unset element.
+    #[cold]
+    fn check_null_element(&mut self, kind: Kind) -> Result<(), Error> {
+        if self.is_null_a_value(kind) {
+            return Ok(());
+        }
+        let offset = self.json.offset();
+        self.json.literal(b"null")?;
+        Err(Error::body(ErrorKind::NullElement, offset))
     }
 
     /// Writes one value; its tag has been written.
@@ -103,8 +136,7 @@ impl<'p> Pass<'p, '_, '_> {
             }
             Kind::Group(index) => {
                 self.message(index)?;
-                let end = Tag::new(field.number, END_GROUP);
-                self.out.extend_from_slice(end.as_bytes());
+                self.tag(Tag::new(field.number, END_GROUP));
                 Ok(Written::Value)
             }
             kind => self.scalar(kind),

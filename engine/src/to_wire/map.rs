@@ -1,10 +1,11 @@
 //! Maps. In: an object. Out: one entry message a member. Always: no key twice (SEMANTICS 77), found at a cost of n log n whatever the
 //! keys are.
 
-use super::scalar::{expected_integer, integer_fault, is_number, write_integer};
+use super::scalar::{expected_integer, integer_fault, write_integer};
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::JsonString;
+use crate::json::number::Number;
 use crate::plan::{FieldPlan, Kind};
 
 /// Where the key of an entry stands. Equal keys have equal bytes on the wire, however they are spelled in JSON.
@@ -51,14 +52,14 @@ impl<'p> Pass<'p, '_, '_> {
         value: &'p FieldPlan,
     ) -> Result<(), Error> {
         let start = self.out.len();
-        self.out.extend_from_slice(field.tag.as_bytes());
+        self.tag(field.tag);
         let open = self.open_message();
-        self.out.extend_from_slice(key.tag.as_bytes());
+        self.tag(key.tag);
         let key_start = self.out.len();
         let string = self.json.key()?;
         self.map_key(key.kind, &string)?;
         let key_len = self.out.len() - key_start;
-        self.out.extend_from_slice(value.tag.as_bytes());
+        self.tag(value.tag);
         let written = self.element(value)?;
         if written == Written::Nothing {
             // SEMANTICS 84: the entry is dropped with its value.
@@ -94,10 +95,10 @@ impl<'p> Pass<'p, '_, '_> {
             kind => {
                 let expected = expected_integer(kind);
                 let text = string.decoded(self.text)?;
-                if !is_number(text) {
+                let Some(number) = Number::whole(text) else {
                     return Err(string.refuse(ErrorKind::Expected(expected)));
-                }
-                match write_integer(kind, text, self.out) {
+                };
+                match write_integer(kind, number, self.out) {
                     Ok(_) => Ok(()),
                     Err(fault) => Err(string.refuse(integer_fault(fault, expected))),
                 }

@@ -132,9 +132,15 @@ impl<'p> Pass<'p, '_, '_> {
     /// Takes `null` where it leaves a field unset: everywhere but where it is a value itself (SEMANTICS 85).
     #[inline]
     pub(super) fn is_unset(&mut self, field: &FieldPlan) -> Result<bool, Error> {
-        if self.json.peek() != Some(b'n')
-            || (field.cardinality == Cardinality::Singular && self.is_null_a_value(field.kind))
-        {
+        if self.json.peek() != Some(b'n') {
+            return Ok(false);
+        }
+        self.is_unset_by_null(field)
+    }
+
+    #[inline(never)]
+    fn is_unset_by_null(&mut self, field: &FieldPlan) -> Result<bool, Error> {
+        if field.cardinality == Cardinality::Singular && self.is_null_a_value(field.kind) {
             return Ok(false);
         }
         self.json.literal(b"null")?;

@@ -3,8 +3,8 @@
 
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::JsonString;
-use crate::json::number::{self, NotInteger};
+use crate::json::number::{NotInteger, Number};
+use crate::json::{Cursor, JsonString};
 use crate::plan::{EnumIndex, Kind, UnknownEnumNames};
 use crate::text;
 use crate::wire::write::{self, zigzag32, zigzag64};
@@ -80,72 +80,56 @@ impl Pass<'_, '_, '_> {
         }
     }
 
-    fn double(&mut self) -> Result<Written, Error> {
+    #[inline]
+    pub(super) fn double(&mut self) -> Result<Written, Error> {
         let expected = Expected::Double;
-        let (text, offset) = self.float_text(expected)?;
-        let value = match text {
-            b"NaN" => f64::NAN,
-            b"Infinity" => f64::INFINITY,
-            b"-Infinity" => f64::NEG_INFINITY,
-            // SEMANTICS 80: beyond the range is refused, too small for it is zero.
-            number => number::to_f64(number)
-                .ok_or_else(|| Error::body(ErrorKind::OutOfRange(expected), offset))?,
+        self.json.peek();
+        let offset = self.json.offset();
+        let value = match self.json.number_or_quoted() {
+            Some(number) => number.to_f64(),
+            None => match unusual_float(&mut self.json, self.text, expected)? {
+                UnusualFloat::Word(value) => Some(f64::from(value)),
+                UnusualFloat::Number(number) => number.to_f64(),
+            },
+        };
+        // SEMANTICS 80: beyond the range is refused, too small for it is zero.
+        let Some(value) = value else {
+            return Err(Error::body(ErrorKind::OutOfRange(expected), offset));
         };
         write::fixed64(value.to_bits(), self.out);
         // Negative zero is not the default.
         Ok(or_default(value.to_bits() == 0))
     }
 
-    fn float(&mut self) -> Result<Written, Error> {
+    #[inline]
+    pub(super) fn float(&mut self) -> Result<Written, Error> {
         let expected = Expected::Float;
-        let (text, offset) = self.float_text(expected)?;
-        let value = match text {
-            b"NaN" => f32::NAN,
-            b"Infinity" => f32::INFINITY,
-            b"-Infinity" => f32::NEG_INFINITY,
-            number => number::to_f32(number)
-                .ok_or_else(|| Error::body(ErrorKind::OutOfRange(expected), offset))?,
+        self.json.peek();
+        let offset = self.json.offset();
+        let value = match self.json.number_or_quoted() {
+            Some(number) => number.to_f32(),
+            None => match unusual_float(&mut self.json, self.text, expected)? {
+                UnusualFloat::Word(value) => Some(value),
+                UnusualFloat::Number(number) => number.to_f32(),
+            },
+        };
+        let Some(value) = value else {
+            return Err(Error::body(ErrorKind::OutOfRange(expected), offset));
         };
         write::fixed32(value.to_bits(), self.out);
         Ok(or_default(value.to_bits() == 0))
     }
 
-    fn integer(&mut self, kind: Kind) -> Result<Written, Error> {
-        let expected = expected_integer(kind);
+    #[inline]
+    pub(super) fn integer(&mut self, kind: Kind) -> Result<Written, Error> {
         self.json.peek();
         let offset = self.json.offset();
-        let written = match self.json.peek() {
-            Some(b'-' | b'0'..=b'9') => write_integer(kind, self.json.number()?, self.out),
-            Some(b'"') => {
-                let text = self.json.string()?.decoded(self.text)?;
-                if !is_number(text) {
-                    return Err(Error::body(ErrorKind::Expected(expected), offset));
-                }
-                write_integer(kind, text, self.out)
-            }
-            _ => return Err(self.json.mismatch(expected)),
+        let number = match self.json.number_or_quoted() {
+            Some(number) => number,
+            None => unusual_number(&mut self.json, self.text, expected_integer(kind))?,
         };
-        written.map_err(|fault| Error::body(integer_fault(fault, expected), offset))
-    }
-
-    /// The text of a float, bare or in quotes: a number by the grammar, or one of the three words (in quotes only). And its offset.
-    fn float_text(&mut self, expected: Expected) -> Result<(&[u8], usize), Error> {
-        match self.json.peek() {
-            Some(b'-' | b'0'..=b'9') => {
-                let offset = self.json.offset();
-                Ok((self.json.number()?, offset))
-            }
-            Some(b'"') => {
-                let string = self.json.string()?;
-                let offset = string.offset();
-                let text = string.decoded(self.text)?;
-                if !is_number(text) && !matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
-                    return Err(Error::body(ErrorKind::Expected(expected), offset));
-                }
-                Ok((text, offset))
-            }
-            _ => Err(self.json.mismatch(expected)),
-        }
+        write_integer(kind, number, self.out)
+            .map_err(|fault| Error::body(integer_fault(fault, expected_integer(kind)), offset))
     }
 
     /// SEMANTICS 84.
@@ -183,6 +167,63 @@ impl Pass<'_, '_, '_> {
     }
 }
 
+/// What stands for a float, if it is not a plain number.
+enum UnusualFloat<'t> {
+    Number(Number<'t>),
+    /// Not a number, or infinite, which is the same to a float and a double.
+    Word(f32),
+}
+
+/// A float that [`Cursor::number_or_quoted`] does not find: one of three words in quotes, or a number with escapes.
+#[cold]
+#[expect(single_use_lifetimes, reason = "an elided one has no bound")]
+fn unusual_float<'j: 't, 't>(
+    json: &mut Cursor<'j>,
+    buffer: &'t mut Vec<u8>,
+    expected: Expected,
+) -> Result<UnusualFloat<'t>, Error> {
+    let (text, offset) = unusual_text(json, buffer, expected)?;
+    match text {
+        b"NaN" => Ok(UnusualFloat::Word(f32::NAN)),
+        b"Infinity" => Ok(UnusualFloat::Word(f32::INFINITY)),
+        b"-Infinity" => Ok(UnusualFloat::Word(f32::NEG_INFINITY)),
+        _ => number_in(text, offset, expected).map(UnusualFloat::Number),
+    }
+}
+
+/// A number that [`Cursor::number_or_quoted`] does not find: it is spelled with escapes.
+#[cold]
+#[expect(single_use_lifetimes, reason = "an elided one has no bound")]
+fn unusual_number<'j: 't, 't>(
+    json: &mut Cursor<'j>,
+    buffer: &'t mut Vec<u8>,
+    expected: Expected,
+) -> Result<Number<'t>, Error> {
+    let (text, offset) = unusual_text(json, buffer, expected)?;
+    number_in(text, offset, expected)
+}
+
+/// What the string that comes next says, and its offset.
+#[expect(single_use_lifetimes, reason = "an elided one has no bound")]
+fn unusual_text<'j: 't, 't>(
+    json: &mut Cursor<'j>,
+    buffer: &'t mut Vec<u8>,
+    expected: Expected,
+) -> Result<(&'t [u8], usize), Error> {
+    match json.peek() {
+        Some(b'"') => {
+            let string = json.string()?;
+            Ok((string.decoded(buffer)?, string.offset()))
+        }
+        Some(b'-' | b'0'..=b'9') => Err(Error::body(ErrorKind::InvalidNumber, json.offset())),
+        _ => Err(json.mismatch(expected)),
+    }
+}
+
+fn number_in(text: &[u8], offset: usize, expected: Expected) -> Result<Number<'_>, Error> {
+    Number::whole(text).ok_or_else(|| Error::body(ErrorKind::Expected(expected), offset))
+}
+
 /// What a field of one of the kinds of integer expects.
 pub(super) const fn expected_integer(kind: Kind) -> Expected {
     match kind {
@@ -193,19 +234,19 @@ pub(super) const fn expected_integer(kind: Kind) -> Expected {
     }
 }
 
-/// Writes `number`, text that fits the grammar of numbers, as one of the kinds of integer.
+/// Writes `number` as one of the kinds of integer.
 #[inline]
 pub(super) fn write_integer(
     kind: Kind,
-    number: &[u8],
+    number: Number<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Written, NotInteger> {
     let bits = match kind {
         Kind::Int32 => sign_extended(to_i32(number)?),
         Kind::Sint32 => u64::from(zigzag32(to_i32(number)?)),
-        Kind::Sint64 => zigzag64(number::to_i64(number)?),
+        Kind::Sint64 => zigzag64(number.to_i64()?),
         Kind::Uint32 => u64::from(to_u32(number)?),
-        Kind::Uint64 => number::to_u64(number)?,
+        Kind::Uint64 => number.to_u64()?,
         Kind::Sfixed32 => {
             let value = to_i32(number)?;
             write::fixed32(value.cast_unsigned(), out);
@@ -217,16 +258,16 @@ pub(super) fn write_integer(
             return Ok(or_default(value == 0));
         }
         Kind::Sfixed64 => {
-            let value = number::to_i64(number)?;
+            let value = number.to_i64()?;
             write::fixed64(value.cast_unsigned(), out);
             return Ok(or_default(value == 0));
         }
         Kind::Fixed64 => {
-            let value = number::to_u64(number)?;
+            let value = number.to_u64()?;
             write::fixed64(value, out);
             return Ok(or_default(value == 0));
         }
-        _ => number::to_i64(number)?.cast_unsigned(),
+        _ => number.to_i64()?.cast_unsigned(),
     };
     write::varint(bits, out);
     Ok(or_default(bits == 0))
@@ -241,22 +282,16 @@ pub(super) const fn integer_fault(fault: NotInteger, expected: Expected) -> Erro
     }
 }
 
-/// Whether text from inside quotes is a number by the grammar: no sign but a minus, no white space, no leading zero.
 #[inline]
-pub(super) fn is_number(text: &[u8]) -> bool {
-    number::token_len(text) == Some(text.len())
-}
-
-#[inline]
-fn to_i32(number: &[u8]) -> Result<i32, NotInteger> {
-    i32::try_from(number::to_i64(number)?)
+fn to_i32(number: Number<'_>) -> Result<i32, NotInteger> {
+    i32::try_from(number.to_i64()?)
         .ok()
         .ok_or(NotInteger::OutOfRange)
 }
 
 #[inline]
-fn to_u32(number: &[u8]) -> Result<u32, NotInteger> {
-    u32::try_from(number::to_u64(number)?)
+fn to_u32(number: Number<'_>) -> Result<u32, NotInteger> {
+    u32::try_from(number.to_u64()?)
         .ok()
         .ok_or(NotInteger::OutOfRange)
 }

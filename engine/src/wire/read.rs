@@ -59,23 +59,17 @@ impl<'w> Reader<'w> {
     }
 
     /// A field number, from 1, and a wire type of 0 to 5.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tag(&mut self) -> Result<(u32, u8), Error> {
         let start = self.offset;
-        let value = self.varint()?;
-        let number = value >> 3;
-        let wire_type = (value & 7) as u8;
-        if number == 0 || wire_type > 5 {
-            return Err(Error::reply(ErrorKind::WireTag, start));
-        }
-        match u32::try_from(value) {
-            Ok(value) => Ok((value >> 3, wire_type)),
-            Err(_) => Err(Error::reply(ErrorKind::WireTag, start)),
+        match u32::try_from(self.varint()?) {
+            Ok(value @ 8..) if value & 7 <= 5 => Ok((value >> 3, (value & 7) as u8)),
+            _ => Err(Error::reply(ErrorKind::WireTag, start)),
         }
     }
 
     /// A varint of at most 64 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Error> {
         match self.bytes.get(self.offset) {
             Some(&byte) if byte < 0x80 => {
@@ -86,6 +80,8 @@ impl<'w> Reader<'w> {
         }
     }
 
+    /// A varint that takes two bytes or more, or is broken.
+    #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, Error> {
         let start = self.offset;
         let rest = self.bytes.get(start..).unwrap_or_default();
@@ -94,6 +90,16 @@ impl<'w> Reader<'w> {
         {
             self.offset = start + 2;
             return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
+        }
+        if let Some(word) = rest.first_chunk() {
+            let word = u64::from_le_bytes(*word);
+            // The high bit of each byte that says that no more come; one of eight bytes mostly does.
+            let last = !word & 0x8080808080808080;
+            if last != 0 {
+                let unused_bit_count = 63 - last.trailing_zeros();
+                self.offset = start + 8 - unused_bit_count as usize / 8;
+                return Ok(squeeze(word << unused_bit_count >> unused_bit_count));
+            }
         }
         let mut value = 0;
         for (index, &byte) in rest.iter().take(10).enumerate() {
@@ -198,6 +204,13 @@ impl<'w> Reader<'w> {
             _ => Err(Error::reply(ErrorKind::WireGroup, self.offset)),
         }
     }
+}
+
+/// Puts the low seven bits of each of eight bytes together.
+const fn squeeze(word: u64) -> u64 {
+    let pairs = word & 0x007f007f007f007f | (word & 0x7f007f007f007f00) >> 1;
+    let quads = pairs & 0x00003fff00003fff | (pairs & 0x3fff00003fff0000) >> 2;
+    quads & 0x0fffffff | (quads & 0x0fffffff00000000) >> 4
 }
 
 /// The signed number that a `sint32` holds.

@@ -12,6 +12,14 @@ pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
     out.push(low_byte(rest));
 }
 
+/// Appends the first `len` of a few bytes. Copying all of them and cutting off what is too much takes no loop and no call.
+#[inline]
+pub(crate) fn first_bytes<const N: usize>(bytes: [u8; N], len: usize, out: &mut Vec<u8>) {
+    let end = out.len() + len;
+    out.extend_from_slice(&bytes);
+    out.truncate(end);
+}
+
 /// Appends four bytes, little end first.
 #[inline]
 pub(crate) fn fixed32(value: u32, out: &mut Vec<u8>) {
