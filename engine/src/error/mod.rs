@@ -6,6 +6,8 @@ mod text;
 
 pub use text::Context;
 
+use std::fmt;
+
 use crate::grpc::Code;
 
 /// One fault of one request or reply: what, where, and at which byte.
@@ -189,6 +191,17 @@ impl Error {
         self.kind.status().1
     }
 }
+
+/// The words without the bytes they are about; [`Error::write_text`] says more.
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write_text(&Context::default(), &mut text);
+        formatter.write_str(&text)
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl ErrorKind {
     /// The one table from kind to HTTP status and gRPC code (SEMANTICS 115, THREATS of docs/OPERATIONS).
