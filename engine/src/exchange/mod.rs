@@ -18,10 +18,9 @@ use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::{BodyFraming, RequestHead, check_media};
-use crate::plan::{BodyPlan, Cardinality, FieldPlan, Kind, Message, RouteIndex, RoutePlan, Tag};
+use crate::plan::{BodyPlan, Message, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
-use crate::to_wire::field_to_wire;
-use crate::wire::read::END_GROUP;
+use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
 pub use answer::{Envelope, Reply};
@@ -262,7 +261,7 @@ impl Call {
         let index = transcoder.schema.method_plan(route.method).input;
         let convert = |body: &[u8], scratch: &mut _, out: &mut Vec<u8>| match route.body {
             BodyPlan::Field(field) if is_blank(body) => {
-                write_empty(plan.message(index).field(field), out);
+                write_empty_field(plan.message(index).field(field), out);
                 Ok(())
             }
             BodyPlan::Field(field) => field_to_wire(plan, index, field, body, scratch, out),
@@ -327,21 +326,6 @@ fn forwarded_host<'b>(rule: HeaderRule, head: &RequestHead, bytes: &'b [u8]) -> 
     head.header(bytes, b"x-forwarded-host")
         .or_else(|| head.host(bytes))
         .filter(|host| !host.is_empty() && metadata::is_printable(host))
-}
-
-/// SEMANTICS 64: without a body the field that the body would be is there and empty if it is a message, and unset if not.
-fn write_empty(field: &FieldPlan, out: &mut Vec<u8>) {
-    match (field.cardinality, field.kind) {
-        (Cardinality::Singular, Kind::Message(_)) => {
-            out.extend_from_slice(field.tag.as_bytes());
-            out.push(0);
-        }
-        (Cardinality::Singular, Kind::Group(_)) => {
-            out.extend_from_slice(field.tag.as_bytes());
-            out.extend_from_slice(Tag::new(field.number, END_GROUP).as_bytes());
-        }
-        _ => {}
-    }
 }
 
 impl MetadataScratch {

@@ -4,7 +4,7 @@
 
 use super::Code;
 use crate::limits::STATUS_MESSAGE_LEN_MAX;
-use crate::text::base64;
+use crate::text::{base64, hex};
 
 /// The status of a call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,11 +203,11 @@ fn decode_message(text: &[u8]) -> String {
         && decoded.len() < decoded_len_max
     {
         let escaped = match rest {
-            [b'%', high, low, ..] => read_hex(*high).zip(read_hex(*low)),
+            [b'%', high, low, ..] => hex::byte(*high, *low),
             _ => None,
         };
-        if let Some((high, low)) = escaped {
-            decoded.push(high << 4 | low);
+        if let Some(byte) = escaped {
+            decoded.push(byte);
             rest = rest.get(3..).unwrap_or_default();
         } else {
             decoded.push(byte);
@@ -217,16 +217,6 @@ fn decode_message(text: &[u8]) -> String {
     let mut message = String::from_utf8_lossy(&decoded).into_owned();
     message.truncate(message.floor_char_boundary(STATUS_MESSAGE_LEN_MAX));
     message
-}
-
-/// The value of a hexadecimal digit.
-const fn read_hex(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use super::{is_token_byte, is_value_byte};
 use crate::error::{Error, ErrorKind};
 use crate::limits::CHUNK_OVERHEAD_LEN_MAX;
+use crate::text::hex;
 
 /// Where in a chunked body the bytes of one connection are.
 #[derive(Clone, Copy, Debug)]
@@ -120,8 +121,11 @@ impl ChunkedBody {
             return Err(Error::request(ErrorKind::BadChunk));
         }
         Ok(match (self.state, byte) {
-            (State::Size(count), _) if byte.is_ascii_hexdigit() && count < SIZE_DIGIT_COUNT_MAX => {
-                self.chunk_len = self.chunk_len << 4 | u64::from(hex_digit(byte));
+            (State::Size(count), _)
+                if count < SIZE_DIGIT_COUNT_MAX
+                    && let Some(digit) = hex::digit(byte) =>
+            {
+                self.chunk_len = self.chunk_len << 4 | u64::from(digit);
                 State::Size(count + 1)
             }
             // At least one digit; the grammar's white space before `;` is read in different ways, so it is refused.
@@ -161,14 +165,6 @@ impl ChunkedBody {
 impl Default for ChunkedBody {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// The value of a hexadecimal digit.
-const fn hex_digit(byte: u8) -> u8 {
-    match byte {
-        b'0'..=b'9' => byte - b'0',
-        _ => (byte | 0x20) - b'a' + 10,
     }
 }
 

@@ -2,6 +2,8 @@
 //! In: raw path bytes. Out: the same with unreserved escapes decoded, other escapes in upper case, and what must be escaped escaped.
 //! Always: `/` and `:` stay where they are and none appears, so segments and verbs are the same before and after.
 
+use crate::text::hex;
+
 /// Whether the text is in normal form already: it then stands for itself.
 #[inline]
 pub(super) fn is_normal(text: &[u8]) -> bool {
@@ -15,17 +17,16 @@ pub(crate) fn write(text: &[u8], out: &mut Vec<u8>) {
         rest = after;
         if byte == b'%' {
             match after {
-                [high, low, after @ ..] => match (digit(*high), digit(*low)) {
-                    (Some(high), Some(low)) => {
+                [high, low, after @ ..] => match hex::byte(*high, *low) {
+                    Some(decoded) => {
                         rest = after;
-                        let decoded = high << 4 | low;
                         if is_unreserved(decoded) {
                             out.push(decoded);
                         } else {
                             escape(decoded, out);
                         }
                     }
-                    _ => out.push(NEVER),
+                    None => out.push(NEVER),
                 },
                 _ => out.push(NEVER),
             }
@@ -50,16 +51,6 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
             .map_or(NEVER, |&digit| digit as u8)
     });
     out.extend_from_slice(&[b'%', high, low]);
-}
-
-#[inline]
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
 }
 
 /// RFC 3986, 2.3

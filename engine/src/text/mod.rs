@@ -6,6 +6,7 @@ pub(crate) mod base64;
 pub(crate) mod duration;
 pub(crate) mod field_mask;
 mod fraction;
+pub(crate) mod hex;
 pub(crate) mod number;
 pub(crate) mod percent;
 pub(crate) mod timestamp;

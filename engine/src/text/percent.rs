@@ -1,6 +1,8 @@
 //! Percent-escapes of paths and queries. In: raw bytes of the request target. Out: decoded bytes, appended.
 //! Always: decoded once, never twice; the result may be any bytes, UTF-8 or not.
 
+use super::hex;
+
 /// Which escapes are decoded, and what a plus means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -39,10 +41,7 @@ pub(crate) fn decode(text: &[u8], scope: Scope, out: &mut Vec<u8>) -> Result<(),
                 out.push(b' ');
                 after
             }
-            [b'%', high, low, ref after @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                let byte = nibble(high) << 4 | nibble(low);
+            [b'%', high, low, ref after @ ..] if let Some(byte) = hex::byte(high, low) => {
                 if byte == b'/' && scope == Scope::Segments {
                     out.extend_from_slice(&[b'%', high, low]);
                 } else {
@@ -63,13 +62,6 @@ pub(crate) fn decode(text: &[u8], scope: Scope, out: &mut Vec<u8>) -> Result<(),
 fn next_special(text: &[u8], scope: Scope) -> Option<usize> {
     text.iter()
         .position(|&byte| byte == b'%' || (byte == b'+' && scope == Scope::Query))
-}
-
-fn nibble(hex_digit: u8) -> u8 {
-    match hex_digit {
-        b'0'..=b'9' => hex_digit - b'0',
-        _ => (hex_digit | 0x20) - b'a' + 10,
-    }
 }
 
 #[cfg(test)]

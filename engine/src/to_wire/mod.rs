@@ -17,7 +17,10 @@ mod well_known;
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::Cursor;
 use crate::limits::{DEPTH_MAX, JSON_LEN_MAX};
-use crate::plan::{FieldIndex, Form, Message, MessageIndex, MessagePlan, Plan};
+use crate::plan::{
+    Cardinality, FieldIndex, FieldPlan, Form, Kind, Message, MessageIndex, MessagePlan, Plan, Tag,
+};
+use crate::wire::read::END_GROUP;
 
 /// Memory that [`to_wire`] works with; keep one per thread and reuse it.
 #[derive(Debug, Default)]
@@ -117,6 +120,21 @@ pub(crate) fn field_to_wire(
         }
         pass.field(field)
     })
+}
+
+/// SEMANTICS 64: without a body the field that the body would be is there and empty if it is a message, and unset if not.
+pub(crate) fn write_empty_field(field: &FieldPlan, out: &mut Vec<u8>) {
+    match (field.cardinality, field.kind) {
+        (Cardinality::Singular, Kind::Message(_)) => {
+            out.extend_from_slice(field.tag.as_bytes());
+            out.push(0);
+        }
+        (Cardinality::Singular, Kind::Group(_)) => {
+            out.extend_from_slice(field.tag.as_bytes());
+            out.extend_from_slice(Tag::new(field.number, END_GROUP).as_bytes());
+        }
+        _ => {}
+    }
 }
 
 /// The state of one conversion.
