@@ -34,6 +34,15 @@ pub(super) fn clean_len(bytes: &[u8]) -> Clean {
         clean.len += 8;
     }
     clean.has_high_bit = high_bits != 0;
+    if let Some(last) = bytes.last_chunk::<8>()
+        && let rest_len @ 1.. = rest.len()
+    {
+        // The bytes of the last word that have been looked at give way to zeros behind it, which stop like any control character.
+        let word = u64::from_le_bytes(*last) >> (64 - 8 * rest_len);
+        clean.has_high_bit |= word & HIGH_BITS != 0;
+        clean.len += (stops(word).trailing_zeros() / 8) as usize;
+        return clean;
+    }
     for &byte in rest {
         if byte < 0x20 || byte == b'"' || byte == b'\\' {
             break;

@@ -41,20 +41,20 @@ fn is_plain(text: &[u8]) -> bool {
         // Without branches the compiler makes vector instructions of it.
         let any = words
             .iter()
-            .fold(special(last), |any, word| any | special(word));
+            .fold(special(*last), |any, word| any | special(*word));
         return any & scan::HIGH_BITS == 0;
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         let [first, last] = [*first, *last].map(|half| u64::from(u32::from_le_bytes(half)));
-        return special(&(first | last << 32).to_le_bytes()) & scan::HIGH_BITS == 0;
+        return special((first | last << 32).to_le_bytes()) & scan::HIGH_BITS == 0;
     }
     text.iter().all(|&byte| byte < 0x80 && !is_special(byte))
 }
 
 /// The high bit of a byte tells that one of the eight is not plain.
 #[inline]
-const fn special(bytes: &[u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(*bytes);
+const fn special(bytes: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(bytes);
     word | scan::stops(word)
 }
 

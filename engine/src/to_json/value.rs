@@ -31,7 +31,7 @@ impl Written {
 
 impl<'c> Converter<'c> {
     /// Writes the one value that comes next. `depth` is the level of the message it is in.
-    #[inline]
+    #[inline(always)]
     pub(super) fn value(
         &mut self,
         field: &'c FieldPlan,

@@ -68,13 +68,11 @@ impl<'p> Pass<'p, '_, '_> {
             self.tag(field.tag);
             let length = wire::write::open(self.out);
             match field.kind {
-                Kind::Double => self.elements(field.kind, Self::double)?,
-                Kind::Float => self.elements(field.kind, Self::float)?,
-                Kind::Bool | Kind::Enum(_) => {
-                    self.elements(field.kind, |pass| pass.value(field))?
-                }
-                kind => self.elements(kind, |pass| pass.integer(kind))?,
-            }
+                Kind::Double => self.elements(field.kind, Self::double),
+                Kind::Float => self.elements(field.kind, Self::float),
+                Kind::Bool | Kind::Enum(_) => self.elements(field.kind, |pass| pass.value(field)),
+                kind => self.elements(kind, |pass| pass.integer(kind)),
+            }?;
             // The elements may all have been enum names that are dropped.
             if self.out.len() == length + 1 {
                 self.out.truncate(start);

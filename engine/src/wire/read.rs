@@ -76,20 +76,20 @@ impl<'w> Reader<'w> {
                 self.offset += 1;
                 Ok(u64::from(byte))
             }
-            _ => self.long_varint(),
+            _ => self.long_varint().ok_or_else(|| self.varint_fault()),
         }
     }
 
     /// A varint that takes two bytes or more, or is broken.
     #[inline(never)]
-    fn long_varint(&mut self) -> Result<u64, Error> {
+    fn long_varint(&mut self) -> Option<u64> {
         let start = self.offset;
         let rest = self.bytes.get(start..).unwrap_or_default();
         if let [low, high, ..] = *rest
             && high < 0x80
         {
             self.offset = start + 2;
-            return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
+            return Some(u64::from(low & 0x7f) | u64::from(high) << 7);
         }
         if let Some(word) = rest.first_chunk() {
             let word = u64::from_le_bytes(*word);
@@ -98,7 +98,7 @@ impl<'w> Reader<'w> {
             if last != 0 {
                 let unused_bit_count = 63 - last.trailing_zeros();
                 self.offset = start + 8 - unused_bit_count as usize / 8;
-                return Ok(squeeze(word << unused_bit_count >> unused_bit_count));
+                return Some(squeeze(word << unused_bit_count >> unused_bit_count));
             }
         }
         let mut value = 0;
@@ -110,15 +110,20 @@ impl<'w> Reader<'w> {
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte < 0x80 {
                 self.offset = start + index + 1;
-                return Ok(value);
+                return Some(value);
             }
         }
-        let kind = if rest.len() < 10 {
+        None
+    }
+
+    #[cold]
+    fn varint_fault(&self) -> Error {
+        let kind = if self.bytes.len() - self.offset < 10 {
             ErrorKind::WireTruncated
         } else {
             ErrorKind::WireVarint
         };
-        Err(Error::reply(kind, start))
+        Error::reply(kind, self.offset)
     }
 
     /// Four bytes, little-endian.
@@ -133,7 +138,7 @@ impl<'w> Reader<'w> {
         self.array().map(u64::from_le_bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let array = self
             .bytes
