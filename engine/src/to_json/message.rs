@@ -267,6 +267,7 @@ impl<'c> Converter<'c> {
     ) -> Result<(), Stop> {
         let mut elements = Reader::new(self.wire, reader.delimited()?);
         while !elements.is_at_end() {
+            self.check_len(|_| elements.offset())?;
             if self.packable(field.kind, &mut elements)? != Written::Nothing {
                 self.out.push(b',');
             }
