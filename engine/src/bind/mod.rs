@@ -147,7 +147,7 @@ impl Binder<'_> {
         if count > QUERY_PARAMETER_COUNT_MAX {
             return Err(ErrorKind::TooManyParameters);
         }
-        let (raw_key, raw_value) = split_at_equals(parameter);
+        let (raw_key, raw_value) = percent::split_parameter(parameter);
         // SEMANTICS 60: a bad escape is refused even where the parameter would be ignored.
         let key = decode(raw_key, Scope::Query, &mut scratch.key)?;
         let text = decode(raw_value, Scope::Query, &mut scratch.text)?;
@@ -242,17 +242,6 @@ impl Binder<'_> {
             text,
         };
         write_binding(self.plan, &binding, &mut scratch.writing, out)
-    }
-}
-
-/// SEMANTICS 59: a key without `=` has an empty value.
-fn split_at_equals(parameter: &[u8]) -> (&[u8], &[u8]) {
-    match parameter.iter().position(|&byte| byte == b'=') {
-        Some(at) => {
-            let (key, rest) = parameter.split_at(at);
-            (key, rest.split_first().map_or(rest, |(_, value)| value))
-        }
-        None => (parameter, &[]),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::{Error, ErrorKind, Expected, Place};
 use crate::json::{Found, Step, found_at, steps_to};
 use crate::limits;
+use crate::text::percent;
 
 /// The bytes that an [`Error`] points into. What is not at hand may be left empty: the text then says less.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,13 +112,7 @@ fn parameter_at(target: &[u8], offset: usize) -> (&[u8], &[u8]) {
         .split(|byte| matches!(byte, b'&' | b'#'))
         .next()
         .unwrap_or_default();
-    match parameter.iter().position(|&byte| byte == b'=') {
-        Some(at) => (
-            parameter.get(..at).unwrap_or_default(),
-            parameter.get(at + 1..).unwrap_or_default(),
-        ),
-        None => (parameter, b""),
-    }
+    percent::split_parameter(parameter)
 }
 
 /// Appends foreign bytes so that they can do no harm: escaped, and cut where they are long.

@@ -59,6 +59,17 @@ pub(crate) fn decode(text: &[u8], scope: Scope, out: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
+/// Key and value of a query parameter, both still escaped. A key without `=` has an empty value (SEMANTICS 59).
+pub(crate) fn split_parameter(parameter: &[u8]) -> (&[u8], &[u8]) {
+    match parameter.iter().position(|&byte| byte == b'=') {
+        Some(at) => {
+            let (key, rest) = parameter.split_at(at);
+            (key, rest.split_first().map_or(rest, |(_, value)| value))
+        }
+        None => (parameter, &[]),
+    }
+}
+
 fn next_special(text: &[u8], scope: Scope) -> Option<usize> {
     text.iter()
         .position(|&byte| byte == b'%' || (byte == b'+' && scope == Scope::Query))
