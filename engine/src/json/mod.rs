@@ -7,6 +7,7 @@ mod cursor;
 mod locate;
 pub(crate) mod number;
 mod scan;
+pub(crate) mod short;
 mod skip;
 mod string;
 pub(crate) mod write;

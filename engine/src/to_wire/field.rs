@@ -21,7 +21,7 @@ impl<'p> Pass<'p, '_, '_> {
 
     #[inline]
     pub(super) fn tag(&mut self, tag: Tag) {
-        wire::write::first_bytes(tag.bytes, usize::from(tag.len), self.out);
+        wire::write::tag(tag, self.out);
     }
 
     /// Writes tag and value, or nothing where the value is what an unset field has.
@@ -46,10 +46,13 @@ impl<'p> Pass<'p, '_, '_> {
         self.open(b'[', Expected::Array)?;
         if !self.json.close_if(b']') {
             loop {
-                let start = self.out.len();
-                self.tag(field.element_tag);
-                if self.element(field)? == Written::Nothing {
-                    self.out.truncate(start);
+                self.json.peek();
+                if !self.quick_scalar(field.kind, field.element_tag, true) {
+                    let start = self.out.len();
+                    self.tag(field.element_tag);
+                    if self.element(field)? == Written::Nothing {
+                        self.out.truncate(start);
+                    }
                 }
                 if !self.json.comma_or(b']')? {
                     break;
@@ -68,10 +71,11 @@ impl<'p> Pass<'p, '_, '_> {
             self.tag(field.tag);
             let length = wire::write::open(self.out);
             match field.kind {
-                Kind::Double => self.elements(field.kind, Self::double),
-                Kind::Float => self.elements(field.kind, Self::float),
-                Kind::Bool | Kind::Enum(_) => self.elements(field.kind, |pass| pass.value(field)),
-                kind => self.elements(kind, |pass| pass.integer(kind)),
+                Kind::Double => self.elements(field, |pass| pass.quick_double(Tag::NONE, true)),
+                Kind::Float => self.elements(field, |pass| pass.quick_float(Tag::NONE, true)),
+                Kind::Int32 => self.integers(field, Kind::Int32),
+                Kind::Int64 => self.integers(field, Kind::Int64),
+                kind => self.elements(field, |pass| pass.quick_scalar(kind, Tag::NONE, true)),
             }?;
             // The elements may all have been enum names that are dropped.
             if self.out.len() == length + 1 {
@@ -84,18 +88,24 @@ impl<'p> Pass<'p, '_, '_> {
         Ok(())
     }
 
+    /// The elements of a packed list of integers, of a kind that is known where this is compiled.
+    #[inline]
+    fn integers(&mut self, field: &'p FieldPlan, kind: Kind) -> Result<(), Error> {
+        self.elements(field, |pass| pass.quick_integer(kind, Tag::NONE, true))
+    }
+
     /// Writes the elements of a packed list, of one kind each, up to the bracket that closes it.
     #[inline]
     fn elements(
         &mut self,
-        kind: Kind,
-        write: impl Fn(&mut Self) -> Result<Written, Error>,
+        field: &'p FieldPlan,
+        quick: impl Fn(&mut Self) -> bool,
     ) -> Result<(), Error> {
         loop {
-            if self.json.peek() == Some(b'n') {
-                self.check_null_element(kind)?;
+            self.json.peek();
+            if !quick(self) {
+                self.element(field)?;
             }
-            write(self)?;
             if !self.json.comma_or(b']')? {
                 return Ok(());
             }

@@ -75,9 +75,10 @@ impl<'p> Pass<'p, '_, '_> {
     fn member_key(&mut self, message: &'p MessagePlan, predicted: usize) -> Result<Key, Error> {
         // Most clients write fields in the order of their declaration: compare with the next before any look-up.
         if let Some(field) = message.fields.get(predicted)
-            && field.owns_key
-            && self.json.take_if(&field.key)
+            && let at = self.json.offset()
+            && field.key_head.begins(self.json.block(at))
         {
+            self.json.move_to(at + field.key.len());
             return Ok(Key::Field(predicted));
         }
         let key = self.json.key()?;
@@ -104,6 +105,13 @@ impl<'p> Pass<'p, '_, '_> {
         // SEMANTICS 77: in either form of its name.
         if self.mark(seen, index) {
             return Err(Error::body(ErrorKind::DuplicateField, key_offset));
+        }
+        // Most values are scalars that are quickly read; null is none of them.
+        if field.cardinality == Cardinality::Singular && field.oneof.is_none() {
+            self.json.peek();
+            if self.quick_scalar(field.kind, field.tag, field.has_presence) {
+                return Ok(());
+            }
         }
         // SEMANTICS 86: a member that is null does not count.
         if self.is_unset(field)? {
