@@ -119,18 +119,28 @@ impl<'j> Cursor<'j> {
     /// Skips white space and looks at the byte after it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        self.at = self.skip_space(self.at);
+        self.text.get(self.at).copied()
+    }
+
+    /// The offset behind the white space at an offset.
+    #[inline(always)]
+    pub(crate) fn skip_space(&self, offset: usize) -> usize {
         // Compact text has none: one comparison, since no token starts with a byte this low.
-        match self.text.get(self.at) {
-            Some(&byte) if byte > b' ' => Some(byte),
-            _ => self.peek_after_space(),
+        match self.text.get(offset) {
+            Some(byte) if *byte <= b' ' => self.skip_some_space(offset),
+            _ => offset,
         }
     }
 
-    fn peek_after_space(&mut self) -> Option<u8> {
+    #[inline(never)]
+    fn skip_some_space(&self, offset: usize) -> usize {
         // One space behind a colon or comma is by far the most frequent.
-        self.at += usize::from(self.byte_at(self.at) == b' ');
-        self.at += simd::space_len(self.rest());
-        self.text.get(self.at).copied()
+        let after = offset + usize::from(self.byte_at(offset) == b' ');
+        if self.byte_at(after) > b' ' {
+            return after;
+        }
+        after + simd::space_len(self.text.get(after..).unwrap_or_default())
     }
 
     /// Takes `token` if it comes next, byte for byte.
@@ -183,8 +193,14 @@ impl<'j> Cursor<'j> {
                 self.at += 1;
                 Ok(false)
             }
-            _ => Err(self.unexpected(ErrorKind::ExpectedCommaOrClose)),
+            _ => Err(self.no_comma()),
         }
+    }
+
+    /// What to say when neither a comma comes next nor the bracket that closes.
+    #[cold]
+    pub(crate) fn no_comma(&mut self) -> Error {
+        self.unexpected(ErrorKind::ExpectedCommaOrClose)
     }
 
     /// Takes the key of a member and its colon.
@@ -194,11 +210,18 @@ impl<'j> Cursor<'j> {
             return Err(self.unexpected(ErrorKind::ExpectedKey));
         }
         let key = self.string()?;
+        self.colon()?;
+        Ok(key)
+    }
+
+    /// Takes the colon behind a key.
+    #[inline]
+    pub(crate) fn colon(&mut self) -> Result<(), Error> {
         if self.peek() != Some(b':') {
             return Err(self.unexpected(ErrorKind::ExpectedColon));
         }
         self.at += 1;
-        Ok(key)
+        Ok(())
     }
 
     /// Takes a string whose opening quote has been seen.

@@ -4,6 +4,7 @@
 //! skipped too, so that no two readers of one body can differ about what it says.
 
 mod cursor;
+mod decimal;
 mod locate;
 pub(crate) mod number;
 mod scan;

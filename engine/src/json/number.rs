@@ -1,6 +1,8 @@
 //! Numbers of JSON. In: their text. Out: exact integers, or the nearest float.
 //! Always: an integer never goes through a float, so that none is rounded (SEMANTICS 79).
 
+use super::decimal::{nearest_f32, nearest_f64};
+
 /// Why a number is not the integer that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotInteger {
@@ -120,7 +122,7 @@ impl<'j> Number<'j> {
     #[inline]
     pub(crate) fn to_f64(self) -> Option<f64> {
         if self.is_plain
-            && let Some(value) = exact_f64(self.mantissa, self.fraction_len, self.is_negative)
+            && let Some(value) = plain_f64(self.mantissa, self.fraction_len, self.is_negative)
         {
             return Some(value);
         }
@@ -132,7 +134,7 @@ impl<'j> Number<'j> {
     #[inline]
     pub(crate) fn to_f32(self) -> Option<f32> {
         if self.is_plain
-            && let Some(value) = exact_f32(self.mantissa, self.fraction_len, self.is_negative)
+            && let Some(value) = plain_f32(self.mantissa, self.fraction_len, self.is_negative)
         {
             return Some(value);
         }
@@ -141,25 +143,30 @@ impl<'j> Number<'j> {
     }
 }
 
-/// `mantissa` / 10^`fraction_len` where a double has both exactly: their quotient is rounded once, to the nearest.
+/// The double nearest to `mantissa` / 10^`fraction_len`, if it is found without the text.
 #[inline]
 #[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
-pub(super) fn exact_f64(mantissa: u64, fraction_len: usize, is_negative: bool) -> Option<f64> {
-    if mantissa > 1 << f64::MANTISSA_DIGITS {
-        return None;
-    }
-    let magnitude = mantissa.cast_signed() as f64 / DOUBLE_POWERS.get(fraction_len)?;
+pub(super) fn plain_f64(mantissa: u64, fraction_len: usize, is_negative: bool) -> Option<f64> {
+    // Dividend and divisor are exact, so that the quotient is rounded once, to the nearest.
+    let magnitude = match DOUBLE_POWERS.get(fraction_len) {
+        Some(power) if mantissa <= 1 << f64::MANTISSA_DIGITS => {
+            mantissa.cast_signed() as f64 / power
+        }
+        _ => nearest_f64(mantissa, fraction_len)?,
+    };
     Some(if is_negative { -magnitude } else { magnitude })
 }
 
-/// As [`exact_f64`], for a float.
+/// As [`plain_f64`], for a float.
 #[inline]
 #[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
-pub(super) fn exact_f32(mantissa: u64, fraction_len: usize, is_negative: bool) -> Option<f32> {
-    if mantissa > 1 << f32::MANTISSA_DIGITS {
-        return None;
-    }
-    let magnitude = mantissa.cast_signed() as f32 / FLOAT_POWERS.get(fraction_len)?;
+pub(super) fn plain_f32(mantissa: u64, fraction_len: usize, is_negative: bool) -> Option<f32> {
+    let magnitude = match FLOAT_POWERS.get(fraction_len) {
+        Some(power) if mantissa <= 1 << f32::MANTISSA_DIGITS => {
+            mantissa.cast_signed() as f32 / power
+        }
+        _ => nearest_f32(mantissa, fraction_len)?,
+    };
     Some(if is_negative { -magnitude } else { magnitude })
 }
 

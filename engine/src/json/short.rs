@@ -2,7 +2,7 @@
 //! it says and how long it is, or nothing: then the long way of `string` and `number` reads it, and finds what is wrong with it if
 //! anything is. Always: what is read here, the long way would read alike.
 
-use super::number::{exact_f32, exact_f64};
+use super::number::{plain_f32, plain_f64};
 use crate::simd::{self, Block};
 
 /// An integer of at most 16 digits, bare or in quotes.
@@ -120,16 +120,16 @@ impl Decimal {
         })
     }
 
-    /// The double nearest to it, if no rounding but that of one division is needed.
+    /// The double nearest to it, if it is found without the text.
     #[inline(always)]
     pub(crate) fn to_f64(self) -> Option<f64> {
-        exact_f64(self.mantissa, self.fraction_len, self.is_negative)
+        plain_f64(self.mantissa, self.fraction_len, self.is_negative)
     }
 
     /// As [`Self::to_f64`], for a float.
     #[inline(always)]
     pub(crate) fn to_f32(self) -> Option<f32> {
-        exact_f32(self.mantissa, self.fraction_len, self.is_negative)
+        plain_f32(self.mantissa, self.fraction_len, self.is_negative)
     }
 }
 

@@ -67,12 +67,6 @@ impl<'j> JsonString<'j> {
         Error::body(kind, self.offset())
     }
 
-    /// Whether it says nothing.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.raw.is_empty()
-    }
-
     /// What the string says, if that is what stands in the text.
     #[inline]
     pub(crate) fn plain(&self) -> Option<&'j [u8]> {

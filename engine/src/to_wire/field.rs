@@ -3,7 +3,7 @@
 
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::plan::{Cardinality, FieldPlan, Kind, Tag};
+use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessagePlan, Tag};
 use crate::wire;
 use crate::wire::read::END_GROUP;
 
@@ -27,6 +27,9 @@ impl<'p> Pass<'p, '_, '_> {
     /// Writes tag and value, or nothing where the value is what an unset field has.
     #[inline]
     pub(super) fn singular(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        if let Some(message) = self.object_plan(field.kind) {
+            return self.nested_object(field.tag, message);
+        }
         let start = self.out.len();
         self.tag(field.tag);
         let written = self.value(field)?;
@@ -41,13 +44,30 @@ impl<'p> Pass<'p, '_, '_> {
         Ok(())
     }
 
+    /// The message of a field whose values are objects of its fields, with a length before them.
+    #[inline]
+    fn object_plan(&self, kind: Kind) -> Option<&'p MessagePlan> {
+        let Kind::Message(index) = kind else {
+            return None;
+        };
+        let message = self.plan.message(index);
+        (message.form == Form::Object).then_some(message)
+    }
+
     /// Writes a tag and a value an element.
     pub(super) fn repeated(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
         self.open(b'[', Expected::Array)?;
         if !self.json.close_if(b']') {
+            let message = self.object_plan(field.kind);
             loop {
-                self.json.peek();
-                if !self.quick_scalar(field.kind, field.element_tag, true) {
+                let next = self.json.peek();
+                let at = self.json.offset();
+                if let (Some(message), Some(b'{')) = (message, next) {
+                    self.nested_object(field.element_tag, message)?;
+                } else if let Some(end) = self.quick_scalar(at, field.kind, field.element_tag, true)
+                {
+                    self.json.move_to(end);
+                } else {
                     let start = self.out.len();
                     self.tag(field.element_tag);
                     if self.element(field)? == Written::Nothing {
@@ -71,11 +91,17 @@ impl<'p> Pass<'p, '_, '_> {
             self.tag(field.tag);
             let length = wire::write::open(self.out);
             match field.kind {
-                Kind::Double => self.elements(field, |pass| pass.quick_double(Tag::NONE, true)),
-                Kind::Float => self.elements(field, |pass| pass.quick_float(Tag::NONE, true)),
+                Kind::Double => {
+                    self.elements(field, |pass, at| pass.quick_double(at, Tag::NONE, true))
+                }
+                Kind::Float => {
+                    self.elements(field, |pass, at| pass.quick_float(at, Tag::NONE, true))
+                }
                 Kind::Int32 => self.integers(field, Kind::Int32),
                 Kind::Int64 => self.integers(field, Kind::Int64),
-                kind => self.elements(field, |pass| pass.quick_scalar(kind, Tag::NONE, true)),
+                kind => self.elements(field, |pass, at| {
+                    pass.quick_scalar(at, kind, Tag::NONE, true)
+                }),
             }?;
             // The elements may all have been enum names that are dropped.
             if self.out.len() == length + 1 {
@@ -91,7 +117,9 @@ impl<'p> Pass<'p, '_, '_> {
     /// The elements of a packed list of integers, of a kind that is known where this is compiled.
     #[inline]
     fn integers(&mut self, field: &'p FieldPlan, kind: Kind) -> Result<(), Error> {
-        self.elements(field, |pass| pass.quick_integer(kind, Tag::NONE, true))
+        self.elements(field, |pass, at| {
+            pass.quick_integer(at, kind, Tag::NONE, true)
+        })
     }
 
     /// Writes the elements of a packed list, of one kind each, up to the bracket that closes it.
@@ -99,17 +127,29 @@ impl<'p> Pass<'p, '_, '_> {
     fn elements(
         &mut self,
         field: &'p FieldPlan,
-        quick: impl Fn(&mut Self) -> bool,
+        quick: impl Fn(&mut Self, usize) -> Option<usize>,
     ) -> Result<(), Error> {
+        let mut at = self.json.skip_space(self.json.offset());
         loop {
-            self.json.peek();
-            if !quick(self) {
+            if let Some(end) = quick(self, at) {
+                at = end;
+            } else {
+                self.json.move_to(at);
                 self.element(field)?;
+                at = self.json.offset();
             }
-            if !self.json.comma_or(b']')? {
-                return Ok(());
+            at = self.json.skip_space(at);
+            match self.json.byte_at(at) {
+                b',' => at = self.json.skip_space(at + 1),
+                b']' => break,
+                _ => {
+                    self.json.move_to(at);
+                    return Err(self.json.no_comma());
+                }
             }
         }
+        self.json.move_to(at + 1);
+        Ok(())
     }
 
     /// Writes the value of a list's element or of a map's entry.

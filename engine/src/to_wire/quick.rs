@@ -1,5 +1,7 @@
 //! The short way of scalars. In: a value that lies in one block, in the spelling that nearly all have. Out: tag and value.
 //! Always: it is taken and written as a whole or not at all; what it passes over, `scalar` reads, and refuses if need be.
+//!
+//! It stands inline in loops that recurse, but in unoptimized code, where a frame would hold every variable of it apart.
 
 use super::Pass;
 use crate::json::short::{self, Decimal, Integer, ShortString};
@@ -7,50 +9,60 @@ use crate::plan::{EnumIndex, Kind, Tag};
 use crate::wire::write::{self, zigzag32, zigzag64};
 
 impl Pass<'_, '_, '_> {
-    /// Takes the scalar that comes next and writes it behind `tag`, if it is one that is quickly read. Zero, false and nothing are not
-    /// written where they are what an unset field has.
-    #[inline(always)]
-    pub(super) fn quick_scalar(&mut self, kind: Kind, tag: Tag, is_default_written: bool) -> bool {
+    /// Takes the scalar at an offset and writes it behind `tag`, if it is one that is quickly read: where it ends. Zero, false and nothing
+    /// are not written where they are what an unset field has.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn quick_scalar(
+        &mut self,
+        at: usize,
+        kind: Kind,
+        tag: Tag,
+        is_default_written: bool,
+    ) -> Option<usize> {
         match kind {
-            Kind::String => self.quick_string(tag, is_default_written),
-            Kind::Double => self.quick_double(tag, is_default_written),
-            Kind::Float => self.quick_float(tag, is_default_written),
-            Kind::Bool => self.quick_boolean(tag, is_default_written),
-            Kind::Enum(index) => self.quick_enum(index, tag, is_default_written),
-            Kind::Bytes | Kind::Message(_) | Kind::Group(_) => false,
-            _ => self.quick_integer(kind, tag, is_default_written),
+            Kind::String => self.quick_string(at, tag, is_default_written),
+            Kind::Double => self.quick_double(at, tag, is_default_written),
+            Kind::Float => self.quick_float(at, tag, is_default_written),
+            Kind::Bool => self.quick_boolean(at, tag, is_default_written),
+            Kind::Enum(index) => self.quick_enum(at, index, tag, is_default_written),
+            Kind::Bytes | Kind::Message(_) | Kind::Group(_) => None,
+            _ => self.quick_integer(at, kind, tag, is_default_written),
         }
     }
 
-    #[inline(always)]
-    pub(super) fn quick_string(&mut self, tag: Tag, is_default_written: bool) -> bool {
-        let at = self.json.offset();
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn quick_string(
+        &mut self,
+        at: usize,
+        tag: Tag,
+        is_default_written: bool,
+    ) -> Option<usize> {
         if self.json.byte_at(at) != b'"' {
-            return false;
+            return None;
         }
         let start = at + 1;
         let block = self.json.block(start);
-        let Some(string) = ShortString::read(block) else {
-            return false;
-        };
+        let string = ShortString::read(block)?;
         if string.len > 0 || is_default_written {
             write::tagged_short_bytes(tag, block, string.len, self.out);
         }
         let end = start + string.len;
         if !string.is_ascii && !self.json.is_utf8(start, end) {
             // `scalar` says where; what has been written goes with the rest.
-            return false;
+            return None;
         }
-        self.json.move_to(end + 1);
-        true
+        Some(end + 1)
     }
 
     #[inline(always)]
-    pub(super) fn quick_integer(&mut self, kind: Kind, tag: Tag, is_default_written: bool) -> bool {
-        let at = self.json.offset();
-        let Some(integer) = Integer::read(self.json.block(at)) else {
-            return false;
-        };
+    pub(super) fn quick_integer(
+        &mut self,
+        at: usize,
+        kind: Kind,
+        tag: Tag,
+        is_default_written: bool,
+    ) -> Option<usize> {
+        let integer = Integer::read(self.json.block(at))?;
         if integer.magnitude != 0 || is_default_written {
             let magnitude = integer.magnitude.cast_signed();
             let value = if integer.is_negative {
@@ -65,7 +77,7 @@ impl Pass<'_, '_, '_> {
                 _ => true,
             };
             if !is_in_range {
-                return false;
+                return None;
             }
             let bits = value.cast_unsigned();
             #[expect(
@@ -85,78 +97,73 @@ impl Pass<'_, '_, '_> {
                 _ => write::tagged_varint(tag, bits, self.out),
             }
         }
-        self.json.move_to(at + integer.len);
-        true
+        Some(at + integer.len)
     }
 
     #[inline(always)]
-    pub(super) fn quick_double(&mut self, tag: Tag, is_default_written: bool) -> bool {
-        let at = self.json.offset();
-        let Some(decimal) = Decimal::read(self.json.block(at)) else {
-            return false;
-        };
-        let Some(value) = decimal.to_f64() else {
-            return false;
-        };
+    pub(super) fn quick_double(
+        &mut self,
+        at: usize,
+        tag: Tag,
+        is_default_written: bool,
+    ) -> Option<usize> {
+        let decimal = Decimal::read(self.json.block(at))?;
+        let value = decimal.to_f64()?;
         // Negative zero is not the default.
         if value.to_bits() != 0 || is_default_written {
             write::tagged_fixed(tag, value.to_le_bytes(), self.out);
         }
-        self.json.move_to(at + decimal.len);
-        true
+        Some(at + decimal.len)
     }
 
     #[inline(always)]
-    pub(super) fn quick_float(&mut self, tag: Tag, is_default_written: bool) -> bool {
-        let at = self.json.offset();
-        let Some(decimal) = Decimal::read(self.json.block(at)) else {
-            return false;
-        };
-        let Some(value) = decimal.to_f32() else {
-            return false;
-        };
+    pub(super) fn quick_float(
+        &mut self,
+        at: usize,
+        tag: Tag,
+        is_default_written: bool,
+    ) -> Option<usize> {
+        let decimal = Decimal::read(self.json.block(at))?;
+        let value = decimal.to_f32()?;
         if value.to_bits() != 0 || is_default_written {
             write::tagged_fixed(tag, value.to_le_bytes(), self.out);
         }
-        self.json.move_to(at + decimal.len);
-        true
+        Some(at + decimal.len)
     }
 
     #[inline(always)]
-    fn quick_boolean(&mut self, tag: Tag, is_default_written: bool) -> bool {
-        let at = self.json.offset();
+    fn quick_boolean(&mut self, at: usize, tag: Tag, is_default_written: bool) -> Option<usize> {
         let block = self.json.block(at);
         let (is_true, len) = match block.first_chunk() {
             Some(b"true") => (true, 4),
             Some(b"fals") if short::byte_at(block, 4) == b'e' => (false, 5),
-            _ => return false,
+            _ => return None,
         };
         if is_true || is_default_written {
             write::tagged_varint(tag, u64::from(is_true), self.out);
         }
-        self.json.move_to(at + len);
-        true
+        Some(at + len)
     }
 
     /// A name that the enum has.
     #[inline(always)]
-    fn quick_enum(&mut self, index: EnumIndex, tag: Tag, is_default_written: bool) -> bool {
-        let at = self.json.offset();
+    fn quick_enum(
+        &mut self,
+        at: usize,
+        index: EnumIndex,
+        tag: Tag,
+        is_default_written: bool,
+    ) -> Option<usize> {
         let block = self.json.block(at + 1);
         if self.json.byte_at(at) != b'"' {
-            return false;
+            return None;
         }
-        let Some(string) = ShortString::read(block) else {
-            return false;
-        };
+        let string = ShortString::read(block)?;
         let name = block.get(..string.len).unwrap_or_default();
-        let Some(number) = self.plan.enumeration(index).find_number(name) else {
-            return false;
-        };
+        let number = self.plan.enumeration(index).find_number(name)?;
         if number != 0 || is_default_written {
             write::tagged_varint(tag, i64::from(number).cast_unsigned(), self.out);
         }
-        self.json.move_to(at + 1 + string.len + 1);
-        true
+        Some(at + 1 + string.len + 1)
     }
 }

@@ -29,6 +29,13 @@ pub(crate) fn tag(tag: Tag, out: &mut Vec<u8>) {
     room::append::<TAG_LEN>(out, |room| put_tag(room, tag));
 }
 
+/// Appends a tag and a zero.
+#[inline(always)]
+pub(crate) fn tag_and_zero(tag: Tag, out: &mut Vec<u8>) {
+    // Room is zero before something is put there.
+    room::append::<TAG_LEN>(out, |room| put_tag(room, tag) + 1);
+}
+
 /// Appends a varint.
 #[inline(always)]
 pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
