@@ -64,7 +64,8 @@ impl<'p> Pass<'p, '_, '_> {
                 let at = self.json.offset();
                 if let (Some(message), Some(b'{')) = (message, next) {
                     self.nested_object(field.element_tag, message)?;
-                } else if let Some(end) = self.quick_scalar(at, field.kind, field.element_tag, true)
+                } else if let Some(end) =
+                    self.quick_scalar(at, field.kind, &field.element_tag, true)
                 {
                     self.json.move_to(end);
                 } else {
@@ -92,15 +93,15 @@ impl<'p> Pass<'p, '_, '_> {
             let length = wire::write::open(self.out);
             match field.kind {
                 Kind::Double => {
-                    self.elements(field, |pass, at| pass.quick_double(at, Tag::NONE, true))
+                    self.elements(field, |pass, at| pass.quick_double(at, &Tag::NONE, true))
                 }
                 Kind::Float => {
-                    self.elements(field, |pass, at| pass.quick_float(at, Tag::NONE, true))
+                    self.elements(field, |pass, at| pass.quick_float(at, &Tag::NONE, true))
                 }
                 Kind::Int32 => self.integers(field, Kind::Int32),
                 Kind::Int64 => self.integers(field, Kind::Int64),
                 kind => self.elements(field, |pass, at| {
-                    pass.quick_scalar(at, kind, Tag::NONE, true)
+                    pass.quick_scalar(at, kind, &Tag::NONE, true)
                 }),
             }?;
             // The elements may all have been enum names that are dropped.
@@ -118,7 +119,7 @@ impl<'p> Pass<'p, '_, '_> {
     #[inline]
     fn integers(&mut self, field: &'p FieldPlan, kind: Kind) -> Result<(), Error> {
         self.elements(field, |pass, at| {
-            pass.quick_integer(at, kind, Tag::NONE, true)
+            pass.quick_integer(at, kind, &Tag::NONE, true)
         })
     }
 
@@ -138,18 +139,22 @@ impl<'p> Pass<'p, '_, '_> {
                 self.element(field)?;
                 at = self.json.offset();
             }
-            at = self.json.skip_space(at);
             match self.json.byte_at(at) {
                 b',' => at = self.json.skip_space(at + 1),
-                b']' => break,
+                b']' => {
+                    self.json.move_to(at + 1);
+                    return Ok(());
+                }
+                // White space, or what is wrong.
                 _ => {
                     self.json.move_to(at);
-                    return Err(self.json.no_comma());
+                    if !self.json.comma_or(b']')? {
+                        return Ok(());
+                    }
+                    at = self.json.skip_space(self.json.offset());
                 }
             }
         }
-        self.json.move_to(at + 1);
-        Ok(())
     }
 
     /// Writes the value of a list's element or of a map's entry.
