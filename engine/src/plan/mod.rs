@@ -60,7 +60,7 @@ pub(crate) struct MessagePlan {
     pub(crate) full_name: Box<str>,
     /// Which JSON form the message has.
     pub(crate) form: Form,
-    /// In ascending order of field number: the order in which a well-behaved encoder writes them.
+    /// Extensions too. In ascending order of field number: the order in which a well-behaved encoder writes them.
     pub(crate) fields: Box<[FieldPlan]>,
     /// JSON name and proto name, both, to the field.
     pub(crate) names: NameTable,
@@ -71,6 +71,8 @@ pub(crate) struct MessagePlan {
     /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
     /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
     pub(crate) has_spread_oneof: bool,
+    /// Whether the message is a message set: its fields are extensions, and come as items of group 1, each with its number.
+    pub(crate) is_message_set: bool,
 }
 
 /// The JSON form of a message.
@@ -158,6 +160,8 @@ pub(crate) enum Kind {
     Message(MessageIndex),
     /// A message between start-group and end-group tags; `tag` is the start.
     Group(MessageIndex),
+    /// A member of a message set; `number` is its type id, and `tag` opens its item.
+    SetMember(MessageIndex),
 }
 
 /// A field tag, already encoded. `bytes[..len]` is a varint of `number << 3 | wire type`.
@@ -283,7 +287,7 @@ impl Kind {
             | Self::Bool
             | Self::Enum(_) => 0,
             Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
-            Self::String | Self::Bytes | Self::Message(_) => 2,
+            Self::String | Self::Bytes | Self::Message(_) | Self::SetMember(_) => 2,
             Self::Group(_) => 3,
             Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
         }
@@ -291,6 +295,17 @@ impl Kind {
 }
 
 impl Tag {
+    /// The field number of the items of a message set.
+    pub(crate) const SET_ITEM_NUMBER: u32 = 1;
+    /// Opens an item of a message set.
+    pub(crate) const SET_ITEM: Self = Self::new(Self::SET_ITEM_NUMBER, 3);
+    /// Closes it.
+    pub(crate) const SET_ITEM_END: Self = Self::new(Self::SET_ITEM_NUMBER, 4);
+    /// Before the number of the extension that the item holds.
+    pub(crate) const SET_TYPE_ID: Self = Self::new(2, 0);
+    /// Before its message.
+    pub(crate) const SET_MESSAGE: Self = Self::new(3, 2);
+
     /// Encodes the tag of a field. `number` is 1 to 2^29 - 1, as descriptors guarantee.
     pub(crate) const fn new(number: u32, wire_type: u8) -> Self {
         let mut rest = number << 3 | wire_type as u32;

@@ -1,0 +1,361 @@
+//! Files of an edition as files of proto2, for the linker knows no editions. In: an encoded `FileDescriptorProto`. Out: another one, and what
+//! proto2 cannot say, by name. Always: options pass as they came; an edition or feature that is not known here is refused.
+//!
+//! SEMANTICS 95. What a feature becomes:
+//!
+//! ```text
+//! field_presence           IMPLICIT: in the list of such fields    EXPLICIT, LEGACY_REQUIRED: as proto2 has it
+//! enum_type                OPEN: in the list of such enums         CLOSED: as proto2 has it
+//! repeated_field_encoding  the option `packed`
+//! message_encoding         DELIMITED: the type of the field is that of a group
+//! utf8_validation          nothing: JSON is UTF-8, and text that is none has no form in it
+//! json_format              nothing: both ways are read and written alike
+//! ```
+
+use std::collections::HashSet;
+
+use prost::Message as _;
+
+use super::SchemaError;
+use crate::wire::read::{LEN, Reader};
+
+/// `Edition.EDITION_2023` and `EDITION_2024`.
+const SUPPORTED: [i32; 2] = [1000, 1001];
+
+/// What the linked files cannot say of those that had an edition.
+#[derive(Debug, Default)]
+pub(crate) struct Lowered {
+    /// Full names of fields without presence.
+    implicit_fields: HashSet<String>,
+    /// Full names of enums that keep numbers without a name.
+    open_enums: HashSet<String>,
+}
+
+impl Lowered {
+    /// Whether this field of a lowered file has no presence.
+    pub(crate) fn is_implicit(&self, field: &str) -> bool {
+        self.implicit_fields.contains(field)
+    }
+
+    /// Whether this enum of a lowered file keeps numbers without a name.
+    pub(crate) fn is_open(&self, name: &str) -> bool {
+        self.open_enums.contains(name)
+    }
+
+    /// The file `name` of `edition` as one of proto2.
+    ///
+    /// # Errors
+    /// When the edition or a feature is not known, or the bytes are no file.
+    pub(super) fn lower(
+        &mut self,
+        name: &str,
+        edition: i32,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, SchemaError> {
+        let refuse = |reason: String| SchemaError::new(format!("{name}: {reason}"));
+        if !SUPPORTED.contains(&edition) {
+            return Err(refuse(format!(
+                "it is of the edition with the number {edition}; Transom reads 2023 and 2024, and proto2 and proto3: write the file in one of these"
+            )));
+        }
+        let mut file = FileParts::decode(bytes)
+            .map_err(|error| refuse(format!("it cannot be read: {error}")))?;
+        self.file(&mut file).map_err(refuse)?;
+        Ok(file.encode_to_vec())
+    }
+
+    fn file(&mut self, file: &mut FileParts) -> Result<(), String> {
+        // Both editions begin with the same features.
+        let features = Features {
+            has_presence: true,
+            has_open_enums: true,
+            has_packed_lists: true,
+            has_delimited_messages: false,
+        }
+        .with(file.options.as_deref(), FILE_FEATURES)?;
+        for message in &mut file.message_type {
+            self.message(message, &file.package, features)?;
+        }
+        for each in &file.enum_type {
+            self.enumeration(each, &file.package, features)?;
+        }
+        for extension in &mut file.extension {
+            self.field(extension, &file.package, features)?;
+        }
+        file.syntax = "proto2".to_owned();
+        Ok(())
+    }
+
+    fn message(
+        &mut self,
+        message: &mut MessageParts,
+        scope: &str,
+        features: Features,
+    ) -> Result<(), String> {
+        let scope = &full_name(scope, &message.name);
+        let features = features.with(message.options.as_deref(), MESSAGE_FEATURES)?;
+        for field in &mut message.field {
+            let oneof = field
+                .oneof_index
+                .and_then(|index| message.oneof_decl.get(usize::try_from(index).ok()?));
+            let features = match oneof {
+                Some(oneof) => features.with(oneof.options.as_deref(), ONEOF_FEATURES)?,
+                None => features,
+            };
+            self.field(field, scope, features)?;
+        }
+        for nested in &mut message.nested_type {
+            self.message(nested, scope, features)?;
+        }
+        for each in &message.enum_type {
+            self.enumeration(each, scope, features)?;
+        }
+        for extension in &mut message.extension {
+            self.field(extension, scope, features)?;
+        }
+        Ok(())
+    }
+
+    /// A field, or an extension.
+    fn field(
+        &mut self,
+        field: &mut FieldParts,
+        scope: &str,
+        features: Features,
+    ) -> Result<(), String> {
+        let features = features.with(field.options.as_deref(), FIELD_FEATURES)?;
+        let is_message = matches!(field.r#type, TYPE_GROUP | TYPE_MESSAGE);
+        if field.label == LABEL_REPEATED {
+            // Of an option that comes twice the last counts.
+            let packed = [0x10, u8::from(features.has_packed_lists)];
+            field.options.get_or_insert_default().extend(packed);
+        } else if !features.has_presence
+            && !is_message
+            && field.oneof_index.is_none()
+            && field.extendee.is_none()
+        {
+            self.implicit_fields.insert(full_name(scope, &field.name));
+        }
+        if field.r#type == TYPE_MESSAGE && features.has_delimited_messages {
+            field.r#type = TYPE_GROUP;
+        }
+        Ok(())
+    }
+
+    fn enumeration(
+        &mut self,
+        each: &EnumParts,
+        scope: &str,
+        features: Features,
+    ) -> Result<(), String> {
+        if features
+            .with(each.options.as_deref(), ENUM_FEATURES)?
+            .has_open_enums
+        {
+            self.open_enums.insert(full_name(scope, &each.name));
+        }
+        Ok(())
+    }
+}
+
+fn full_name(scope: &str, name: &str) -> String {
+    if scope.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{scope}.{name}")
+    }
+}
+
+/// `google.protobuf.FeatureSet`, resolved, as far as it changes what is converted.
+#[derive(Clone, Copy)]
+struct Features {
+    has_presence: bool,
+    has_open_enums: bool,
+    has_packed_lists: bool,
+    has_delimited_messages: bool,
+}
+
+impl Features {
+    /// These features with those on top that `options` sets in the field `number`.
+    fn with(mut self, options: Option<&[u8]>, number: u32) -> Result<Self, String> {
+        let options = options.unwrap_or_default();
+        let mut reader = Reader::new(options, 0..options.len());
+        while !reader.is_at_end() {
+            let (found, wire_type) = reader.tag().map_err(broken)?;
+            if (found, wire_type) == (number, LEN) {
+                let range = reader.delimited().map_err(broken)?;
+                self.set(&mut Reader::new(options, range))?;
+            } else {
+                reader.skip(found, wire_type, 1).map_err(broken)?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn set(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
+        while !reader.is_at_end() {
+            let (number, wire_type) = reader.tag().map_err(broken)?;
+            // The features of one language, which are extensions, and how names are to be written and seen.
+            if matches!(number, 7 | 8 | 1000..) {
+                reader.skip(number, wire_type, 1).map_err(broken)?;
+                continue;
+            }
+            if !matches!((number, wire_type), (1..=6, 0)) {
+                return Err(unknown_feature(number, None));
+            }
+            let value = reader.varint().map_err(broken)?;
+            match (number, value) {
+                (1, 1 | 3) => self.has_presence = true,
+                (1, 2) => self.has_presence = false,
+                (2, 1 | 2) => self.has_open_enums = value == 1,
+                (3, 1 | 2) => self.has_packed_lists = value == 1,
+                (4, 2 | 3) | (6, 1 | 2) => {}
+                (5, 1 | 2) => self.has_delimited_messages = value == 2,
+                _ => return Err(unknown_feature(number, Some(value))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn broken(_: crate::error::Error) -> String {
+    "its options are not valid protobuf".to_owned()
+}
+
+fn unknown_feature(number: u32, value: Option<u64>) -> String {
+    let name = match number {
+        1 => "field_presence",
+        2 => "enum_type",
+        3 => "repeated_field_encoding",
+        4 => "utf8_validation",
+        5 => "message_encoding",
+        6 => "json_format",
+        _ => {
+            return format!(
+                "it sets the feature with the number {number}, which editions 2023 and 2024 lack; take it out"
+            );
+        }
+    };
+    match value {
+        Some(value) => format!(
+            "it sets the feature {name} to the number {value}, which editions 2023 and 2024 lack; take it out"
+        ),
+        None => format!("it sets the feature {name} to something that is no number; take it out"),
+    }
+}
+
+/// Numbers of the field `features` in the options of each kind.
+const FILE_FEATURES: u32 = 50;
+const MESSAGE_FEATURES: u32 = 12;
+const FIELD_FEATURES: u32 = 21;
+const ONEOF_FEATURES: u32 = 1;
+const ENUM_FEATURES: u32 = 7;
+
+/// `FieldDescriptorProto.Type`
+const TYPE_GROUP: i32 = 10;
+const TYPE_MESSAGE: i32 = 11;
+/// `FieldDescriptorProto.Label`
+const LABEL_REPEATED: i32 = 3;
+
+/// `google.protobuf.FileDescriptorProto` without its edition. What need not be looked into stays encoded, so that nothing of it is lost.
+#[derive(Clone, PartialEq, prost::Message)]
+struct FileParts {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    package: String,
+    #[prost(string, repeated, tag = "3")]
+    dependency: Vec<String>,
+    #[prost(message, repeated, tag = "4")]
+    message_type: Vec<MessageParts>,
+    #[prost(message, repeated, tag = "5")]
+    enum_type: Vec<EnumParts>,
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    service: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "7")]
+    extension: Vec<FieldParts>,
+    #[prost(bytes = "vec", optional, tag = "8")]
+    options: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "9")]
+    source_code_info: Option<Vec<u8>>,
+    #[prost(int32, repeated, packed = "false", tag = "10")]
+    public_dependency: Vec<i32>,
+    #[prost(int32, repeated, packed = "false", tag = "11")]
+    weak_dependency: Vec<i32>,
+    #[prost(string, tag = "12")]
+    syntax: String,
+}
+
+/// `google.protobuf.DescriptorProto`
+#[derive(Clone, PartialEq, prost::Message)]
+struct MessageParts {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, repeated, tag = "2")]
+    field: Vec<FieldParts>,
+    #[prost(message, repeated, tag = "3")]
+    nested_type: Vec<Self>,
+    #[prost(message, repeated, tag = "4")]
+    enum_type: Vec<EnumParts>,
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    extension_range: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "6")]
+    extension: Vec<FieldParts>,
+    #[prost(bytes = "vec", optional, tag = "7")]
+    options: Option<Vec<u8>>,
+    #[prost(message, repeated, tag = "8")]
+    oneof_decl: Vec<OneofParts>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    reserved_range: Vec<Vec<u8>>,
+    #[prost(string, repeated, tag = "10")]
+    reserved_name: Vec<String>,
+}
+
+/// `google.protobuf.FieldDescriptorProto` without `proto3_optional`, which no edition has.
+#[derive(Clone, PartialEq, prost::Message)]
+struct FieldParts {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, optional, tag = "2")]
+    extendee: Option<String>,
+    #[prost(int32, tag = "3")]
+    number: i32,
+    #[prost(int32, tag = "4")]
+    label: i32,
+    #[prost(int32, tag = "5")]
+    r#type: i32,
+    #[prost(string, optional, tag = "6")]
+    type_name: Option<String>,
+    #[prost(string, optional, tag = "7")]
+    default_value: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "8")]
+    options: Option<Vec<u8>>,
+    #[prost(int32, optional, tag = "9")]
+    oneof_index: Option<i32>,
+    #[prost(string, optional, tag = "10")]
+    json_name: Option<String>,
+}
+
+/// `google.protobuf.OneofDescriptorProto`
+#[derive(Clone, PartialEq, prost::Message)]
+struct OneofParts {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    options: Option<Vec<u8>>,
+}
+
+/// `google.protobuf.EnumDescriptorProto`
+#[derive(Clone, PartialEq, prost::Message)]
+struct EnumParts {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    value: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    options: Option<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    reserved_range: Vec<Vec<u8>>,
+    #[prost(string, repeated, tag = "5")]
+    reserved_name: Vec<String>,
+}
