@@ -29,9 +29,7 @@ impl Described {
             number: field.number(),
             kind: field.kind(),
             // Neither the entries of a map nor their values are ever groups, whatever the edition says.
-            is_group: field.is_group()
-                && !field.is_map()
-                && !field.parent_message().is_map_entry(),
+            is_group: field.is_group() && !field.is_map() && !field.parent_message().is_map_entry(),
             is_list: field.is_list(),
             is_map: field.is_map(),
             is_packed: field.is_packed(),
