@@ -3,6 +3,7 @@
 
 use prost_reflect::{ExtensionDescriptor, FieldDescriptor, Kind};
 
+use crate::plan::Cardinality;
 use crate::schema::editions::Lowered;
 
 /// What both kinds of descriptor tell of a field.
@@ -12,30 +13,43 @@ pub(super) struct Described {
     pub(super) number: u32,
     pub(super) kind: Kind,
     pub(super) is_group: bool,
-    pub(super) is_list: bool,
-    pub(super) is_map: bool,
-    pub(super) is_packed: bool,
+    pub(super) cardinality: Cardinality,
     pub(super) has_presence: bool,
-    /// Whether it is a member of a oneof, the synthetic one of an `optional` field too.
-    pub(super) is_in_oneof: bool,
-    pub(super) is_extension: bool,
+    pub(super) home: Home,
+}
+
+/// Where a field is declared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    /// In its message.
+    Message,
+    /// In a oneof of its message; the synthetic one of an `optional` field is one too.
+    Oneof,
+    /// Outside: it is an extension.
+    Outside,
 }
 
 impl Described {
     pub(super) fn field(field: &FieldDescriptor, lowered: &Lowered) -> Self {
+        let is_of_map = field.is_map() || field.parent_message().is_map_entry();
         Self {
             name: field.name().to_owned(),
             json_name: field.json_name().to_owned(),
             number: field.number(),
             kind: field.kind(),
             // Neither the entries of a map nor their values are ever groups, whatever the edition says.
-            is_group: field.is_group() && !field.is_map() && !field.parent_message().is_map_entry(),
-            is_list: field.is_list(),
-            is_map: field.is_map(),
-            is_packed: field.is_packed(),
+            is_group: field.is_group() && !is_of_map,
+            cardinality: if field.is_map() {
+                Cardinality::Map
+            } else {
+                cardinality(field.is_list(), field.is_packed())
+            },
             has_presence: field.supports_presence() && !lowered.is_implicit(field.full_name()),
-            is_in_oneof: field.containing_oneof().is_some(),
-            is_extension: false,
+            home: if field.containing_oneof().is_some() {
+                Home::Oneof
+            } else {
+                Home::Message
+            },
         }
     }
 
@@ -46,12 +60,17 @@ impl Described {
             number: extension.number(),
             kind: extension.kind(),
             is_group: extension.is_group(),
-            is_list: extension.is_list(),
-            is_map: extension.is_map(),
-            is_packed: extension.is_packed(),
+            cardinality: cardinality(extension.is_list(), extension.is_packed()),
             has_presence: extension.supports_presence(),
-            is_in_oneof: false,
-            is_extension: true,
+            home: Home::Outside,
         }
+    }
+}
+
+fn cardinality(is_list: bool, is_packed: bool) -> Cardinality {
+    match (is_list, is_packed) {
+        (false, _) => Cardinality::Singular,
+        (true, false) => Cardinality::Repeated,
+        (true, true) => Cardinality::Packed,
     }
 }

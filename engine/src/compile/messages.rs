@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{EnumDescriptor, MessageDescriptor, Syntax};
 
-use super::described::Described;
+use super::described::{Described, Home};
 use crate::json;
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
@@ -74,8 +74,12 @@ impl Compiler<'_> {
             let described = Described::field(&field, self.lowered);
             (described, oneof.map(|index| index as u16))
         });
-        let extensions = extensions(descriptor)?.into_iter().map(|each| (each, None));
-        let mut described: Vec<_> = declared.chain(extensions).collect();
+        let form = form(descriptor)?;
+        let mut described: Vec<_> = declared.collect();
+        // What has a form of its own has no place for others, whatever a file declares.
+        if form == Form::Object && !descriptor.is_map_entry() {
+            described.extend(extensions(descriptor)?.into_iter().map(|each| (each, None)));
+        }
         described.sort_by_key(|(field, _)| field.number);
         if described.len() > usize::from(u16::MAX - 1) {
             return Err(SchemaError::new(format!(
@@ -94,7 +98,6 @@ impl Compiler<'_> {
             .iter()
             .map(|(field, oneof)| self.field(field, *oneof, is_message_set))
             .collect();
-        let form = form(descriptor)?;
         let numbers: Vec<_> = fields.iter().map(|field| field.number).collect();
         let json_names = (0..)
             .zip(&fields)
@@ -133,16 +136,7 @@ impl Compiler<'_> {
             Kind::Message(index) if is_member_of_set => Kind::SetMember(index),
             kind => kind,
         };
-        let cardinality = if described.is_map {
-            Cardinality::Map
-        } else if !described.is_list {
-            Cardinality::Singular
-        } else if described.is_packed {
-            Cardinality::Packed
-        } else {
-            Cardinality::Repeated
-        };
-        let tag = match (kind, cardinality) {
+        let tag = match (kind, described.cardinality) {
             (Kind::SetMember(_), _) => Tag::SET_ITEM,
             (_, Cardinality::Packed) => Tag::new(described.number, 2),
             _ => Tag::new(described.number, kind.wire_type()),
@@ -155,7 +149,7 @@ impl Compiler<'_> {
         json::write::string(name, &mut key);
         key.push(b':');
         let mut unset = Vec::new();
-        if let Some(value) = self.unset_value(described, cardinality) {
+        if let Some(value) = self.unset_value(described) {
             unset.extend_from_slice(&key);
             unset.extend_from_slice(&value);
         }
@@ -164,7 +158,7 @@ impl Compiler<'_> {
             json_name: described.json_name.as_str().into(),
             number: described.number,
             kind,
-            cardinality,
+            cardinality: described.cardinality,
             has_presence: described.has_presence,
             oneof,
             tag,
@@ -217,10 +211,10 @@ impl Compiler<'_> {
     }
 
     /// What is written for an unset field (SEMANTICS 99, 100), or nothing.
-    fn unset_value(&self, described: &Described, cardinality: Cardinality) -> Option<Vec<u8>> {
-        match (self.options.defaults, cardinality) {
-            // A message does not declare its extensions.
-            _ if described.is_extension => None,
+    fn unset_value(&self, described: &Described) -> Option<Vec<u8>> {
+        match (self.options.defaults, described.cardinality) {
+            // A message does not know of its extensions.
+            _ if described.home == Home::Outside => None,
             (Defaults::Omit, _) => None,
             (_, Cardinality::Map) => Some(b"{}".to_vec()),
             (_, Cardinality::Repeated | Cardinality::Packed) => Some(b"[]".to_vec()),
@@ -228,7 +222,7 @@ impl Compiler<'_> {
                 Some(self.default_value(described))
             }
             (Defaults::NoPresence, _) => None,
-            (Defaults::All, _) => (!described.is_in_oneof).then(|| b"null".to_vec()),
+            (Defaults::All, _) => (described.home == Home::Message).then(|| b"null".to_vec()),
         }
     }
 
@@ -350,9 +344,9 @@ fn check_message_set(
     members: &[(Described, Option<u16>)],
 ) -> Result<(), SchemaError> {
     let odd = members.iter().map(|(member, _)| member).find(|member| {
-        !member.is_extension
+        member.home != Home::Outside
             || member.is_group
-            || member.is_list
+            || member.cardinality != Cardinality::Singular
             || !matches!(member.kind, prost_reflect::Kind::Message(_))
     });
     match odd {

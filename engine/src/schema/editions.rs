@@ -82,7 +82,7 @@ impl Lowered {
         for extension in &mut file.extension {
             self.field(extension, &file.package, features)?;
         }
-        file.syntax = "proto2".to_owned();
+        "proto2".clone_into(&mut file.syntax);
         Ok(())
     }
 
@@ -168,6 +168,10 @@ fn full_name(scope: &str, name: &str) -> String {
 
 /// `google.protobuf.FeatureSet`, resolved, as far as it changes what is converted.
 #[derive(Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a feature has two values, and each is asked for alone"
+)]
 struct Features {
     has_presence: bool,
     has_open_enums: bool,

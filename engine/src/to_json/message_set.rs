@@ -72,7 +72,7 @@ impl<'c> Converter<'c> {
             }
             reader.skip(number, wire_type, depth + 1)?;
             if tag == Tag::SET_MESSAGE.as_bytes() {
-                message.get_or_insert(start..reader.offset());
+                message = message.or_else(|| Some(start..reader.offset()));
             }
         }
         Ok(type_id.zip(message))

