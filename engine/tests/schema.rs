@@ -399,6 +399,9 @@ fn edition_that_is_not_known_is_refused_with_the_way_out() {
         assert!(error.contains("2023 and 2024"), "{error}");
     }
     assert!(Schema::from_descriptor_set(&of_edition("proto3", 0xe7, b"", b"")).is_ok());
+    let mut lost = file("a.proto", &[]);
+    lost.syntax = Some("editions".to_owned());
+    assert!(refused(&set(vec![lost])).contains("a.proto: it is of an edition, but does not say"));
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Lowered {
         bytes: &[u8],
     ) -> Result<Vec<u8>, SchemaError> {
         let refuse = |reason: String| SchemaError::new(format!("{name}: {reason}"));
+        if edition == 0 {
+            return Err(refuse(
+                "it is of an edition, but does not say of which; whatever wrote the descriptors has lost it: give the output of protoc or buf".to_owned(),
+            ));
+        }
         if !SUPPORTED.contains(&edition) {
             return Err(refuse(format!(
                 "it is of the edition with the number {edition}; Transom reads 2023 and 2024, and proto2 and proto3: write the file in one of these"
