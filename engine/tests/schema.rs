@@ -16,7 +16,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use texts::compile;
 use transom_engine::route::Scratch;
-use transom_engine::{Body, Schema};
+use transom_engine::{Body, Schema, to_json, to_wire};
 
 const SHOP: &str = r#"syntax = "proto3";
 package shop;
@@ -386,12 +386,11 @@ fn edition_that_is_not_known_is_refused_with_the_way_out() {
         let set = of_edition("editions", edition, b"", b"");
         assert!(Schema::from_descriptor_set(&set).is_ok());
     }
-    // 1002, which is none yet, and proto3, which is written as a syntax.
+    // One that is none yet.
     for (syntax, edition, number) in [
         ("editions", 0xea, "1002"),
         ("", 0xea, "1002"),
         ("proto3", 0xea, "1002"),
-        ("editions", 0xe7, "999"),
     ] {
         let error = refused(&of_edition(syntax, edition, b"", b""));
         let start = format!("a.proto: it is of the edition with the number {number}; Transom");
@@ -466,6 +465,69 @@ fn extensions_of_one_number_are_refused_but_for_options() {
     let other = other.replace("two = 4", "two = 5");
     let set = compile(&[("a.proto", text), ("b.proto", &other)], true);
     assert!(Schema::from_descriptor_set(&set).is_ok());
+}
+
+/// SEMANTICS 95: protoc lets them pass with a warning, and the linker would not.
+#[test]
+fn fields_of_one_json_name_go_by_names_of_their_own() {
+    // The file's syntax, its fields, and the keys that they are written by.
+    for (syntax, fields, keys) in [
+        (
+            "proto2",
+            [("foo_bar", None), ("fooBar", None)],
+            ["foo_bar", "fooBar"],
+        ),
+        (
+            "proto2",
+            [("fooBar", None), ("foo_bar", None)],
+            ["fooBar", "foo_bar"],
+        ),
+        (
+            "proto2",
+            [("foo_bar", None), ("foo__bar", None)],
+            ["fooBar", "foo__bar"],
+        ),
+        ("proto2", [("x", Some("y")), ("y", None)], ["x", "y"]),
+        (
+            "proto3",
+            [("foo_bar", Some("fooBar")), ("fooBar", Some("fooBar"))],
+            ["foo_bar", "fooBar"],
+        ),
+        // These have two JSON names, but the linker takes them for one in proto3.
+        ("proto3", [("a_b", None), ("ab", None)], ["aB", "ab"]),
+        ("proto3", [("foo", None), ("FOO", None)], ["foo", "FOO"]),
+    ] {
+        let mut one = file("a.proto", &[]);
+        one.syntax = Some(syntax.to_owned());
+        one.message_type.push(prost_types::DescriptorProto {
+            name: Some("M".to_owned()),
+            field: (1..)
+                .zip(fields)
+                .map(
+                    |(number, (name, json_name))| prost_types::FieldDescriptorProto {
+                        name: Some(name.to_owned()),
+                        json_name: json_name.map(str::to_owned),
+                        number: Some(number),
+                        label: Some(1),
+                        r#type: Some(5),
+                        ..Default::default()
+                    },
+                )
+                .collect(),
+            ..Default::default()
+        });
+        let schema = Schema::from_descriptor_set(&set(vec![one])).unwrap();
+        let message = schema.message("M").unwrap();
+        let mut json = Vec::new();
+        let wire = b"\x08\x01\x10\x02";
+        to_json(message, wire, &mut to_json::Scratch::default(), &mut json).unwrap();
+        let expected = format!(r#"{{"{}":1,"{}":2}}"#, keys[0], keys[1]);
+        assert_eq!(String::from_utf8(json).unwrap(), expected);
+        let mut read = Vec::new();
+        let scratch = &mut to_wire::Scratch::default();
+        to_wire(message, expected.as_bytes(), scratch, &mut read).unwrap();
+        assert_eq!(read, wire);
+    }
 }
 
 #[test]

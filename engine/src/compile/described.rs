@@ -31,6 +31,7 @@ pub(super) enum Home {
 
 impl Described {
     pub(super) fn field(field: &FieldDescriptor, lowered: &Lowered) -> Self {
+        let is_message = matches!(field.kind(), Kind::Message(_));
         let is_of_map = field.is_map() || field.parent_message().is_map_entry();
         Self {
             name: field.name().to_owned(),
@@ -44,7 +45,8 @@ impl Described {
             } else {
                 cardinality(field.is_list(), field.is_packed())
             },
-            has_presence: field.supports_presence() && !lowered.is_implicit(field.full_name()),
+            has_presence: field.supports_presence()
+                && (is_message || !lowered.is_implicit(field.full_name())),
             home: if field.containing_oneof().is_some() {
                 Home::Oneof
             } else {

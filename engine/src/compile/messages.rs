@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use prost_reflect::{EnumDescriptor, MessageDescriptor, Syntax};
+use prost_reflect::{EnumDescriptor, MessageDescriptor};
 
 use super::described::{Described, Home};
 use crate::json;
@@ -275,8 +275,7 @@ impl Compiler<'_> {
             .collect();
         EnumPlan {
             is_null_value: is_null_value(descriptor),
-            is_closed: descriptor.parent_file().syntax() == Syntax::Proto2
-                && !self.lowered.is_open(descriptor.full_name()),
+            is_closed: !self.lowered.is_open(descriptor.full_name()),
             names: NameTable::new(named.iter().map(|(name, index)| (name.as_str(), *index))),
             values: values.into(),
             default: descriptor.default_value().number(),

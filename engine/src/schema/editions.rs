@@ -1,5 +1,5 @@
-//! Files of an edition as files of proto2, for the linker knows no editions. In: an encoded `FileDescriptorProto`. Out: another one, and what
-//! proto2 cannot say, by name. Always: options pass as they came; an edition or feature that is not known here is refused.
+//! Files of any syntax or edition as files of proto2, which is what the linker knows best. In: an encoded `FileDescriptorProto`. Out: another
+//! one, and what proto2 cannot say, by name. Always: options pass as they came; an edition or feature that is not known here is refused.
 //!
 //! SEMANTICS 95. What a feature becomes:
 //!
@@ -9,7 +9,7 @@
 //! repeated_field_encoding  the option `packed`
 //! message_encoding         DELIMITED: the type of the field is that of a group
 //! utf8_validation          nothing: JSON is UTF-8, and text that is none has no form in it
-//! json_format              nothing: both ways are read and written alike
+//! json_format              nothing: each field gets a JSON name of its own, whatever it is
 //! ```
 
 use std::collections::HashSet;
@@ -19,25 +19,28 @@ use prost::Message as _;
 use super::SchemaError;
 use crate::wire::read::{LEN, Reader};
 
-/// `Edition.EDITION_2023` and `EDITION_2024`.
-const SUPPORTED: [i32; 2] = [1000, 1001];
+/// Numbers of `google.protobuf.Edition`.
+pub(super) const PROTO2: i32 = 998;
+pub(super) const PROTO3: i32 = 999;
+const EDITION_2023: i32 = 1000;
+const EDITION_2024: i32 = 1001;
 
-/// What the linked files cannot say of those that had an edition.
+/// What the linked files cannot say of what they were.
 #[derive(Debug, Default)]
 pub(crate) struct Lowered {
-    /// Full names of fields without presence.
+    /// Full names of fields without presence, messages among them.
     implicit_fields: HashSet<String>,
     /// Full names of enums that keep numbers without a name.
     open_enums: HashSet<String>,
 }
 
 impl Lowered {
-    /// Whether this field of a lowered file has no presence.
+    /// Whether this field has no presence, unless it is a message, which always has.
     pub(crate) fn is_implicit(&self, field: &str) -> bool {
         self.implicit_fields.contains(field)
     }
 
-    /// Whether this enum of a lowered file keeps numbers without a name.
+    /// Whether this enum keeps numbers without a name.
     pub(crate) fn is_open(&self, name: &str) -> bool {
         self.open_enums.contains(name)
     }
@@ -53,31 +56,15 @@ impl Lowered {
         bytes: &[u8],
     ) -> Result<Vec<u8>, SchemaError> {
         let refuse = |reason: String| SchemaError::new(format!("{name}: {reason}"));
-        if edition == 0 {
-            return Err(refuse(
-                "it is of an edition, but does not say of which; whatever wrote the descriptors has lost it: give the output of protoc or buf".to_owned(),
-            ));
-        }
-        if !SUPPORTED.contains(&edition) {
-            return Err(refuse(format!(
-                "it is of the edition with the number {edition}; Transom reads 2023 and 2024, and proto2 and proto3: write the file in one of these"
-            )));
-        }
+        let features = Features::of_edition(edition).map_err(refuse)?;
         let mut file = FileParts::decode(bytes)
             .map_err(|error| refuse(format!("it cannot be read: {error}")))?;
-        self.file(&mut file).map_err(refuse)?;
+        self.file(&mut file, features).map_err(refuse)?;
         Ok(file.encode_to_vec())
     }
 
-    fn file(&mut self, file: &mut FileParts) -> Result<(), String> {
-        // Both editions begin with the same features.
-        let features = Features {
-            has_presence: true,
-            has_open_enums: true,
-            has_packed_lists: true,
-            has_delimited_messages: false,
-        }
-        .with(file.options.as_deref(), FILE_FEATURES)?;
+    fn file(&mut self, file: &mut FileParts, features: Features) -> Result<(), String> {
+        let features = features.with(file.options.as_deref(), FILE_FEATURES)?;
         for message in &mut file.message_type {
             self.message(message, &file.package, features)?;
         }
@@ -109,6 +96,7 @@ impl Lowered {
             };
             self.field(field, scope, features)?;
         }
+        set_json_names(&mut message.field);
         for nested in &mut message.nested_type {
             self.message(nested, scope, features)?;
         }
@@ -129,15 +117,12 @@ impl Lowered {
         features: Features,
     ) -> Result<(), String> {
         let features = features.with(field.options.as_deref(), FIELD_FEATURES)?;
-        let is_message = matches!(field.r#type, TYPE_GROUP | TYPE_MESSAGE);
         if field.label == LABEL_REPEATED {
-            // Of an option that comes twice the last counts.
+            // Field 2 is `packed`. Of what comes twice the last counts, which is what a file without an edition says itself.
             let packed = [0x10, u8::from(features.has_packed_lists)];
-            field.options.get_or_insert_default().extend(packed);
-        } else if !features.has_presence
-            && !is_message
-            && field.oneof_index.is_none()
-            && field.extendee.is_none()
+            let options = field.options.take().unwrap_or_default();
+            field.options = Some([&packed[..], &options].concat());
+        } else if !features.has_presence && field.oneof_index.is_none() && field.extendee.is_none()
         {
             self.implicit_fields.insert(full_name(scope, &field.name));
         }
@@ -163,6 +148,46 @@ impl Lowered {
     }
 }
 
+/// Gives each field a JSON name of its own. protobuf lets two have the same where it cannot help it (proto2 and
+/// `LEGACY_BEST_EFFORT`): it goes to the field that has this name in the file, else to the first, and others keep that of the file.
+fn set_json_names(fields: &mut [FieldParts]) {
+    let mut taken = HashSet::new();
+    for field in &mut *fields {
+        let json_name = field
+            .json_name
+            .get_or_insert_with(|| default_json_name(&field.name));
+        if *json_name == field.name {
+            taken.insert(json_name.clone());
+        }
+    }
+    for field in fields {
+        match &field.json_name {
+            Some(json_name) if *json_name != field.name && !taken.insert(json_name.clone()) => {
+                field.json_name = Some(field.name.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The JSON name of a field that has none of its own: `page_size` is `pageSize`.
+fn default_json_name(name: &str) -> String {
+    let mut is_after_underscore = false;
+    name.chars()
+        .filter_map(|letter| {
+            let is_underscore = letter == '_';
+            let is_upper = std::mem::replace(&mut is_after_underscore, is_underscore);
+            (!is_underscore).then(|| {
+                if is_upper {
+                    letter.to_ascii_uppercase()
+                } else {
+                    letter
+                }
+            })
+        })
+        .collect()
+}
+
 fn full_name(scope: &str, name: &str) -> String {
     if scope.is_empty() {
         name.to_owned()
@@ -185,6 +210,33 @@ struct Features {
 }
 
 impl Features {
+    /// Those that a file of this edition begins with.
+    fn of_edition(edition: i32) -> Result<Self, String> {
+        let proto2 = Self {
+            has_presence: true,
+            has_open_enums: false,
+            has_packed_lists: false,
+            has_delimited_messages: false,
+        };
+        let edition_2023 = Self {
+            has_open_enums: true,
+            has_packed_lists: true,
+            ..proto2
+        };
+        match edition {
+            PROTO2 => Ok(proto2),
+            PROTO3 => Ok(Self {
+                has_presence: false,
+                ..edition_2023
+            }),
+            EDITION_2023 | EDITION_2024 => Ok(edition_2023),
+            0 => Err("it is of an edition, but does not say of which; whatever wrote the descriptors has lost it: give the output of protoc or buf".to_owned()),
+            _ => Err(format!(
+                "it is of the edition with the number {edition}; Transom reads 2023 and 2024, and proto2 and proto3: write the file in one of these"
+            )),
+        }
+    }
+
     /// These features with those on top that `options` sets in the field `number`.
     fn with(mut self, options: Option<&[u8]>, number: u32) -> Result<Self, String> {
         let options = options.unwrap_or_default();
@@ -320,7 +372,7 @@ struct MessageParts {
     reserved_name: Vec<String>,
 }
 
-/// `google.protobuf.FieldDescriptorProto` without `proto3_optional`, which no edition has.
+/// `google.protobuf.FieldDescriptorProto`
 #[derive(Clone, PartialEq, prost::Message)]
 struct FieldParts {
     #[prost(string, tag = "1")]
@@ -343,6 +395,8 @@ struct FieldParts {
     oneof_index: Option<i32>,
     #[prost(string, optional, tag = "10")]
     json_name: Option<String>,
+    #[prost(bool, tag = "17")]
+    proto3_optional: bool,
 }
 
 /// `google.protobuf.OneofDescriptorProto`

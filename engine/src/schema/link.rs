@@ -8,7 +8,7 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 
 use super::SchemaError;
-use super::editions::Lowered;
+use super::editions::{Lowered, PROTO2, PROTO3};
 
 /// `google/api`, `google/rpc`, `google/type`, `google/longrunning` and `google/protobuf`, compiled; `protos/README.md` says how.
 const BUNDLE: &[u8] = include_bytes!("bundled.binpb");
@@ -59,8 +59,9 @@ pub(crate) fn link(set: &[u8]) -> Result<Linked, SchemaError> {
     add_bundled(&mut files)?;
     check_imports(&files)?;
     let mut lowered = Lowered::default();
-    for file in files.iter_mut().filter(|file| file.outline.has_edition()) {
-        file.bytes = lowered.lower(&file.outline.name, file.outline.edition, &file.bytes)?;
+    for file in &mut files {
+        let edition = file.outline.edition();
+        file.bytes = lowered.lower(&file.outline.name, edition, &file.bytes)?;
     }
     let public = files_behind_public_imports(&files);
     for (file, more) in files.iter_mut().zip(public) {
@@ -311,9 +312,14 @@ struct Imports {
 }
 
 impl Outline {
-    /// Whether the file has an edition that is not a name for proto2 or proto3.
-    fn has_edition(&self) -> bool {
-        self.syntax == "editions" || !matches!(self.edition, 0 | 998 | 999)
+    /// The number of the edition, which proto2 and proto3 are too, though they say it otherwise.
+    fn edition(&self) -> i32 {
+        match self.syntax.as_str() {
+            "editions" => self.edition,
+            _ if !matches!(self.edition, 0 | PROTO2 | PROTO3) => self.edition,
+            "proto3" => PROTO3,
+            _ => PROTO2,
+        }
     }
 
     /// Full names of what the file defines outside of messages.
