@@ -12,6 +12,7 @@ mod lengths;
 mod map;
 mod message_set;
 mod object;
+mod quick;
 mod scalar;
 mod well_known;
 
