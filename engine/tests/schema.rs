@@ -531,6 +531,20 @@ fn fields_of_one_json_name_go_by_names_of_their_own() {
 }
 
 #[test]
+fn rule_that_names_an_extension_is_refused() {
+    let text = r#"syntax = "proto2";
+        import "google/api/annotations.proto";
+        message A { extensions 4 to max; }
+        extend A { optional string more = 4; }
+        service S { rpc Put(A) returns (A) { option (google.api.http) = { put: "/v1" body: "[more]" }; } }"#;
+    let error = refused(&compile(&[("a.proto", text)], true));
+    assert!(
+        error.contains("body `[more]` is not a field of A"),
+        "{error}"
+    );
+}
+
+#[test]
 fn member_of_a_message_set_that_has_no_item_is_refused() {
     for member in [
         "optional int32 odd = 4;",
@@ -754,10 +768,18 @@ proptest! {
     fn damaged_set_is_served_or_refused_but_never_a_panic(
         places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
+        whole in prop::sample::select(vec![0, 1, 2]),
     ) {
         // Without the imports, so that most of the damage is done to what the schema is made of.
-        static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| compile(&[("shop.proto", SHOP)], false));
-        let mut set = WHOLE.clone();
+        static WHOLE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
+            let proto2 = include_str!("../../protos/test/proto2.proto");
+            [
+                compile(&[("shop.proto", SHOP)], false),
+                compile(&[("proto2.proto", proto2)], false),
+                EDITIONS.to_vec(),
+            ]
+        });
+        let mut set = WHOLE[whole].clone();
         if let Some(cut) = cut {
             set.truncate(cut.index(set.len()));
         }
@@ -768,7 +790,15 @@ proptest! {
             }
         }
         match Schema::from_descriptor_set(&set) {
-            Ok(schema) => prop_assert!(schema.routes().len() >= schema.methods().len()),
+            Ok(schema) => {
+                prop_assert!(schema.routes().len() >= schema.methods().len());
+                // Plans of odd descriptors hold as well, whatever comes.
+                for message in schema.messages() {
+                    let mut json = Vec::new();
+                    let _ = to_json(message, &set, &mut to_json::Scratch::default(), &mut json);
+                    let _ = to_wire(message, b"{}", &mut to_wire::Scratch::default(), &mut json);
+                }
+            }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }
