@@ -10,6 +10,7 @@ mod field;
 mod late_types;
 mod lengths;
 mod map;
+mod message_set;
 mod object;
 mod quick;
 mod scalar;

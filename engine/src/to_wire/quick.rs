@@ -25,7 +25,7 @@ impl Pass<'_, '_, '_> {
             Kind::Float => self.quick_float(at, tag, is_default_written),
             Kind::Bool => self.quick_boolean(at, tag, is_default_written),
             Kind::Enum(index) => self.quick_enum(at, index, tag, is_default_written),
-            Kind::Bytes | Kind::Message(_) | Kind::Group(_) => None,
+            Kind::Bytes | Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_) => None,
             _ => self.quick_integer(at, kind, tag, is_default_written),
         }
     }
