@@ -181,6 +181,32 @@ impl Error {
         }
     }
 
+    /// The same error in a text of which that one is a part, `base` bytes behind the start.
+    #[cold]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "offsets are bounded by the limits on bodies and messages, below 4 GiB"
+    )]
+    pub(crate) const fn moved_by(self, base: usize) -> Self {
+        Self {
+            offset: self.offset.wrapping_add(base as u32),
+            ..self
+        }
+    }
+
+    /// What [`Self::moved_by`] undoes.
+    #[cold]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "offsets are bounded by the limits on bodies and messages, below 4 GiB"
+    )]
+    pub(crate) const fn moved_back_by(self, base: usize) -> Self {
+        Self {
+            offset: self.offset.wrapping_sub(base as u32),
+            ..self
+        }
+    }
+
     /// The HTTP status this error is answered with (SEMANTICS 115).
     pub const fn http_status(self) -> u16 {
         self.kind.status().0

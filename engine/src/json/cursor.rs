@@ -23,6 +23,11 @@ impl<'j> Cursor<'j> {
         Ok(Self { text, at: 0 })
     }
 
+    /// A cursor inside of a longer text, of which `text` begins where a token may start.
+    pub(crate) const fn inside(text: &'j [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
     /// Bytes already read.
     #[inline]
     pub(crate) fn offset(&self) -> usize {

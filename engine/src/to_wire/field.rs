@@ -73,15 +73,20 @@ impl<'p> Pass<'p, '_, '_> {
                 Kind::Bool | Kind::Enum(_) => self.elements(field.kind, |pass| pass.value(field)),
                 kind => self.elements(kind, |pass| pass.integer(kind)),
             }?;
-            // The elements may all have been enum names that are dropped.
-            if self.out.len() == length + 1 {
-                self.out.truncate(start);
-            } else {
-                wire::write::close(self.out, length);
-            }
+            self.close_packed(start, length);
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Ends a packed list whose tag is at `start` and whose length is at `length` of the output.
+    pub(super) fn close_packed(&mut self, start: usize, length: usize) {
+        // The elements may all have been enum names that are dropped.
+        if self.out.len() == length + 1 {
+            self.out.truncate(start);
+        } else {
+            wire::write::close(self.out, length);
+        }
     }
 
     /// Writes the elements of a packed list, of one kind each, up to the bracket that closes it.

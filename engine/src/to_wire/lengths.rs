@@ -33,6 +33,7 @@ struct LateLength {
 }
 
 /// A message whose content is being written.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct OpenMessage {
     /// Offset of the byte reserved for its length.
     at: usize,

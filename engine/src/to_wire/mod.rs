@@ -6,13 +6,17 @@
 //! the stack can feel it. How the lengths of nested messages are written is told in `lengths`.
 
 mod any;
+mod cut;
 mod field;
 mod late_types;
 mod lengths;
 mod map;
 mod object;
+mod pieces;
 mod scalar;
 mod well_known;
+
+pub use pieces::{Pieces, Progress};
 
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::Cursor;
@@ -35,6 +39,8 @@ pub struct Scratch {
     late_types: late_types::LateTypes,
     /// A string whose escapes had to be decoded before it could be understood.
     text: Vec<u8>,
+    /// What a text in pieces needs from one to the next.
+    pieces: pieces::Memory,
 }
 
 /// Keys, lengths and bytes that a scratch keeps room for between texts; what a rare large one needed is given back when the next begins.
@@ -49,6 +55,7 @@ impl Scratch {
         self.late_types.clear();
         self.text.clear();
         self.text.shrink_to(COUNT_KEPT);
+        self.pieces.clear();
     }
 }
 

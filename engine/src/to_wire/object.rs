@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Expected};
 use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessagePlan};
 
 /// What a key stands for.
-enum Key {
+pub(super) enum Key {
     /// The field with this index.
     Field(usize),
     /// The type of an `Any`, unless the message has a field of that name.
@@ -34,9 +34,7 @@ impl<'p> Pass<'p, '_, '_> {
         message: &'p MessagePlan,
         type_offset: Option<usize>,
     ) -> Result<(), Error> {
-        let seen = self.seen.len();
-        let bit_count = message.fields.len() + usize::from(message.oneof_count);
-        self.seen.resize(seen + bit_count.div_ceil(64), 0);
+        let seen = self.begin_seen(message);
         let mut predicted = 0;
         loop {
             self.json.peek();
@@ -62,6 +60,15 @@ impl<'p> Pass<'p, '_, '_> {
         Ok(())
     }
 
+    /// Makes room for the bits of a message, and says where they begin.
+    #[inline]
+    pub(super) fn begin_seen(&mut self, message: &MessagePlan) -> usize {
+        let seen = self.seen.len();
+        let bit_count = message.fields.len() + usize::from(message.oneof_count);
+        self.seen.resize(seen + bit_count.div_ceil(64), 0);
+        seen
+    }
+
     /// Passes over the value of a key that means nothing here (SEMANTICS 78).
     pub(super) fn unknown_member(&mut self, key_offset: usize) -> Result<(), Error> {
         if self.plan.options.reject_unknown_fields {
@@ -72,7 +79,11 @@ impl<'p> Pass<'p, '_, '_> {
 
     /// Takes a key and its colon.
     #[inline]
-    fn member_key(&mut self, message: &'p MessagePlan, predicted: usize) -> Result<Key, Error> {
+    pub(super) fn member_key(
+        &mut self,
+        message: &'p MessagePlan,
+        predicted: usize,
+    ) -> Result<Key, Error> {
         // Most clients write fields in the order of their declaration: compare with the next before any look-up.
         if let Some(field) = message.fields.get(predicted)
             && field.owns_key
@@ -91,7 +102,7 @@ impl<'p> Pass<'p, '_, '_> {
 
     /// Takes the value of a field whose key has been taken.
     #[inline]
-    fn member(
+    pub(super) fn member(
         &mut self,
         message: &'p MessagePlan,
         index: usize,
@@ -119,7 +130,7 @@ impl<'p> Pass<'p, '_, '_> {
 
     /// Sets one bit of the message whose bits begin at `seen`, and tells whether it was set before.
     #[inline]
-    fn mark(&mut self, seen: usize, bit_index: usize) -> bool {
+    pub(super) fn mark(&mut self, seen: usize, bit_index: usize) -> bool {
         let bit = 1 << (bit_index % 64);
         let Some(word) = self.seen.get_mut(seen + bit_index / 64) else {
             return false;

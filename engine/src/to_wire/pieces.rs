@@ -1,0 +1,270 @@
+//! JSON text that arrives in pieces. In: the pieces, of any length, cut anywhere. Out: what the text as a whole becomes, or its fault.
+//! Always: what has been converted is forgotten; each byte is looked at a bounded number of times; no allocation once the scratch has
+//! grown.
+//!
+//! A piece is looked over for the last place where no token is cut (`json::border`). What lies before it is converted by the same code that
+//! converts a whole text; `cut` goes down, with a stack of its own, into the objects and arrays only that are open there. What lies behind it
+//! is carried over to the next piece.
+
+use super::cut::{Expects, Walk};
+use super::{Pass, Scratch};
+use crate::error::{Error, ErrorKind};
+use crate::json::{Border, Cursor};
+use crate::limits::JSON_LEN_MAX;
+use crate::plan::{Message, MessageIndex, Plan};
+
+/// Bytes that are looked over and converted at a time: a piece that is longer is taken in parts, so that no more than this is ever carried
+/// beside the value that is cut.
+const PART_LEN_MAX: usize = 64 * 1024;
+
+/// What a [`Scratch`] holds for a text in pieces.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Text that waits for more.
+    carry: Vec<u8>,
+    /// Objects and arrays that are open, innermost last.
+    pub(super) frames: Vec<super::cut::Frame>,
+}
+
+impl Memory {
+    pub(super) fn clear(&mut self) {
+        self.carry.clear();
+        self.carry.shrink_to(super::COUNT_KEPT);
+        self.frames.clear();
+    }
+}
+
+/// One JSON text that is converted as it arrives.
+///
+/// The result is that of [`to_wire()`](super::to_wire()) on the whole text, faults and their offsets included, but it needs no room for the
+/// text: what is carried from piece to piece is the token that is cut, or the whole value if that is an `Any`, a `Struct`, a `Value`, a
+/// `ListValue`, and 64 KiB at most beside it. The output does stay with the caller until the end, since the length of a message stands
+/// before its content.
+///
+/// # Examples
+/// ```
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+/// # let descriptors = prost::Message::encode_to_vec(&protox::compile(["kinds.proto"], [folder])?);
+/// use transom_engine::{Schema, to_wire::{self, Progress}};
+///
+/// let schema = Schema::from_descriptor_set(&descriptors)?;
+/// let message = schema.message("transom.test.v1.Nested").ok_or("no such message")?;
+/// let (mut scratch, mut wire) = (to_wire::Scratch::default(), Vec::new());
+///
+/// let mut reader = to_wire::Pieces::new(message, &mut scratch);
+/// assert_eq!(reader.push(br#"{"name": "A"#, &mut wire)?, Progress::Open);
+/// // What follows the value may be the next one, as in the body of a client stream.
+/// assert_eq!(reader.push(br#"da"}{"name""#, &mut wire)?, Progress::Ended { used: 4 });
+/// reader.finish(&mut wire)?;
+/// assert_eq!(wire, b"\x0a\x03Ada");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Pieces<'p, 's> {
+    plan: &'p Plan,
+    root: MessageIndex,
+    scratch: &'s mut Scratch,
+    border: Border,
+    /// Bytes of the text that lie before the carried ones. `base + carry.len() <= border.scanned()`, but while a piece is taken.
+    base: usize,
+    /// Where the output begins, once there is some.
+    start: Option<usize>,
+    depth: u32,
+    expects: Expects,
+    /// The offset of a bracket that opens a value which has to be whole, and the depth that it stands in.
+    held: Option<(u32, usize)>,
+    fault: Option<Error>,
+}
+
+/// What has come of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The text goes on.
+    Open,
+    /// The value at the root has ended.
+    Ended {
+        /// Bytes of the piece that belong to it.
+        used: usize,
+    },
+}
+
+impl<'p, 's> Pieces<'p, 's> {
+    /// Begins a text that is to become `message`.
+    pub fn new(message: Message<'p>, scratch: &'s mut Scratch) -> Self {
+        scratch.clear();
+        Self {
+            plan: message.plan,
+            root: message.index,
+            scratch,
+            border: Border::new(),
+            base: 0,
+            start: None,
+            depth: 0,
+            expects: Expects::Value,
+            held: None,
+            fault: None,
+        }
+    }
+
+    /// Takes the next piece of the text, and appends to `out` what it becomes. Between two calls `out` must stay as it is.
+    ///
+    /// Where the text is an object or array, or a string, its end is known at once. A number or word ends with the byte after it, if there
+    /// is one, or when [`Self::finish`] is called. Bytes behind the end of the text are left to the caller. They may be given back to this
+    /// reader, which takes white space and refuses anything else: then it is the whole body that is one value.
+    ///
+    /// # Errors
+    /// As [`to_wire()`](super::to_wire()). `out` is then as it was when the text began, and every further call ends with the same error.
+    pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
+        self.guarded(out, |reader, out| reader.take(piece, out))
+    }
+
+    /// Ends the text.
+    ///
+    /// # Errors
+    /// As [`Self::push`]; above all when the text is not complete.
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.guarded(out, |reader, out| {
+            if reader.expects != Expects::Nothing {
+                reader.convert(true, out)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Cuts the output back after an error, and remembers the error.
+    fn guarded<T>(
+        &mut self,
+        out: &mut Vec<u8>,
+        act: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let start = *self.start.get_or_insert(out.len());
+        let result = act(self, out);
+        if let Err(fault) = result {
+            out.truncate(start);
+            self.fault = Some(fault);
+        }
+        result
+    }
+
+    fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
+        if self.expects == Expects::Nothing {
+            let used = self.take_space(piece)?;
+            return Ok(Progress::Ended { used });
+        }
+        let mut used = 0;
+        while self.expects != Expects::Nothing {
+            let Some(part) = piece.get(used..).filter(|rest| !rest.is_empty()) else {
+                return Ok(Progress::Open);
+            };
+            let part = part.get(..PART_LEN_MAX).unwrap_or(part);
+            used += self.take_part(part, out)?;
+        }
+        Ok(Progress::Ended { used })
+    }
+
+    /// Takes white space behind the end.
+    fn take_space(&mut self, piece: &[u8]) -> Result<usize, Error> {
+        let mut rest = Cursor::inside(piece);
+        if rest.peek().is_some() {
+            // SEMANTICS 68.
+            let offset = self.base + rest.offset();
+            return Err(Error::body(ErrorKind::TrailingData, offset));
+        }
+        self.base += piece.len();
+        check_len(self.base)?;
+        Ok(piece.len())
+    }
+
+    /// Takes the next bytes of the text, and says how many of them belong to it.
+    fn take_part(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<usize, Error> {
+        let safe_before = self.border.safe();
+        let len = self.border.scan(part);
+        check_len(self.border.scanned())?;
+        let part = part.get(..len).unwrap_or(part);
+        let is_held = self
+            .held
+            .is_some_and(|(depth, bracket)| self.border.open_at(depth) == Some(bracket));
+        let is_ready = self.border.is_final() || self.border.safe() > safe_before && !is_held;
+        if !self.scratch.pieces.carry.is_empty() || !is_ready {
+            self.scratch.pieces.carry.extend_from_slice(part);
+            if is_ready {
+                self.convert(self.border.is_final(), out)?;
+            }
+            return Ok(len);
+        }
+        // Most of a long piece is read where it is.
+        let safe_len = self.border.safe() - self.base;
+        let text = part.get(..safe_len).unwrap_or(part);
+        let done = self.walk(text, self.border.is_final(), out)?;
+        let rest = part.get(done..).unwrap_or_default();
+        self.scratch.pieces.carry.extend_from_slice(rest);
+        self.base += done;
+        Ok(len)
+    }
+
+    /// Converts what is carried, up to the border, or all of it if no more comes.
+    fn convert(&mut self, is_last: bool, out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut carry = std::mem::take(&mut self.scratch.pieces.carry);
+        let safe_len = self.border.safe() - self.base;
+        let text = match carry.get(..safe_len) {
+            Some(text) if !is_last || self.border.is_final() => text,
+            _ => &carry,
+        };
+        let done = self.walk(text, is_last, out);
+        carry.drain(..*done.as_ref().unwrap_or(&0));
+        self.scratch.pieces.carry = carry;
+        self.base += done?;
+        Ok(())
+    }
+
+    /// Converts as much of `text` as can be, and says how much that is. Nothing else comes if `is_last`.
+    fn walk(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> Result<usize, Error> {
+        let json = match self.base {
+            0 => Cursor::new(text)?,
+            _ => Cursor::inside(text),
+        };
+        let scratch = &mut *self.scratch;
+        // What has been looked up lies in text that is gone.
+        scratch.late_types.clear();
+        let pass = Pass {
+            plan: self.plan,
+            json,
+            depth: self.depth,
+            seen: &mut scratch.seen,
+            keys: &mut scratch.keys,
+            late: &mut scratch.late,
+            late_types: &mut scratch.late_types,
+            text: &mut scratch.text,
+            start: self.start.unwrap_or(out.len()),
+            out,
+        };
+        let mut walk = Walk {
+            pass,
+            frames: &mut scratch.pieces.frames,
+            border: &self.border,
+            base: self.base,
+            is_last,
+            root: self.root,
+            expects: self.expects,
+            held: None,
+        };
+        walk.run()
+            .map_err(|error| error.moved_by(self.base))
+            .inspect(|()| {
+                self.depth = walk.pass.depth;
+                self.expects = walk.expects;
+                self.held = walk.held;
+            })
+            .map(|()| walk.pass.json.offset())
+    }
+}
+
+fn check_len(len: usize) -> Result<(), Error> {
+    if len > JSON_LEN_MAX {
+        return Err(Error::body(ErrorKind::BodyTooLarge, JSON_LEN_MAX));
+    }
+    Ok(())
+}
