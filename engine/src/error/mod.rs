@@ -113,6 +113,7 @@ pub enum ErrorKind {
     WireGroup,
     WireTooDeep,
     WireUtf8,
+    WireOrder,
     WireUnprintable(Expected),
     ReplyFrame,
     ReplyTooLarge,
@@ -253,6 +254,7 @@ impl ErrorKind {
             | Self::WireGroup
             | Self::WireTooDeep
             | Self::WireUtf8
+            | Self::WireOrder
             | Self::WireUnprintable(_)
             | Self::ReplyFrame
             | Self::ReplyCompressed

@@ -38,6 +38,10 @@ enum Inside {
 }
 
 /// What a byte outside of strings is: nothing, or one of those below.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "every byte has its place in the table"
+)]
 static MARKS: [u8; 256] = {
     let mut marks = [0; 256];
     marks[b'"' as usize] = QUOTE;
@@ -78,11 +82,6 @@ impl Border {
     /// Whether what lies before the border is all there is to read: the value at the root has ended, or nests too deep.
     pub(crate) const fn is_final(&self) -> bool {
         matches!(self.inside, Inside::Ended | Inside::TooDeep)
-    }
-
-    /// Whether the value at the root has ended.
-    pub(crate) const fn is_ended(&self) -> bool {
-        matches!(self.inside, Inside::Ended)
     }
 
     /// The offset of the bracket that is open at the border and has `depth` others around it.
@@ -248,7 +247,7 @@ mod tests {
         ] {
             let mut border = Border::new();
             assert_eq!(border.scan(text.as_bytes()), end, "{text}");
-            assert!(border.is_ended() && border.safe() == end, "{text}");
+            assert_eq!((border.inside, border.safe()), (Inside::Ended, end), "{text}");
             assert_eq!(border.scan(b"1"), 0, "nothing is looked at behind the end");
         }
     }
@@ -260,7 +259,7 @@ mod tests {
         border.scan(deep.as_bytes());
         assert!(!border.is_final());
         border.scan(b"{[");
-        assert!(border.is_final() && !border.is_ended());
+        assert_eq!(border.inside, Inside::TooDeep);
         assert_eq!(border.safe(), deep.len() + 1);
     }
 

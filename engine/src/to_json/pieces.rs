@@ -1,0 +1,258 @@
+//! A message that arrives in pieces. In: the pieces of its bytes, of any length, cut anywhere. Out: JSON, while they arrive.
+//! Always: what has been written is forgotten; each byte is looked at a bounded number of times; no allocation once the scratch has grown.
+//!
+//! A message that is short is waited for and converted by the same code as any other. Of one that is long, the fields are converted one by one
+//! as they come; `cut` goes down, with a stack of its own, into the messages and packed lists only that are cut and long themselves.
+
+use super::cut::{Frame, Walk};
+use super::message::Content;
+use super::{Converter, Scratch, convert};
+use crate::error::{Error, ErrorKind};
+use crate::limits::{HELD_LEN_MAX, JSON_LEN_MAX};
+use crate::plan::{Form, Message, MessageIndex, Plan};
+
+/// Bytes that are taken in and converted at a time: a piece that is longer is taken in parts, so that no more than this is ever carried
+/// beside what has to be whole.
+const PART_LEN_MAX: usize = 64 * 1024;
+
+/// Bytes that a scratch keeps room for between messages.
+const CARRY_LEN_KEPT: usize = 1 << 17;
+
+/// What a [`Scratch`] holds for a message in pieces.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Bytes that wait for more.
+    carry: Vec<u8>,
+    /// Messages and lists that are open, innermost last.
+    pub(super) frames: Vec<Frame>,
+    /// One bit a field and a oneof of every open message, innermost last: what has been written.
+    pub(super) written: Vec<u64>,
+}
+
+impl Memory {
+    fn clear(&mut self) {
+        self.carry.clear();
+        self.carry.shrink_to(CARRY_LEN_KEPT);
+        self.frames.clear();
+        self.written.clear();
+    }
+}
+
+/// One message that is converted as it arrives.
+///
+/// As long as no more of it has come than [`HELD_LEN_MAX`], nothing is written, so that all that protobuf allows is at hand, fields in any
+/// order above all; the result is then that of [`to_json()`](super::to_json()), byte for byte. Of a longer message the JSON is written while the rest is still to
+/// come, and the caller may pass it on:
+///
+/// - Fields are written in the order in which they come, and those that are unset at the end of their message. By meaning this is the same.
+/// - What has been written stays. A singular field that comes again, a list or map that goes on behind another field, and a second member of
+///   a oneof are refused as [`ErrorKind::WireOrder`]; messages of at most [`HELD_LEN_MAX`] in a longer one may have all of these. Encoders
+///   write nothing of the kind.
+/// - Of two faults the one that comes first is told, which need not be the one that a look at the whole would find first.
+///
+/// What is carried from piece to piece is the value that is cut: a text or bytes, a map with all its entries, a group, a well-known type; a
+/// message or packed list only if it is not longer than [`HELD_LEN_MAX`]. Beside it, 64 KiB at most.
+///
+/// # Examples
+/// ```
+/// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+/// # let descriptors = prost::Message::encode_to_vec(&protox::compile(["kinds.proto"], [folder])?);
+/// use transom_engine::{Schema, to_json};
+///
+/// let schema = Schema::from_descriptor_set(&descriptors)?;
+/// let message = schema.message("transom.test.v1.Nested").ok_or("no such message")?;
+/// let (mut scratch, mut json) = (to_json::Scratch::default(), Vec::new());
+///
+/// let mut reader = to_json::Pieces::new(message, &mut scratch).holding(0);
+/// reader.push(b"\x0a\x03Ada\x10", &mut json)?;
+/// assert_eq!(json, br#"{"name":"Ada""#);
+/// reader.push(b"\x05", &mut json)?;
+/// reader.finish(&mut json)?;
+/// assert_eq!(json, br#"{"name":"Ada","count":5,"children":[]}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Pieces<'p, 's> {
+    plan: &'p Plan,
+    root: MessageIndex,
+    scratch: &'s mut Scratch,
+    held_len_max: usize,
+    /// Whether anything has been written.
+    is_begun: bool,
+    /// Bytes of the message before those that are carried.
+    base: usize,
+    /// Bytes that must be carried before it is worth while to look at them again.
+    needed_len: usize,
+    /// Bytes of JSON that have been written.
+    out_len: usize,
+    state: State,
+    fault: Option<Error>,
+}
+
+/// What is remembered of one stretch for the next, beside the frames.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    /// Whether a comma stands before what is written next.
+    pub(super) needs_comma: bool,
+    /// How far the entries of the map that comes next are known to be whole: an offset from the start of the message.
+    pub(super) map_end: usize,
+    /// Messages that are open.
+    pub(super) depth: u32,
+}
+
+impl<'p, 's> Pieces<'p, 's> {
+    /// Begins the bytes of a `message`.
+    pub fn new(message: Message<'p>, scratch: &'s mut Scratch) -> Self {
+        scratch.clear();
+        scratch.pieces.clear();
+        Self {
+            plan: message.plan,
+            root: message.index,
+            scratch,
+            held_len_max: HELD_LEN_MAX,
+            is_begun: false,
+            base: 0,
+            needed_len: 0,
+            out_len: 0,
+            state: State::default(),
+            fault: None,
+        }
+    }
+
+    /// Waits for messages and packed lists of up to `len_max` bytes as a whole, instead of [`HELD_LEN_MAX`]: with more, more may come out of
+    /// order; with less, JSON is written earlier and less is carried.
+    #[must_use]
+    pub fn holding(mut self, len_max: usize) -> Self {
+        self.held_len_max = len_max;
+        self
+    }
+
+    /// Takes the next piece of the message, and appends to `out` what can be written. What is in `out` may be taken out between two calls.
+    ///
+    /// # Errors
+    /// As [`to_json()`](super::to_json()), and [`ErrorKind::WireOrder`] as told above. `out` is then as it was before this call; what earlier
+    /// calls have written is no JSON without the rest. Every further call ends with the same error.
+    pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.guarded(out, |reader, out| {
+            piece
+                .chunks(PART_LEN_MAX)
+                .try_for_each(|part| reader.take(part, out))
+        })
+    }
+
+    /// Ends the message.
+    ///
+    /// # Errors
+    /// As [`Self::push`]; above all when the message is not complete.
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.guarded(out, Self::end)
+    }
+
+    /// Cuts the output back after an error, and remembers the error.
+    fn guarded(
+        &mut self,
+        out: &mut Vec<u8>,
+        act: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let start = out.len();
+        let result = act(self, out);
+        if let Err(fault) = result {
+            out.truncate(start);
+            self.fault = Some(fault);
+        }
+        self.out_len += out.len() - start;
+        result
+    }
+
+    fn take(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let carried_len = self.scratch.pieces.carry.len();
+        let len = carried_len + part.len();
+        // As of a whole message, so that offsets fit 32 bits.
+        if u32::try_from(self.base + len).is_err() {
+            return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
+        }
+        let is_held = if self.is_begun {
+            len < self.needed_len
+        } else {
+            len <= self.held_len_max || self.plan.message(self.root).form != Form::Object
+        };
+        if is_held {
+            self.scratch.pieces.carry.extend_from_slice(part);
+            return Ok(());
+        }
+        if carried_len > 0 {
+            self.scratch.pieces.carry.extend_from_slice(part);
+            return self.walk_carry(None, out);
+        }
+        // Most of a long piece is read where it is.
+        let done = self.walk(part, None, out)?;
+        let rest = part.get(done..).unwrap_or_default();
+        self.scratch.pieces.carry.extend_from_slice(rest);
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.is_begun {
+            let total = self.base + self.scratch.pieces.carry.len();
+            return self.walk_carry(Some(total), out);
+        }
+        let wire = std::mem::take(&mut self.scratch.pieces.carry);
+        let result = convert(self.plan, &wire, false, self.scratch, out, |converter| {
+            converter.message(self.root, Content::whole(&wire), 1)
+        });
+        self.scratch.pieces.carry = wire;
+        result
+    }
+
+    /// Converts what is carried, as far as it goes. `total` is the length of the message, if that is known.
+    fn walk_carry(&mut self, total: Option<usize>, out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut carry = std::mem::take(&mut self.scratch.pieces.carry);
+        let done = self.walk(&carry, total, out);
+        carry.drain(..*done.as_ref().unwrap_or(&0));
+        self.scratch.pieces.carry = carry;
+        done.map(drop)
+    }
+
+    /// Converts as much of `bytes` as can be, and says how much that is.
+    fn walk(
+        &mut self,
+        bytes: &[u8],
+        total: Option<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
+        let mut memory = std::mem::take(&mut self.scratch.pieces);
+        let out_len_left = JSON_LEN_MAX.saturating_sub(self.out_len);
+        let mut walk = Walk {
+            converter: Converter {
+                plan: self.plan,
+                wire: bytes,
+                out_len_max: out.len().saturating_add(out_len_left),
+                out,
+                scratch: self.scratch,
+                int64: self.plan.options.int64,
+                sorts_map_keys: self.plan.options.sort_map_keys,
+                is_lenient: false,
+                is_careful: false,
+                redo_len_left: 0,
+            },
+            memory: &mut memory,
+            base: self.base,
+            held_len_max: self.held_len_max,
+            at: 0,
+            needed_len: 0,
+            state: self.state,
+        };
+        let result = walk.run((!self.is_begun).then_some(self.root), total);
+        self.is_begun = true;
+        self.state = walk.state;
+        self.needed_len = walk.needed_len;
+        let done = walk.at;
+        self.scratch.pieces = memory;
+        result.map_err(|error| error.moved_by(self.base))?;
+        self.base += done;
+        Ok(done)
+    }
+}
