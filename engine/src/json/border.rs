@@ -1,14 +1,14 @@
-//! Where a text that arrives in pieces can be cut. In: its bytes, piece by piece. Out: a border before which every token is whole, the
-//! brackets that are open there, and where the value at the root ends.
+//! Where a value that arrives in pieces is cut. In: its bytes, piece by piece. Out: a border before which every token is whole, the brackets
+//! that are open there, and where the value ends.
 //! Always: no byte is looked at twice; nothing is judged: what is no JSON is refused by whoever reads what lies before the border.
 
 use super::scan;
 use crate::limits::DEPTH_MAX;
 
-/// What has been seen of a text so far. Offsets count from the start of the text.
+/// What has been seen of a value so far. Offsets count from the start of the text that it is in.
 #[derive(Debug)]
 pub(crate) struct Border {
-    /// Bytes that have been looked at.
+    /// Bytes of the text that have been looked at.
     scanned: usize,
     /// Every token that begins before this offset ends before it. `safe <= scanned`.
     safe: usize,
@@ -16,6 +16,8 @@ pub(crate) struct Border {
     /// The offsets of the brackets that are open at `safe`, outermost first: the first `depth` of these.
     open: [u32; DEPTH_MAX as usize],
     depth: usize,
+    /// The brackets around the value: where no more than these are open at a border, the value has ended.
+    outer_depth: usize,
 }
 
 /// What the next byte is part of.
@@ -66,10 +68,29 @@ impl Border {
             inside: Inside::Start,
             open: [0; DEPTH_MAX as usize],
             depth: 0,
+            outer_depth: 0,
         }
     }
 
-    /// Bytes that have been looked at.
+    /// Goes to the value, member or comma at `offset`, with `depth` brackets around it.
+    pub(crate) fn begin(&mut self, offset: usize, depth: u32) {
+        self.scanned = offset;
+        self.safe = offset;
+        self.inside = if depth == 0 {
+            Inside::Start
+        } else {
+            Inside::Brackets
+        };
+        self.depth = depth as usize;
+        self.outer_depth = depth as usize;
+    }
+
+    /// Goes on with the value or member that is cut inside of this one, with `depth` brackets around it.
+    pub(crate) fn narrow(&mut self, depth: u32) {
+        self.outer_depth = depth as usize;
+    }
+
+    /// Bytes of the text that have been looked at.
     pub(crate) const fn scanned(&self) -> usize {
         self.scanned
     }
@@ -91,10 +112,14 @@ impl Border {
         open.get(depth as usize).map(|&offset| offset as usize)
     }
 
-    /// Looks at the next bytes of the text, up to the end of the value at the root, and says how many that were.
+    /// Looks at the next bytes of the text, up to a border at which the value has ended, and says how many that were.
     pub(crate) fn scan(&mut self, piece: &[u8]) -> usize {
         let mut rest = piece;
+        let start = self.safe;
         while !rest.is_empty() && !self.is_final() {
+            if self.safe > start && self.depth <= self.outer_depth {
+                break;
+            }
             let count = match self.inside {
                 Inside::Brackets => self.scan_brackets(rest),
                 Inside::String => self.scan_string(rest),
@@ -125,7 +150,12 @@ impl Border {
             match mark(byte) {
                 0 => {}
                 QUOTE => return self.go_on(index + 1, Inside::String),
-                COMMA => self.safe = self.scanned + index + 1,
+                COMMA => {
+                    self.safe = self.scanned + index + 1;
+                    if self.depth <= self.outer_depth {
+                        return self.go_on(index + 1, Inside::Brackets);
+                    }
+                }
                 OPEN => {
                     self.safe = self.scanned + index + 1;
                     // SEMANTICS 96.
@@ -140,6 +170,9 @@ impl Border {
                     self.depth -= 1;
                     if self.depth == 0 {
                         return self.go_on(index + 1, Inside::Ended);
+                    }
+                    if self.depth <= self.outer_depth {
+                        return self.go_on(index + 1, Inside::Brackets);
                     }
                 }
             }

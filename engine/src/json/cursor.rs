@@ -34,6 +34,12 @@ impl<'j> Cursor<'j> {
         self.at
     }
 
+    /// Whether all has been read, and the last of it was a digit.
+    #[inline]
+    pub(crate) fn is_behind_last_digit(&self) -> bool {
+        self.at == self.text.len() && self.text.last().is_some_and(u8::is_ascii_digit)
+    }
+
     /// The same text at another place, where a token is known to start.
     #[inline]
     pub(crate) fn moved_to(self, offset: usize) -> Self {

@@ -1,7 +1,7 @@
-//! Values that are cut by the border of what has arrived. In: text in which every token is whole, and the brackets that are open at its end.
+//! Values that are cut by the border of what has arrived. In: a stretch of text, and what is known of the brackets that are open at its end.
 //! Out: what the values in it become. Always: no recursion; a value that is whole goes to the pass as it stands.
 //!
-//! Each bracket that is open at the border becomes a frame. Where it was opened is known, so that it is told from all others by one
+//! If the border is known, every token of the stretch is whole. Each bracket that is open at the border becomes a frame. Where it was opened is known, so that it is told from all others by one
 //! comparison:
 //!
 //! ```text
@@ -14,7 +14,7 @@ use super::map::OpenEntry;
 use super::object::Key;
 use super::{Pass, Written, lengths};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::Border;
+use crate::json::{Border, Cursor};
 use crate::plan::{
     Cardinality, FieldIndex, FieldPlan, Form, Kind, MessageIndex, MessagePlan, Plan, Tag,
 };
@@ -114,6 +114,35 @@ enum Taken {
     Held,
 }
 
+/// What is known of a stretch of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Nothing: what cannot be read may be cut, and is left as it was.
+    Trying,
+    /// Every token in it is whole, and the border knows which brackets are open at its end.
+    Known,
+    /// Nothing follows it: what is cut is at fault.
+    Last,
+}
+
+/// The marks of a member that is being taken.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    seen: usize,
+    field: usize,
+    oneof: Option<usize>,
+}
+
+/// How much there was before a value.
+struct Before<'j> {
+    json: Cursor<'j>,
+    out_len: usize,
+    seen_len: usize,
+    key_count: usize,
+    late: (usize, usize),
+    depth: u32,
+}
+
 /// One stretch of the text.
 pub(super) struct Walk<'p, 'j, 's> {
     /// Its offsets count from the start of the stretch.
@@ -123,39 +152,34 @@ pub(super) struct Walk<'p, 'j, 's> {
     pub(super) border: &'s Border,
     /// Offset of the stretch in the text.
     pub(super) base: usize,
-    /// Whether nothing comes behind the stretch: what is cut now is at fault.
-    pub(super) is_last: bool,
+    pub(super) mode: Mode,
     pub(super) root: MessageIndex,
     pub(super) expects: Expects,
     /// See `Pieces::held`.
     pub(super) held: Option<(u32, usize)>,
+    /// What the member that is being taken marks once it is.
+    pub(super) claim: Option<Claim>,
 }
 
-impl<'p> Walk<'p, '_, '_> {
+impl<'p, 'j> Walk<'p, 'j, '_> {
     /// Converts until the stretch or the text ends, or comes to a value that has to be whole. Offsets of errors count from the start of the
     /// stretch.
     pub(super) fn run(&mut self) -> Result<(), Error> {
         while self.expects != Expects::Nothing {
             // The end of the stretch is the end of the text only if nothing follows.
-            if self.pass.json.peek().is_none() && !self.is_last {
+            if self.pass.json.peek().is_none() && self.mode != Mode::Last {
                 return Ok(());
             }
-            let Some(&frame) = self.frames.last() else {
-                match self.root()? {
-                    Taken::Whole => self.end()?,
-                    Taken::Opened => self.expects = Expects::First,
-                    Taken::Held => return Ok(()),
-                }
-                continue;
-            };
-            let bracket = frame.place.closing_bracket();
+            let frame = self.frames.last().copied();
+            let bracket = frame.map_or(b' ', |frame| frame.place.closing_bracket());
             if self.expects == Expects::First && self.pass.json.close_if(bracket) {
                 self.close()?;
             } else if self.expects != Expects::Comma {
-                match self.value(frame.place)? {
-                    Taken::Whole => self.expects = Expects::Comma,
+                match self.next(frame)? {
                     Taken::Opened => self.expects = Expects::First,
                     Taken::Held => return Ok(()),
+                    Taken::Whole if frame.is_none() => self.end()?,
+                    Taken::Whole => self.expects = Expects::Comma,
                 }
             } else if self.pass.json.comma_or(bracket)? {
                 self.expects = Expects::Value;
@@ -164,6 +188,84 @@ impl<'p> Walk<'p, '_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes the next value or member; if that is only tried, and fails, all is as before.
+    fn next(&mut self, frame: Option<Frame>) -> Result<Taken, Error> {
+        if self.mode != Mode::Trying {
+            let taken = self.value(frame);
+            self.settle();
+            return taken;
+        }
+        if let Some(Frame {
+            place: Place::Packed { field, .. },
+            ..
+        }) = frame
+        {
+            self.packed_elements(field);
+        }
+        let before = self.before();
+        let taken = self.value(frame);
+        if taken.is_err() || self.may_go_on() {
+            self.undo(&before);
+            return Ok(Taken::Held);
+        }
+        self.settle();
+        taken
+    }
+
+    fn before(&self) -> Before<'j> {
+        Before {
+            json: self.pass.json,
+            out_len: self.pass.out.len(),
+            seen_len: self.pass.seen.len(),
+            key_count: self.pass.keys.len(),
+            late: self.pass.late.noted(),
+            depth: self.pass.depth,
+        }
+    }
+
+    fn undo(&mut self, before: &Before<'j>) {
+        self.pass.json = before.json;
+        self.pass.out.truncate(before.out_len);
+        self.pass.seen.truncate(before.seen_len);
+        self.pass.keys.truncate(before.key_count);
+        self.pass.late.forget_after(before.late);
+        self.pass.depth = before.depth;
+        self.claim = None;
+    }
+
+    /// Whether what has been read up to the end of the stretch may be the start of a longer number.
+    fn may_go_on(&self) -> bool {
+        self.pass.json.is_behind_last_digit()
+    }
+
+    /// Marks the member that has been taken.
+    #[inline]
+    fn settle(&mut self) {
+        let Some(claim) = self.claim.take() else {
+            return;
+        };
+        self.pass.mark(claim.seen, claim.field);
+        if let Some(oneof) = claim.oneof {
+            self.pass.mark(claim.seen, oneof);
+        }
+    }
+
+    /// Takes the elements of a packed list that have a comma behind them, and the commas.
+    fn packed_elements(&mut self, at: FieldAt) {
+        let field = at.plan(self.pass.plan);
+        loop {
+            let json = self.pass.json;
+            let out_len = self.pass.out.len();
+            if self.pass.element(field).is_err() || self.pass.json.peek() != Some(b',') {
+                self.pass.json = json;
+                self.pass.out.truncate(out_len);
+                return;
+            }
+            self.pass.json.close_if(b',');
+            self.expects = Expects::Value;
+        }
     }
 
     /// Takes the value at the root.
@@ -184,15 +286,20 @@ impl<'p> Walk<'p, '_, '_> {
 
     /// Ends the text behind the value at the root.
     fn end(&mut self) -> Result<(), Error> {
-        self.pass.json.end()?;
+        if self.mode != Mode::Trying {
+            self.pass.json.end()?;
+        }
         self.pass.place_lengths();
         self.expects = Expects::Nothing;
         Ok(())
     }
 
-    /// Takes the next value or member of the innermost frame.
-    fn value(&mut self, place: Place) -> Result<Taken, Error> {
-        match place {
+    /// Takes the next value or member of the innermost frame, or the root.
+    fn value(&mut self, frame: Option<Frame>) -> Result<Taken, Error> {
+        let Some(frame) = frame else {
+            return self.root();
+        };
+        match frame.place {
             Place::Message {
                 message,
                 seen,
@@ -241,20 +348,27 @@ impl<'p> Walk<'p, '_, '_> {
         {
             *predicted = at + 1;
         }
-        if way == Way::Refused {
-            self.pass.member(message, at, seen, key_offset)?;
-            return Ok(Taken::Whole);
-        }
-        // SEMANTICS 77 and 86, as for a value that is whole.
-        if self.pass.mark(seen, at) {
+        // SEMANTICS 77.
+        if self.pass.is_marked(seen, at) {
             return Err(Error::body(ErrorKind::DuplicateField, key_offset));
         }
-        if let Some(oneof) = field.oneof
-            && self
-                .pass
-                .mark(seen, message.fields.len() + usize::from(oneof))
-        {
+        let is_unset = self.pass.is_unset(field)?;
+        let oneof = field.oneof.filter(|_| !is_unset);
+        let oneof = oneof.map(|oneof| message.fields.len() + usize::from(oneof));
+        // SEMANTICS 86.
+        if oneof.is_some_and(|oneof| self.pass.is_marked(seen, oneof)) {
             return Err(Error::body(ErrorKind::OneofConflict, key_offset));
+        }
+        self.claim = Some(Claim {
+            seen,
+            field: at,
+            oneof,
+        });
+        if way == Way::Refused {
+            if !is_unset {
+                self.pass.field(field)?;
+            }
+            return Ok(Taken::Whole);
         }
         let at = FieldAt {
             message: index,
@@ -359,7 +473,7 @@ impl<'p> Walk<'p, '_, '_> {
     fn cut(&mut self) -> Option<u8> {
         let bracket = self.pass.json.peek()?;
         let offset = self.base + self.pass.json.offset();
-        let is_cut = !self.is_last
+        let is_cut = self.mode == Mode::Known
             && matches!(bracket, b'{' | b'[')
             && self.border.open_at(self.pass.depth) == Some(offset);
         is_cut.then_some(bracket)

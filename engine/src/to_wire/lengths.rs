@@ -48,6 +48,17 @@ impl LateLengths {
         self.extra = 0;
     }
 
+    /// How much has been noted, for [`Self::forget_after`].
+    pub(super) fn noted(&self) -> (usize, usize) {
+        (self.lengths.len(), self.extra)
+    }
+
+    /// Forgets what has been noted since [`Self::noted`].
+    pub(super) fn forget_after(&mut self, (count, extra): (usize, usize)) {
+        self.lengths.truncate(count);
+        self.extra = extra;
+    }
+
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.lengths.capacity()

@@ -102,7 +102,7 @@ impl<'p> Pass<'p, '_, '_> {
 
     /// Takes the value of a field whose key has been taken.
     #[inline]
-    pub(super) fn member(
+    fn member(
         &mut self,
         message: &'p MessagePlan,
         index: usize,
@@ -126,6 +126,12 @@ impl<'p> Pass<'p, '_, '_> {
             return Err(Error::body(ErrorKind::OneofConflict, key_offset));
         }
         self.field(field)
+    }
+
+    /// Whether one bit of the message whose bits begin at `seen` is set.
+    pub(super) fn is_marked(&self, seen: usize, bit_index: usize) -> bool {
+        let word = self.seen.get(seen + bit_index / 64);
+        word.is_some_and(|word| word >> (bit_index % 64) & 1 == 1)
     }
 
     /// Sets one bit of the message whose bits begin at `seen`, and tells whether it was set before.

@@ -2,20 +2,28 @@
 //! Always: what has been converted is forgotten; each byte is looked at a bounded number of times; no allocation once the scratch has
 //! grown.
 //!
-//! A piece is looked over for the last place where no token is cut (`json::border`). What lies before it is converted by the same code that
-//! converts a whole text; `cut` goes down, with a stack of its own, into the objects and arrays only that are open there. What lies behind it
-//! is carried over to the next piece.
+//! Value by value, a piece is converted by the same code that converts a whole text, until one cannot be read. What has been written of that
+//! is dropped, and `json::border` looks over it for the last place where no token is cut. Up to there, `cut` goes down, with a stack of its
+//! own, into the objects and arrays that are open. The rest is carried over, until the next piece brings the end of it:
+//!
+//! ```text
+//! piece 1   {"items":[{"n":1},{"n":2},{"n":3,"tags":["x","y
+//!           │                          ▲ cannot be read   ▲ carried over
+//!           └ (the root cannot either: a frame is opened, and one for the list)
+//! piece 2   z","w"],"m":[4]},{"n":5}]}
+//!           ▲  ▲ from here on read where it is
+//!           └ added to what is carried
+//! ```
+//!
+//! To read first and look afterwards costs nothing where all is whole, which is almost everything; a look at each byte first would take as long
+//! as the conversion of strings. At worst a byte is converted, looked at and converted again.
 
-use super::cut::{Expects, Walk};
+use super::cut::{Expects, Mode, Walk};
 use super::{Pass, Scratch};
 use crate::error::{Error, ErrorKind};
 use crate::json::{Border, Cursor};
 use crate::limits::JSON_LEN_MAX;
 use crate::plan::{Message, MessageIndex, Plan};
-
-/// Bytes that are looked over and converted at a time: a piece that is longer is taken in parts, so that no more than this is ever carried
-/// beside the value that is cut.
-const PART_LEN_MAX: usize = 64 * 1024;
 
 /// What a [`Scratch`] holds for a text in pieces.
 #[derive(Debug, Default)]
@@ -37,8 +45,8 @@ impl Memory {
 /// One JSON text that is converted as it arrives.
 ///
 /// The result is that of [`to_wire()`](super::to_wire()) on the whole text, faults and their offsets included, but it needs no room for the
-/// text: what is carried from piece to piece is the token that is cut, or the whole value if that is an `Any`, a `Struct`, a `Value`, a
-/// `ListValue`, and 64 KiB at most beside it. The output does stay with the caller until the end, since the length of a message stands
+/// text: what is carried from piece to piece is the member or element that is cut, if its value is a scalar, and the whole value if that is an
+/// `Any`, a `Struct`, a `Value` or a `ListValue`. The output does stay with the caller until the end, since the length of a message stands
 /// before its content.
 ///
 /// # Examples
@@ -64,8 +72,9 @@ pub struct Pieces<'p, 's> {
     plan: &'p Plan,
     root: MessageIndex,
     scratch: &'s mut Scratch,
+    /// Where what is carried can be cut; without meaning while nothing is carried.
     border: Border,
-    /// Bytes of the text that lie before the carried ones. `base + carry.len() <= border.scanned()`, but while a piece is taken.
+    /// Bytes of the text before those that are carried.
     base: usize,
     /// Where the output begins, once there is some.
     start: Option<usize>,
@@ -125,7 +134,7 @@ impl<'p, 's> Pieces<'p, 's> {
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         self.guarded(out, |reader, out| {
             if reader.expects != Expects::Nothing {
-                reader.convert(true, out)?;
+                reader.convert(Mode::Last, out)?;
             }
             Ok(())
         })
@@ -156,11 +165,14 @@ impl<'p, 's> Pieces<'p, 's> {
         }
         let mut used = 0;
         while self.expects != Expects::Nothing {
-            let Some(part) = piece.get(used..).filter(|rest| !rest.is_empty()) else {
+            let Some(rest) = piece.get(used..).filter(|rest| !rest.is_empty()) else {
                 return Ok(Progress::Open);
             };
-            let part = part.get(..PART_LEN_MAX).unwrap_or(part);
-            used += self.take_part(part, out)?;
+            used += if self.scratch.pieces.carry.is_empty() {
+                self.take_whole(rest, out)?
+            } else {
+                self.take_cut(rest, out)?
+            };
         }
         Ok(Progress::Ended { used })
     }
@@ -178,50 +190,71 @@ impl<'p, 's> Pieces<'p, 's> {
         Ok(piece.len())
     }
 
-    /// Takes the next bytes of the text, and says how many of them belong to it.
-    fn take_part(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<usize, Error> {
-        let safe_before = self.border.safe();
-        let len = self.border.scan(part);
+    /// Takes what is whole of the next bytes, and begins what is cut. Says how many bytes belong to the text.
+    fn take_whole(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Error> {
+        let done = self.walk(bytes, Mode::Trying, out)?;
+        check_len(self.base)?;
+        let rest = bytes.get(done..).unwrap_or_default();
+        if self.expects == Expects::Nothing || rest.is_empty() {
+            return Ok(done);
+        }
+        self.border.begin(self.base, self.depth);
+        let len = self.border.scan(rest);
         check_len(self.border.scanned())?;
-        let part = part.get(..len).unwrap_or(part);
+        let rest = rest.get(..len).unwrap_or(rest);
+        let safe_len = self.border.safe() - self.base;
+        let mut known = 0;
+        if safe_len > 0 {
+            let text = rest.get(..safe_len).unwrap_or(rest);
+            known = self.walk(text, self.known(), out)?;
+        }
+        let cut = rest.get(known..).unwrap_or_default();
+        self.scratch.pieces.carry.extend_from_slice(cut);
+        Ok(done + len)
+    }
+
+    /// Takes the next bytes of what is cut, up to its end. Says how many they are.
+    fn take_cut(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Error> {
+        let safe_before = self.border.safe();
+        let len = self.border.scan(bytes);
+        check_len(self.border.scanned())?;
+        let part = bytes.get(..len).unwrap_or(bytes);
+        self.scratch.pieces.carry.extend_from_slice(part);
         let is_held = self
             .held
             .is_some_and(|(depth, bracket)| self.border.open_at(depth) == Some(bracket));
-        let is_ready = self.border.is_final() || self.border.safe() > safe_before && !is_held;
-        if !self.scratch.pieces.carry.is_empty() || !is_ready {
-            self.scratch.pieces.carry.extend_from_slice(part);
-            if is_ready {
-                self.convert(self.border.is_final(), out)?;
-            }
-            return Ok(len);
+        if self.border.is_final() || self.border.safe() > safe_before && !is_held {
+            self.convert(self.known(), out)?;
         }
-        // Most of a long piece is read where it is.
-        let safe_len = self.border.safe() - self.base;
-        let text = part.get(..safe_len).unwrap_or(part);
-        let done = self.walk(text, self.border.is_final(), out)?;
-        let rest = part.get(done..).unwrap_or_default();
-        self.scratch.pieces.carry.extend_from_slice(rest);
-        self.base += done;
         Ok(len)
     }
 
-    /// Converts what is carried, up to the border, or all of it if no more comes.
-    fn convert(&mut self, is_last: bool, out: &mut Vec<u8>) -> Result<(), Error> {
-        let mut carry = std::mem::take(&mut self.scratch.pieces.carry);
-        let safe_len = self.border.safe() - self.base;
-        let text = match carry.get(..safe_len) {
-            Some(text) if !is_last || self.border.is_final() => text,
-            _ => &carry,
-        };
-        let done = self.walk(text, is_last, out);
-        carry.drain(..*done.as_ref().unwrap_or(&0));
-        self.scratch.pieces.carry = carry;
-        self.base += done?;
-        Ok(())
+    /// How what lies before the border is to be read.
+    fn known(&self) -> Mode {
+        if self.border.is_final() {
+            Mode::Last
+        } else {
+            Mode::Known
+        }
     }
 
-    /// Converts as much of `text` as can be, and says how much that is. Nothing else comes if `is_last`.
-    fn walk(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> Result<usize, Error> {
+    /// Converts what is carried, up to the border if there is one.
+    fn convert(&mut self, mode: Mode, out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut carry = std::mem::take(&mut self.scratch.pieces.carry);
+        let is_ended = mode == Mode::Last && !self.border.is_final();
+        let safe_len = self.border.safe().saturating_sub(self.base);
+        let text = match carry.get(..safe_len) {
+            Some(text) if !is_ended => text,
+            _ => &carry,
+        };
+        let done = self.walk(text, mode, out);
+        carry.drain(..*done.as_ref().unwrap_or(&0));
+        self.scratch.pieces.carry = carry;
+        done.map(drop)
+    }
+
+    /// Converts as much of `text` as can be, and says how much that is.
+    fn walk(&mut self, text: &[u8], mode: Mode, out: &mut Vec<u8>) -> Result<usize, Error> {
         let json = match self.base {
             0 => Cursor::new(text)?,
             _ => Cursor::inside(text),
@@ -246,19 +279,20 @@ impl<'p, 's> Pieces<'p, 's> {
             frames: &mut scratch.pieces.frames,
             border: &self.border,
             base: self.base,
-            is_last,
+            mode,
             root: self.root,
             expects: self.expects,
             held: None,
+            claim: None,
         };
-        walk.run()
-            .map_err(|error| error.moved_by(self.base))
-            .inspect(|()| {
-                self.depth = walk.pass.depth;
-                self.expects = walk.expects;
-                self.held = walk.held;
-            })
-            .map(|()| walk.pass.json.offset())
+        walk.run().map_err(|error| error.moved_by(self.base))?;
+        let done = walk.pass.json.offset();
+        self.depth = walk.pass.depth;
+        self.expects = walk.expects;
+        self.held = walk.held;
+        self.base += done;
+        self.border.narrow(self.depth);
+        Ok(done)
     }
 }
 
