@@ -206,3 +206,101 @@ fn every_broken_case_is_judged_alike() {
     faults.truncate(20);
     assert!(faults.is_empty(), "{count}:\n{}", faults.join("\n"));
 }
+
+/// One field of a random message. `Nested`: 1 name, 2 count, 3 child, 4 children, 5 inner; others are unknown.
+fn field() -> impl Strategy<Value = Vec<u8>> {
+    let scalar = prop_oneof![
+        "[a-z\"é]{0,9}".prop_map(|text| {
+            let mut wire = vec![0x0a];
+            notation::delimited(text.as_bytes(), &mut wire);
+            wire
+        }),
+        any::<i32>().prop_map(|count| {
+            let mut wire = vec![0x10];
+            notation::varint(i64::from(count).cast_unsigned(), &mut wire);
+            wire
+        }),
+        prop::sample::select(vec![
+            "2: 0", "1: ''", "5: {1: 1 2: 'x' 2: 'y'}", "5: {}", "6: 7", "7: 'unknown'", "8: !{1: 2 3: !{}}",
+            "9: 5i32", "10: 5i64", "3: 5", "4: {4: {} 4: {1: 'deep'}}", "4: {}", "`92 80 00 01`",
+        ])
+        .prop_map(notation::wire),
+    ];
+    scalar.prop_recursive(5, 60, 6, |inner| {
+        (prop::bool::ANY, prop::collection::vec(inner, 0..8)).prop_map(|(is_child, fields)| {
+            let mut wire = vec![if is_child { 0x1a } else { 0x22 }];
+            notation::delimited(&fields.concat(), &mut wire);
+            wire
+        })
+    })
+}
+
+/// Lists of scalars in both encodings, and a map, in `Lists` and `Maps` alike by number.
+fn list_field() -> impl Strategy<Value = Vec<u8>> {
+    prop::sample::select(vec![
+        "3: {1 2 300 70000}", "3: 5", "3: -1", "3: {}", "1: {`00 00 00 00 00 00 f0 3f`}", "1: 1.5",
+        "14: 'a'", "14: ''", "15: 'bytes'", "16: {1 2 9}", "16: 0", "18: {1: 'a'}", "18: {4: {4: {}}}", "13: {1 0 1}",
+        "12: 7i64", "12: {`01 00 00 00 00 00 00 00`}",
+    ])
+    .prop_map(notation::wire)
+}
+
+fn map_field() -> impl Strategy<Value = Vec<u8>> {
+    prop::sample::select(vec![
+        "12: {1: 'a' 2: 'b'}", "12: {1: 'c'}", "12: {2: 'd'}", "12: {}", "1: {1: 1 2: 2}", "1: {1: 1 2: 3}",
+        "17: {1: 'x' 2: {1: 'n'}}", "17: {1: 'x' 2: {1: 'n'} 2: {2: 5}}", "18: {1: 1 2: {12: {1: 'deep'}}}", "16: {1: 'a' 2: 77}",
+        "99: 'unknown'",
+    ])
+    .prop_map(notation::wire)
+}
+
+fn cut<'w>(wire: &'w [u8], cuts: &[usize]) -> Vec<&'w [u8]> {
+    let mut places: Vec<_> = cuts.iter().map(|at| at % (wire.len() + 1)).collect();
+    places.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    for at in places {
+        pieces.push(&wire[from..at]);
+        from = at;
+    }
+    pieces.push(&wire[from..]);
+    pieces
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn random_messages_are_converted_alike(
+        fields in prop_oneof![
+            (Just("Nested"), prop::collection::vec(field(), 0..12)),
+            (Just("Lists"), prop::collection::vec(list_field(), 0..16)),
+            (Just("Maps"), prop::collection::vec(map_field(), 0..16)),
+        ],
+        cuts in prop::collection::vec(0_usize..500, 0..10),
+    ) {
+        let (name, fields) = fields;
+        let wire = fields.concat();
+        let mut scratch = Scratch::default();
+        for pieces in [cut(&wire, &cuts), wire.chunks(1).collect()] {
+            if let Err(fault) = check(message(name), &wire, &pieces, &mut scratch) {
+                return Err(TestCaseError::fail(fault));
+            }
+        }
+    }
+
+    /// A message whose fields come once and in order is converted whatever is waited for.
+    #[test]
+    fn fields_in_order_are_never_refused(
+        mut fields in prop::collection::vec(list_field(), 0..16),
+        cuts in prop::collection::vec(0_usize..500, 0..10),
+    ) {
+        fields.sort_by_key(|field| field[0] >> 3);
+        let wire = fields.concat();
+        let mut scratch = Scratch::default();
+        let expected = whole(message("Lists"), &wire, &mut scratch).unwrap();
+        let found = in_pieces(message("Lists"), cut(&wire, &cuts), 0, &mut scratch);
+        let is_good = found.as_ref().is_ok_and(|found| is_same(found, &expected));
+        prop_assert!(is_good, "{:?}, expected {}", found, expected);
+    }
+}

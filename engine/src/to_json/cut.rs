@@ -8,7 +8,7 @@
 //! ```
 
 use super::message::accepts;
-use super::pieces::{Memory, State};
+use super::pieces::{Memory, Needs, State};
 use super::value::Written;
 use super::{Converter, Stop};
 use crate::error::{Error, ErrorKind};
@@ -74,8 +74,8 @@ pub(super) struct Walk<'c, 'm> {
     pub(super) held_len_max: usize,
     /// Bytes that have been done with.
     pub(super) at: usize,
-    /// Bytes that must be there, from `at` on, before anything more can be done.
-    pub(super) needed_len: usize,
+    /// What must be there, from `at` on, before anything more can be done.
+    pub(super) needs: Needs,
     pub(super) state: State,
 }
 
@@ -187,16 +187,17 @@ impl<'c> Walk<'c, '_> {
             // A group says how long it is by its end only. To look for that again when there is twice as much is a bounded number of looks at
             // each byte.
             Err(_) if wire_type == START_GROUP && self.is_open(open.end) => {
-                self.needed_len = 2 * (self.converter.wire.len() - self.at);
+                self.needs = Needs::Bytes(2 * (self.converter.wire.len() - self.at));
                 return Ok(false);
             }
             Err(fault) => return self.unless_cut(fault, open.end),
             Ok(()) => {}
         }
+        self.at = reader.offset();
         if let Some(coming) = coming {
             self.whole(open, coming, value, reader.offset())?;
+            self.more_elements(open, coming)?;
         }
-        self.at = reader.offset();
         Ok(true)
     }
 
@@ -230,8 +231,9 @@ impl<'c> Walk<'c, '_> {
             return self.map(open, coming, value);
         }
         if is_whole {
-            self.whole(open, coming, value, end - self.base)?;
             self.at = end - self.base;
+            self.whole(open, coming, value, end - self.base)?;
+            self.more_elements(open, coming)?;
             return Ok(true);
         }
         if content_len > self.held_len_max {
@@ -253,7 +255,7 @@ impl<'c> Walk<'c, '_> {
                 _ => {}
             }
         }
-        self.needed_len = end - self.base - self.at;
+        self.needs = Needs::Bytes(end - self.base - self.at);
         Ok(false)
     }
 
@@ -298,6 +300,38 @@ impl<'c> Walk<'c, '_> {
                 self.refuse_again(open, coming)?;
                 self.mark(open, coming);
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the elements that follow the one that has come, and are whole.
+    fn more_elements(&mut self, open: Open<'c>, coming: Coming<'c>) -> Result<(), Error> {
+        let field = coming.field;
+        let is_open = self.memory.frames.get(open.frame).is_some_and(
+            |frame| matches!(frame.place, Place::Message { list, .. } if list == Some(coming.index)),
+        );
+        if !is_open || coming.wire_type != field.kind.wire_type() {
+            return Ok(());
+        }
+        let tag = field.element_tag.as_bytes();
+        let mut reader = self.reader(open.end);
+        let depth = self.state.depth;
+        while reader.take(tag) {
+            let value = reader.clone();
+            // What is cut, or at fault, is left to be looked at.
+            if reader.skip(field.number, coming.wire_type, depth).is_err() {
+                break;
+            }
+            let start = self.converter.out.len();
+            self.converter.out.push(b',');
+            let written = self.carefully(self.at..reader.offset(), |converter| {
+                converter.check_len(|_| value.offset())?;
+                converter.value(field, &mut value.clone(), depth)
+            })?;
+            if written == Written::Nothing {
+                self.converter.out.truncate(start);
+            }
+            self.at = reader.offset();
         }
         Ok(())
     }
@@ -403,6 +437,7 @@ impl<'c> Walk<'c, '_> {
             if self.is_open(open.end) && tag.starts_with(reader.rest_up_to(tag.len())) {
                 // Whether another entry follows is not known yet.
                 if reader.rest_up_to(tag.len()).len() < tag.len() {
+                    self.needs = Needs::More;
                     return Ok(false);
                 }
             }
@@ -450,8 +485,8 @@ impl<'c> Walk<'c, '_> {
                 if end > open.end || u32::try_from(end).is_err() {
                     return Err(fault);
                 }
-                self.needed_len = end - self.base - self.at;
             }
+            self.needs = Needs::More;
         }
         Ok(false)
     }

@@ -11,10 +11,6 @@ use crate::error::{Error, ErrorKind};
 use crate::limits::{HELD_LEN_MAX, JSON_LEN_MAX};
 use crate::plan::{Form, Message, MessageIndex, Plan};
 
-/// Bytes that are taken in and converted at a time: a piece that is longer is taken in parts, so that no more than this is ever carried
-/// beside what has to be whole.
-const PART_LEN_MAX: usize = 64 * 1024;
-
 /// Bytes that a scratch keeps room for between messages.
 const CARRY_LEN_KEPT: usize = 1 << 17;
 
@@ -51,7 +47,7 @@ impl Memory {
 /// - Of two faults the one that comes first is told, which need not be the one that a look at the whole would find first.
 ///
 /// What is carried from piece to piece is the value that is cut: a text or bytes, a map with all its entries, a group, a well-known type; a
-/// message or packed list only if it is not longer than [`HELD_LEN_MAX`]. Beside it, 64 KiB at most.
+/// message or packed list only if it is not longer than [`HELD_LEN_MAX`]. Behind a map that is cut, the rest of the piece is carried too.
 ///
 /// # Examples
 /// ```
@@ -81,12 +77,21 @@ pub struct Pieces<'p, 's> {
     is_begun: bool,
     /// Bytes of the message before those that are carried.
     base: usize,
-    /// Bytes that must be carried before it is worth while to look at them again.
-    needed_len: usize,
+    /// What the carried bytes wait for.
+    needs: Needs,
     /// Bytes of JSON that have been written.
     out_len: usize,
     state: State,
     fault: Option<Error>,
+}
+
+/// What has to be there before carried bytes are looked at again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Needs {
+    /// So many bytes and no more, so that what comes behind them can be read where it is.
+    Bytes(usize),
+    /// Any more: where the end is cannot be told.
+    More,
 }
 
 /// What is remembered of one stretch for the next, beside the frames.
@@ -112,7 +117,7 @@ impl<'p, 's> Pieces<'p, 's> {
             held_len_max: HELD_LEN_MAX,
             is_begun: false,
             base: 0,
-            needed_len: 0,
+            needs: Needs::Bytes(0),
             out_len: 0,
             state: State::default(),
             fault: None,
@@ -133,11 +138,7 @@ impl<'p, 's> Pieces<'p, 's> {
     /// As [`to_json()`](super::to_json()), and [`ErrorKind::WireOrder`] as told above. `out` is then as it was before this call; what earlier
     /// calls have written is no JSON without the rest. Every further call ends with the same error.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.guarded(out, |reader, out| {
-            piece
-                .chunks(PART_LEN_MAX)
-                .try_for_each(|part| reader.take(part, out))
-        })
+        self.guarded(out, |reader, out| reader.take(piece, out))
     }
 
     /// Ends the message.
@@ -167,30 +168,38 @@ impl<'p, 's> Pieces<'p, 's> {
         result
     }
 
-    fn take(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let carried_len = self.scratch.pieces.carry.len();
-        let len = carried_len + part.len();
+    fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let len = self.scratch.pieces.carry.len() + piece.len();
         // As of a whole message, so that offsets fit 32 bits.
         if u32::try_from(self.base + len).is_err() {
             return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
         }
-        let is_held = if self.is_begun {
-            len < self.needed_len
-        } else {
-            len <= self.held_len_max || self.plan.message(self.root).form != Form::Object
-        };
-        if is_held {
-            self.scratch.pieces.carry.extend_from_slice(part);
+        let is_held =
+            len <= self.held_len_max || self.plan.message(self.root).form != Form::Object;
+        if !self.is_begun && is_held {
+            self.scratch.pieces.carry.extend_from_slice(piece);
             return Ok(());
         }
-        if carried_len > 0 {
-            self.scratch.pieces.carry.extend_from_slice(part);
-            return self.walk_carry(None, out);
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let carried_len = self.scratch.pieces.carry.len();
+            if carried_len == 0 {
+                let done = self.walk(rest, None, out)?;
+                let cut = rest.get(done..).unwrap_or_default();
+                self.scratch.pieces.carry.extend_from_slice(cut);
+                return Ok(());
+            }
+            let wanted_len = match self.needs {
+                Needs::Bytes(len) => len.saturating_sub(carried_len).max(1),
+                Needs::More => rest.len(),
+            };
+            let (added, behind) = rest.split_at(wanted_len.min(rest.len()));
+            self.scratch.pieces.carry.extend_from_slice(added);
+            rest = behind;
+            if added.len() == wanted_len {
+                self.walk_carry(None, out)?;
+            }
         }
-        // Most of a long piece is read where it is.
-        let done = self.walk(part, None, out)?;
-        let rest = part.get(done..).unwrap_or_default();
-        self.scratch.pieces.carry.extend_from_slice(rest);
         Ok(())
     }
 
@@ -242,13 +251,13 @@ impl<'p, 's> Pieces<'p, 's> {
             base: self.base,
             held_len_max: self.held_len_max,
             at: 0,
-            needed_len: 0,
+            needs: Needs::Bytes(0),
             state: self.state,
         };
         let result = walk.run((!self.is_begun).then_some(self.root), total);
         self.is_begun = true;
         self.state = walk.state;
-        self.needed_len = walk.needed_len;
+        self.needs = walk.needs;
         let done = walk.at;
         self.scratch.pieces = memory;
         result.map_err(|error| error.moved_by(self.base))?;

@@ -197,12 +197,14 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
             self.settle();
             return taken;
         }
-        if let Some(Frame {
-            place: Place::Packed { field, .. },
-            ..
-        }) = frame
-        {
-            self.packed_elements(field);
+        match frame.map(|frame| frame.place) {
+            Some(Place::List(field) | Place::Packed { field, .. }) => {
+                return Ok(self.try_all(|walk| walk.element(field)));
+            }
+            Some(Place::Map { field, .. }) => {
+                return Ok(self.try_all(|walk| walk.entry(field)));
+            }
+            _ => {}
         }
         let before = self.before();
         let taken = self.value(frame);
@@ -252,18 +254,17 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         }
     }
 
-    /// Takes the elements of a packed list that have a comma behind them, and the commas.
-    fn packed_elements(&mut self, at: FieldAt) {
-        let field = at.plan(self.pass.plan);
+    /// Takes elements or entries, with the commas between them, up to one that cannot be read or that no comma follows.
+    fn try_all(&mut self, take: impl Fn(&mut Self) -> Result<Taken, Error>) -> Taken {
         loop {
-            let json = self.pass.json;
-            let out_len = self.pass.out.len();
-            if self.pass.element(field).is_err() || self.pass.json.peek() != Some(b',') {
-                self.pass.json = json;
-                self.pass.out.truncate(out_len);
-                return;
+            let before = self.before();
+            if take(self).is_err() || self.may_go_on() {
+                self.undo(&before);
+                return Taken::Held;
             }
-            self.pass.json.close_if(b',');
+            if !self.pass.json.close_if(b',') {
+                return Taken::Whole;
+            }
             self.expects = Expects::Value;
         }
     }
