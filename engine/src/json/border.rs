@@ -2,8 +2,8 @@
 //! that are open there, and where the value ends.
 //! Always: no byte is looked at twice; nothing is judged: what is no JSON is refused by whoever reads what lies before the border.
 
-use super::scan;
 use crate::limits::DEPTH_MAX;
+use crate::simd;
 
 /// What has been seen of a value so far. Offsets count from the start of the text that it is in.
 #[derive(Debug)]
@@ -181,7 +181,7 @@ impl Border {
     }
 
     fn scan_string(&mut self, bytes: &[u8]) -> usize {
-        let clean_len = scan::clean_len(bytes).len;
+        let clean_len = simd::clean_len(bytes).len;
         match bytes.get(clean_len) {
             None => self.go_on(clean_len, Inside::String),
             Some(b'\\') => self.go_on(clean_len + 1, Inside::Escape),

@@ -5,9 +5,11 @@
 
 mod border;
 mod cursor;
+mod decimal;
 mod locate;
 pub(crate) mod number;
 mod scan;
+pub(crate) mod short;
 mod skip;
 mod string;
 pub(crate) mod write;

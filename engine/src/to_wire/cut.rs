@@ -12,9 +12,9 @@
 
 use super::map::OpenEntry;
 use super::object::Key;
-use super::{Pass, Written, lengths};
+use super::{Pass, lengths};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::{Border, Cursor};
+use crate::json::Border;
 use crate::plan::{
     Cardinality, FieldIndex, FieldPlan, Form, Kind, MessageIndex, MessagePlan, Plan, Tag,
 };
@@ -134,8 +134,8 @@ pub(super) struct Claim {
 }
 
 /// How much there was before a value.
-struct Before<'j> {
-    json: Cursor<'j>,
+struct Before {
+    offset: usize,
     out_len: usize,
     seen_len: usize,
     key_count: usize,
@@ -161,7 +161,7 @@ pub(super) struct Walk<'p, 'j, 's> {
     pub(super) claim: Option<Claim>,
 }
 
-impl<'p, 'j> Walk<'p, 'j, '_> {
+impl<'p> Walk<'p, '_, '_> {
     /// Converts until the stretch or the text ends, or comes to a value that has to be whole. Offsets of errors count from the start of the
     /// stretch.
     pub(super) fn run(&mut self) -> Result<(), Error> {
@@ -216,9 +216,9 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         taken
     }
 
-    fn before(&self) -> Before<'j> {
+    fn before(&self) -> Before {
         Before {
-            json: self.pass.json,
+            offset: self.pass.json.offset(),
             out_len: self.pass.out.len(),
             seen_len: self.pass.seen.len(),
             key_count: self.pass.keys.len(),
@@ -227,8 +227,8 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         }
     }
 
-    fn undo(&mut self, before: &Before<'j>) {
-        self.pass.json = before.json;
+    fn undo(&mut self, before: &Before) {
+        self.pass.json.back_to(before.offset);
         self.pass.out.truncate(before.out_len);
         self.pass.seen.truncate(before.seen_len);
         self.pass.keys.truncate(before.key_count);
@@ -248,9 +248,20 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         let Some(claim) = self.claim.take() else {
             return;
         };
-        self.pass.mark(claim.seen, claim.field);
+        self.mark(claim.seen, claim.field);
         if let Some(oneof) = claim.oneof {
-            self.pass.mark(claim.seen, oneof);
+            self.mark(claim.seen, oneof);
+        }
+    }
+
+    fn is_marked(&self, seen: usize, bit: usize) -> bool {
+        let word = self.pass.seen.get(seen + bit / 64);
+        word.is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    fn mark(&mut self, seen: usize, bit: usize) {
+        if let Some(word) = self.pass.seen.get_mut(seen + bit / 64) {
+            *word |= 1 << (bit % 64);
         }
     }
 
@@ -324,8 +335,8 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         predicted: usize,
     ) -> Result<Taken, Error> {
         let message: &'p MessagePlan = self.pass.plan.message(index);
-        let before = self.pass.json;
-        let key_offset = before.offset();
+        self.pass.json.peek();
+        let key_offset = self.pass.json.offset();
         let at = match self.pass.member_key(message, predicted)? {
             Key::Field(at) => at,
             Key::Type | Key::Unknown => return self.unknown_member(key_offset),
@@ -339,7 +350,7 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         });
         if way == Way::Held {
             let taken = self.hold();
-            self.pass.json = before;
+            self.pass.json.back_to(key_offset);
             return Ok(taken);
         }
         if let Some(Frame {
@@ -350,14 +361,14 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
             *predicted = at + 1;
         }
         // SEMANTICS 77.
-        if self.pass.is_marked(seen, at) {
+        if self.is_marked(seen, at) {
             return Err(Error::body(ErrorKind::DuplicateField, key_offset));
         }
         let is_unset = self.pass.is_unset(field)?;
         let oneof = field.oneof.filter(|_| !is_unset);
         let oneof = oneof.map(|oneof| message.fields.len() + usize::from(oneof));
         // SEMANTICS 86.
-        if oneof.is_some_and(|oneof| self.pass.is_marked(seen, oneof)) {
+        if oneof.is_some_and(|oneof| self.is_marked(seen, oneof)) {
             return Err(Error::body(ErrorKind::OneofConflict, key_offset));
         }
         self.claim = Some(Claim {
@@ -412,7 +423,6 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
     /// Takes an element of a list.
     fn element(&mut self, at: FieldAt) -> Result<Taken, Error> {
         let field = at.plan(self.pass.plan);
-        let is_packed = field.cardinality == Cardinality::Packed;
         match self.way_into_value(field.kind) {
             Way::In => {
                 self.pass.tag(field.element_tag);
@@ -420,14 +430,13 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
                 return Ok(Taken::Opened);
             }
             Way::Held => return Ok(self.hold()),
-            Way::Refused => {}
-        }
-        let start = self.pass.out.len();
-        if !is_packed {
-            self.pass.tag(field.element_tag);
-        }
-        if self.pass.element(field)? == Written::Nothing {
-            self.pass.out.truncate(start);
+            Way::Refused if field.cardinality == Cardinality::Packed => {
+                self.pass.packed_element(field)?;
+            }
+            Way::Refused => {
+                let message = self.pass.object_plan(field.kind);
+                self.pass.list_element(field, message)?;
+            }
         }
         Ok(Taken::Whole)
     }
@@ -437,11 +446,13 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         let Some((field, [key, value])) = at.entry(self.pass.plan) else {
             return Ok(Taken::Whole);
         };
-        let before = self.pass.json;
-        let mut entry = self.pass.begin_entry(field, key, value)?;
+        self.pass.json.peek();
+        let key_offset = self.pass.json.offset();
+        let mut entry = self.pass.begin_entry(field, key)?;
         entry.json_offset += self.base;
         match self.way_into_value(value.kind) {
             Way::In => {
+                self.pass.tag(value.tag);
                 self.open_message(value)?;
                 let below = self.frames.len().checked_sub(2);
                 if let Some(Frame {
@@ -456,15 +467,10 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
             Way::Held => {
                 let taken = self.hold();
                 self.pass.drop_entry(&entry);
-                self.pass.json = before;
+                self.pass.json.back_to(key_offset);
                 return Ok(taken);
             }
-            Way::Refused => {}
-        }
-        if self.pass.element(value)? == Written::Nothing {
-            self.pass.drop_entry(&entry);
-        } else {
-            self.pass.end_entry(&entry);
+            Way::Refused => self.pass.entry_value(value, &entry)?,
         }
         Ok(Taken::Whole)
     }
@@ -546,7 +552,12 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
 
     fn open_object(&mut self, index: MessageIndex, ending: Ending) -> Result<(), Error> {
         self.pass.open(b'{', Expected::Object)?;
-        let seen = self.pass.begin_seen(self.pass.plan.message(index));
+        let message = self.pass.plan.message(index);
+        let bit_count = message.fields.len() + usize::from(message.oneof_count);
+        let seen = self.pass.seen.len();
+        self.pass
+            .seen
+            .resize(seen + bit_count.div_ceil(64), 0);
         self.frames.push(Frame {
             place: Place::Message {
                 message: index,

@@ -65,13 +65,8 @@ impl<'p> Pass<'p, '_, '_> {
         key: &'p FieldPlan,
         value: &'p FieldPlan,
     ) -> Result<(), Error> {
-        let entry = self.begin_entry(field, key, value)?;
-        if self.element(value)? == Written::Nothing {
-            self.drop_entry(&entry);
-        } else {
-            self.end_entry(&entry);
-        }
-        Ok(())
+        let entry = self.begin_entry(field, key)?;
+        self.entry_value(value, &entry)
     }
 
     /// Writes an entry up to its value.
@@ -80,24 +75,41 @@ impl<'p> Pass<'p, '_, '_> {
         &mut self,
         field: &'p FieldPlan,
         key: &'p FieldPlan,
-        value: &'p FieldPlan,
     ) -> Result<OpenEntry, Error> {
         let start = self.out.len();
-        self.tag(field.tag);
-        let message = self.open_message();
-        self.tag(key.tag);
-        let key_start = self.out.len();
-        let string = self.json.key()?;
-        self.map_key(key.kind, &string)?;
-        let key_len = self.out.len() - key_start;
-        self.tag(value.tag);
+        let message = self.open_tagged_message(field.tag);
+        let key_start = self.out.len() + usize::from(key.tag.len);
+        let json_offset = self.map_key(key)?;
         Ok(OpenEntry {
             start,
             message,
             key_start,
-            key_len,
-            json_offset: string.offset(),
+            key_len: self.out.len() - key_start,
+            json_offset,
         })
+    }
+
+    /// Writes the value of an entry and ends it.
+    #[inline]
+    pub(super) fn entry_value(
+        &mut self,
+        value: &'p FieldPlan,
+        entry: &OpenEntry,
+    ) -> Result<(), Error> {
+        self.json.peek();
+        let at = self.json.offset();
+        if let Some(end) = self.quick_scalar(at, value.kind, value.tag, true) {
+            self.json.move_to(end);
+        } else {
+            self.tag(value.tag);
+            if self.element(value)? == Written::Nothing {
+                // SEMANTICS 84: the entry is dropped with its value.
+                self.drop_entry(entry);
+                return Ok(());
+            }
+        }
+        self.end_entry(entry);
+        Ok(())
     }
 
     /// Ends an entry whose value has been written.
@@ -114,14 +126,31 @@ impl<'p> Pass<'p, '_, '_> {
         });
     }
 
-    /// SEMANTICS 84: an entry is dropped with its value.
+    /// Takes back what has been written of an entry.
     pub(super) fn drop_entry(&mut self, entry: &OpenEntry) {
         self.out.truncate(entry.start);
     }
 
-    /// Writes the key of an entry (SEMANTICS 87).
+    /// Writes the key of an entry, and tells its offset in the text.
     #[inline]
-    fn map_key(&mut self, kind: Kind, string: &JsonString<'_>) -> Result<(), Error> {
+    fn map_key(&mut self, key: &'p FieldPlan) -> Result<usize, Error> {
+        self.json.peek();
+        let at = self.json.offset();
+        if key.kind == Kind::String
+            && let Some(end) = self.quick_string(at, key.tag, true)
+        {
+            self.json.move_to(end);
+            self.json.colon()?;
+            return Ok(at);
+        }
+        self.tag(key.tag);
+        let string = self.json.key()?;
+        self.long_map_key(key.kind, &string)?;
+        Ok(string.offset())
+    }
+
+    /// Writes the key of an entry from the string that stands for it (SEMANTICS 87).
+    fn long_map_key(&mut self, kind: Kind, string: &JsonString<'_>) -> Result<(), Error> {
         match kind {
             Kind::String => self.string_content(string),
             Kind::Bool => {

@@ -13,6 +13,7 @@ mod lengths;
 mod map;
 mod object;
 mod pieces;
+mod quick;
 mod scalar;
 mod well_known;
 
