@@ -280,7 +280,11 @@ mod tests {
         ] {
             let mut border = Border::new();
             assert_eq!(border.scan(text.as_bytes()), end, "{text}");
-            assert_eq!((border.inside, border.safe()), (Inside::Ended, end), "{text}");
+            assert_eq!(
+                (border.inside, border.safe()),
+                (Inside::Ended, end),
+                "{text}"
+            );
             assert_eq!(border.scan(b"1"), 0, "nothing is looked at behind the end");
         }
     }

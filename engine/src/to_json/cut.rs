@@ -77,6 +77,9 @@ pub(super) struct Walk<'c, 'm> {
     /// What must be there, from `at` on, before anything more can be done.
     pub(super) needs: Needs,
     pub(super) state: State,
+    /// See `Pieces::look_count`.
+    #[cfg(test)]
+    pub(super) look_count: usize,
 }
 
 impl<'c> Walk<'c, '_> {
@@ -162,6 +165,10 @@ impl<'c> Walk<'c, '_> {
 
     /// Reads the next field of a message. False if it is not whole.
     fn field(&mut self, open: Open<'c>) -> Result<bool, Error> {
+        #[cfg(test)]
+        {
+            self.look_count += 1;
+        }
         let mut reader = self.reader(open.end);
         let (number, wire_type) = match reader.tag() {
             Ok(tag) => tag,
@@ -187,6 +194,10 @@ impl<'c> Walk<'c, '_> {
             // A group says how long it is by its end only. To look for that again when there is twice as much is a bounded number of looks at
             // each byte.
             Err(_) if wire_type == START_GROUP && self.is_open(open.end) => {
+                #[cfg(test)]
+                {
+                    self.look_count += self.converter.wire.len() - self.at;
+                }
                 self.needs = Needs::Bytes(2 * (self.converter.wire.len() - self.at));
                 return Ok(false);
             }
@@ -433,6 +444,10 @@ impl<'c> Walk<'c, '_> {
             return self.map_cut(fault, open, reader);
         }
         loop {
+            #[cfg(test)]
+            {
+                self.look_count += 1;
+            }
             self.state.map_end = self.base + reader.offset();
             if self.is_open(open.end) && tag.starts_with(reader.rest_up_to(tag.len())) {
                 // Whether another entry follows is not known yet.
@@ -626,7 +641,14 @@ impl<'c> Walk<'c, '_> {
         if list.is_some() {
             self.converter.out.push(b']');
         }
-        for (bit, field) in self.converter.plan.message(message).fields.iter().enumerate() {
+        for (bit, field) in self
+            .converter
+            .plan
+            .message(message)
+            .fields
+            .iter()
+            .enumerate()
+        {
             if !field.unset.is_empty() && !self.is_written(written, bit) {
                 self.comma();
                 self.converter.out.extend_from_slice(&field.unset);

@@ -83,6 +83,9 @@ pub struct Pieces<'p, 's> {
     out_len: usize,
     state: State,
     fault: Option<Error>,
+    /// Fields, entries and groups that have been looked at, each time they were; groups count by the byte.
+    #[cfg(test)]
+    look_count: usize,
 }
 
 /// What has to be there before carried bytes are looked at again.
@@ -121,7 +124,14 @@ impl<'p, 's> Pieces<'p, 's> {
             out_len: 0,
             state: State::default(),
             fault: None,
+            #[cfg(test)]
+            look_count: 0,
         }
+    }
+
+    /// Bytes of the message that are carried until more comes.
+    pub fn carried_len(&self) -> usize {
+        self.scratch.pieces.carry.len()
     }
 
     /// Waits for messages and packed lists of up to `len_max` bytes as a whole, instead of [`HELD_LEN_MAX`]: with more, more may come out of
@@ -174,8 +184,7 @@ impl<'p, 's> Pieces<'p, 's> {
         if u32::try_from(self.base + len).is_err() {
             return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
         }
-        let is_held =
-            len <= self.held_len_max || self.plan.message(self.root).form != Form::Object;
+        let is_held = len <= self.held_len_max || self.plan.message(self.root).form != Form::Object;
         if !self.is_begun && is_held {
             self.scratch.pieces.carry.extend_from_slice(piece);
             return Ok(());
@@ -253,15 +262,92 @@ impl<'p, 's> Pieces<'p, 's> {
             at: 0,
             needs: Needs::Bytes(0),
             state: self.state,
+            #[cfg(test)]
+            look_count: self.look_count,
         };
         let result = walk.run((!self.is_begun).then_some(self.root), total);
         self.is_begun = true;
         self.state = walk.state;
         self.needs = walk.needs;
         let done = walk.at;
+        #[cfg(test)]
+        {
+            self.look_count = walk.look_count;
+        }
         self.scratch.pieces = memory;
         result.map_err(|error| error.moved_by(self.base))?;
         self.base += done;
         Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::compile::Schema;
+
+    fn delimited(number: u8, content: &[u8]) -> Vec<u8> {
+        let mut wire = vec![number << 3 | 2];
+        crate::wire::write::varint(content.len() as u64, &mut wire);
+        wire.extend_from_slice(content);
+        wire
+    }
+
+    /// Goal: the cost is linear whatever is cut, and what is carried is no more than what is cut. Method: looks at fields are counted.
+    #[test]
+    fn a_byte_is_looked_at_a_bounded_number_of_times() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+        let set = protox::compile(["kinds.proto"], [folder])
+            .unwrap()
+            .encode_to_vec();
+        let schema = Schema::from_descriptor_set(&set).unwrap();
+        let mut scratch = Scratch::default();
+        let inner = delimited(5, &delimited(2, b"tag"));
+        let mut deep = delimited(4, &inner).repeat(1_000);
+        for _ in 0..40 {
+            deep = delimited(3, &deep);
+        }
+        let entries: Vec<_> = (0..3_000)
+            .flat_map(|n: u32| delimited(12, &delimited(1, format!("key {n}").as_bytes())))
+            .collect();
+        let map_len = entries.len();
+        let group = [&[0x7b][..], &[0x08, 0x01].repeat(10_000), &[0x7c]].concat();
+        for (name, wire, carried_len_max) in [
+            (
+                "Scalars",
+                [vec![0x72], delimited(0, &[b'a'; 40_000])[1..].to_vec()].concat(),
+                40_010,
+            ),
+            ("Lists", delimited(3, &[0xff, 0x01].repeat(10_000)), 10),
+            ("Lists", [0x18, 0x05].repeat(10_000), 10),
+            ("Nested", delimited(15, &[0xff; 40_000]), 10),
+            ("Nested", deep, 20),
+            ("Nested", group, 20_010),
+            ("Maps", entries, map_len + 10),
+        ] {
+            let message = schema.message(&format!("transom.test.v1.{name}")).unwrap();
+            for len in [1, 2, 15, 4_000, wire.len()] {
+                let mut out = Vec::new();
+                let mut reader = Pieces::new(message, &mut scratch).holding(0);
+                let mut carried_len = 0;
+                for piece in wire.chunks(len) {
+                    reader.push(piece, &mut out).unwrap();
+                    carried_len = carried_len.max(reader.carried_len());
+                }
+                let look_count = reader.look_count;
+                assert!(reader.finish(&mut out).is_ok(), "{name} by {len}");
+                assert!(
+                    look_count <= 4 * wire.len(),
+                    "{look_count} of {}: {name} by {len}",
+                    wire.len()
+                );
+                assert!(
+                    carried_len <= carried_len_max,
+                    "{carried_len} are carried: {name} by {len}"
+                );
+            }
+        }
     }
 }

@@ -555,9 +555,7 @@ impl<'p> Walk<'p, '_, '_> {
         let message = self.pass.plan.message(index);
         let bit_count = message.fields.len() + usize::from(message.oneof_count);
         let seen = self.pass.seen.len();
-        self.pass
-            .seen
-            .resize(seen + bit_count.div_ceil(64), 0);
+        self.pass.seen.resize(seen + bit_count.div_ceil(64), 0);
         self.frames.push(Frame {
             place: Place::Message {
                 message: index,

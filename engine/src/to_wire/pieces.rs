@@ -83,6 +83,9 @@ pub struct Pieces<'p, 's> {
     /// The offset of a bracket that opens a value which has to be whole, and the depth that it stands in.
     held: Option<(u32, usize)>,
     fault: Option<Error>,
+    /// Bytes that have been looked at or converted, each time they were.
+    #[cfg(test)]
+    handled_len: usize,
 }
 
 /// What has come of a piece.
@@ -112,7 +115,14 @@ impl<'p, 's> Pieces<'p, 's> {
             expects: Expects::Value,
             held: None,
             fault: None,
+            #[cfg(test)]
+            handled_len: 0,
         }
+    }
+
+    /// Bytes of the text that are carried until more comes.
+    pub fn carried_len(&self) -> usize {
+        self.scratch.pieces.carry.len()
     }
 
     /// Takes the next piece of the text, and appends to `out` what it becomes. Between two calls `out` must stay as it is.
@@ -255,6 +265,10 @@ impl<'p, 's> Pieces<'p, 's> {
 
     /// Converts as much of `text` as can be, and says how much that is.
     fn walk(&mut self, text: &[u8], mode: Mode, out: &mut Vec<u8>) -> Result<usize, Error> {
+        #[cfg(test)]
+        {
+            self.handled_len += text.len();
+        }
         let json = match self.base {
             0 => Cursor::new(text)?,
             _ => Cursor::inside(text),
@@ -301,4 +315,103 @@ fn check_len(len: usize) -> Result<(), Error> {
         return Err(Error::body(ErrorKind::BodyTooLarge, JSON_LEN_MAX));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::Schema;
+    use prost::Message as _;
+
+    /// Goal: the cost is linear whatever is cut, and what is carried is no more than what is cut. Method: bytes that are converted or looked at
+    /// are counted, each time they are. Once as a trial, once by the border, once for good is three times; a member that is held is begun once more.
+    #[test]
+    fn a_byte_is_handled_a_bounded_number_of_times() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+        let set = protox::compile(["kinds.proto"], [folder])
+            .unwrap()
+            .encode_to_vec();
+        let schema = Schema::from_descriptor_set(&set).unwrap();
+        let mut scratch = Scratch::default();
+        let row = |text: &str, count: usize| vec![text; count].join(",");
+        let deep = "{\"children\":[".repeat(45);
+        for (name, json, carried_len_max) in [
+            (
+                "Scalars",
+                format!("{{\"fString\":\"{}\"}}", "a".repeat(40_000)),
+                40_012,
+            ),
+            (
+                "Scalars",
+                format!("{{\"fString\":\"{}\"}}", "\\n".repeat(20_000)),
+                40_012,
+            ),
+            (
+                "Scalars",
+                format!("{{\"unknown\":[{}]}}", row("[{\"a\":[1,\"b\"]}]", 2_000)),
+                20,
+            ),
+            (
+                "Scalars",
+                format!("{{\"fString\":{}\"\"}}", " ".repeat(40_000)),
+                40_012,
+            ),
+            (
+                "Lists",
+                format!("{{\"fDouble\":[{}]}}", row("1.25", 8_000)),
+                20,
+            ),
+            (
+                "Lists",
+                format!("{{\"fString\":[{}]}}", row("\"a,b\"", 8_000)),
+                20,
+            ),
+            (
+                "Maps",
+                format!(
+                    "{{\"byString\":{{\"\":\"\"{}}}}}",
+                    (0..3_000)
+                        .map(|n| format!(",\"key {n}\":\"v\""))
+                        .collect::<String>()
+                ),
+                30,
+            ),
+            (
+                "Nested",
+                format!(
+                    "{deep}{}{}",
+                    row("{\"name\":\"a\",\"inner\":{\"tags\":[\"b\"]}}", 900),
+                    "]}".repeat(45)
+                ),
+                30,
+            ),
+            (
+                "WellKnown",
+                format!("{{\"struct\":{{\"a\":[{}]}}}}", row("{\"b\":1}", 4_000)),
+                32_020,
+            ),
+        ] {
+            let message = schema.message(&format!("transom.test.v1.{name}")).unwrap();
+            for len in [1, 2, 15, 16, 4_000, json.len()] {
+                let mut out = Vec::new();
+                let mut reader = Pieces::new(message, &mut scratch);
+                let mut carried_len = 0;
+                for piece in json.as_bytes().chunks(len) {
+                    reader.push(piece, &mut out).unwrap();
+                    carried_len = carried_len.max(reader.carried_len());
+                }
+                assert_eq!(reader.expects, Expects::Nothing);
+                let handled_len = reader.handled_len;
+                assert!(
+                    handled_len <= 4 * json.len(),
+                    "{handled_len} of {}: {json:.40} by {len}",
+                    json.len()
+                );
+                assert!(
+                    carried_len <= carried_len_max,
+                    "{carried_len} are carried: {json:.40} by {len}"
+                );
+            }
+        }
+    }
 }
