@@ -195,6 +195,34 @@ fn a_value_of_every_kind_is_converted_in_pieces_of_any_length() {
     }
 }
 
+/// The elements of a packed list are taken in one go up to the last comma there is.
+#[test]
+fn packed_lists_are_judged_alike_wherever_they_are_cut() {
+    let mut scratch = Scratch::default();
+    for list in [
+        r#""fInt32":[1,2 , 3,"4",5e0,-6]"#,
+        r#""fInt32":[1, ,2]"#,
+        r#""fInt32":[1,,2,3]"#,
+        r#""fInt32":[ , 1,2]"#,
+        r#""fInt32":[1,99999999999,2,3]"#,
+        r#""fInt32":[1,"2,3",4]"#,
+        r#""fInt32":[1,[2],3],"fInt64":[1]"#,
+        r#""fInt32":[1,{"a":[1,2]},3]"#,
+        r#""fInt32":[1,null,3]"#,
+        r#""fInt32":[1,2],"fInt64":[3,4],"fUint32":[5,"#,
+        r#""fColor":["COLOR_RED","COLOR_BLUE",3,"COLOR_GREEN"]"#,
+        r#""fColor":["COLOR_RED","NO_COLOR","COLOR_GREEN"]"#,
+        r#""fBool":[true,false,tru,true]"#,
+        r#""fDouble":[1.5 ,2e3,"NaN","-Infinity",-0.0,1e999,2]"#,
+    ] {
+        let text = format!("{{{list}}}");
+        for len in 1..text.len() {
+            agree(message("Lists"), text.as_bytes(), len, &mut scratch);
+        }
+        agree_however_cut(message("Lists"), text.as_bytes(), &mut scratch);
+    }
+}
+
 #[test]
 fn a_sequence_of_values_is_told_apart() {
     let mut scratch = Scratch::default();
@@ -293,6 +321,11 @@ fn near_miss() -> impl Strategy<Value = String> {
         "\"oneString\":",
         "\"otherString\":",
         "\"unknown\":[",
+        "\"fColor\":[",
+        "\"COLOR_RED\"",
+        "\"fDouble\":[1,",
+        "300,",
+        "\"7\",",
         "\"a\":",
         "\"a\"",
         "\"\\u00e9\\\"\"",

@@ -14,7 +14,7 @@ use super::map::OpenEntry;
 use super::object::Key;
 use super::{Pass, lengths};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::Border;
+use crate::json::{Border, Cursor};
 use crate::plan::{
     Cardinality, FieldIndex, FieldPlan, Form, Kind, MessageIndex, MessagePlan, Plan, Tag,
 };
@@ -147,6 +147,8 @@ struct Before {
 pub(super) struct Walk<'p, 'j, 's> {
     /// Its offsets count from the start of the stretch.
     pub(super) pass: Pass<'p, 'j, 's>,
+    /// The text.
+    pub(super) stretch: &'j [u8],
     pub(super) frames: &'s mut Vec<Frame>,
     /// Its offsets count from the start of the text.
     pub(super) border: &'s Border,
@@ -161,7 +163,7 @@ pub(super) struct Walk<'p, 'j, 's> {
     pub(super) claim: Option<Claim>,
 }
 
-impl<'p> Walk<'p, '_, '_> {
+impl<'p, 'j> Walk<'p, 'j, '_> {
     /// Converts until the stretch or the text ends, or comes to a value that has to be whole. Offsets of errors count from the start of the
     /// stretch.
     pub(super) fn run(&mut self) -> Result<(), Error> {
@@ -198,12 +200,9 @@ impl<'p> Walk<'p, '_, '_> {
             return taken;
         }
         match frame.map(|frame| frame.place) {
-            Some(Place::List(field) | Place::Packed { field, .. }) => {
-                return Ok(self.try_all(|walk| walk.element(field)));
-            }
-            Some(Place::Map { field, .. }) => {
-                return Ok(self.try_all(|walk| walk.entry(field)));
-            }
+            Some(Place::List(field)) => return Ok(self.try_elements(field)),
+            Some(Place::Packed { field, .. }) => return Ok(self.try_packed(field)),
+            Some(Place::Map { field, .. }) => return Ok(self.try_entries(field)),
             _ => {}
         }
         let before = self.before();
@@ -265,11 +264,63 @@ impl<'p> Walk<'p, '_, '_> {
         }
     }
 
+    fn try_elements(&mut self, at: FieldAt) -> Taken {
+        let field = at.plan(self.pass.plan);
+        let message = self.pass.object_plan(field.kind);
+        self.try_all(|pass| pass.list_element(field, message))
+    }
+
+    fn try_entries(&mut self, at: FieldAt) -> Taken {
+        let Some((field, [key, value])) = at.entry(self.pass.plan) else {
+            return Taken::Whole;
+        };
+        let base = self.base;
+        self.try_all(|pass| {
+            let mut entry = pass.begin_entry(field, key)?;
+            entry.json_offset += base;
+            pass.entry_value(value, &entry)
+        })
+    }
+
+    fn try_packed(&mut self, at: FieldAt) -> Taken {
+        let field = at.plan(self.pass.plan);
+        self.try_known_elements(field);
+        self.try_all(|pass| pass.packed_element(field))
+    }
+
+    /// Takes the elements of a packed list before the last comma of the stretch in one go, unless the list ends before. An element has no
+    /// comma inside, so that they are whole.
+    fn try_known_elements(&mut self, field: &'p FieldPlan) {
+        let Some(comma) = self.stretch.iter().rposition(|&byte| byte == b',') else {
+            return;
+        };
+        let offset = self.pass.json.offset();
+        let known = self.stretch.get(offset..comma).unwrap_or_default();
+        if matches!(known.trim_ascii_end().last(), None | Some(b',')) {
+            return;
+        }
+        let known = self.stretch.get(..comma).unwrap_or_default();
+        let out_len = self.pass.out.len();
+        let json = std::mem::replace(&mut self.pass.json, Cursor::inside(known).moved_to(offset));
+        let result = self.pass.packed_elements(field);
+        // There is no bracket, so that they must end in an error: behind the last of them, if there is nothing else to say.
+        let is_all_taken = self.pass.json.offset() == comma
+            && result == Err(Error::body(ErrorKind::UnexpectedEnd, comma));
+        self.pass.json = json;
+        if is_all_taken {
+            self.pass.json.move_to(comma + 1);
+            self.expects = Expects::Value;
+        } else {
+            self.pass.out.truncate(out_len);
+        }
+    }
+
     /// Takes elements or entries, with the commas between them, up to one that cannot be read or that no comma follows.
-    fn try_all(&mut self, take: impl Fn(&mut Self) -> Result<Taken, Error>) -> Taken {
+    #[inline]
+    fn try_all(&mut self, take: impl Fn(&mut Pass<'p, 'j, '_>) -> Result<(), Error>) -> Taken {
         loop {
             let before = self.before();
-            if take(self).is_err() || self.may_go_on() {
+            if take(&mut self.pass).is_err() || self.may_go_on() {
                 self.undo(&before);
                 return Taken::Held;
             }

@@ -101,19 +101,7 @@ impl<'p> Pass<'p, '_, '_> {
             let start = self.out.len();
             self.tag(field.tag);
             let length = wire::write::open(self.out);
-            match field.kind {
-                Kind::Double => {
-                    self.elements(field, |pass, at| pass.quick_double(at, Tag::NONE, true))
-                }
-                Kind::Float => {
-                    self.elements(field, |pass, at| pass.quick_float(at, Tag::NONE, true))
-                }
-                Kind::Int32 => self.integers(field, Kind::Int32),
-                Kind::Int64 => self.integers(field, Kind::Int64),
-                kind => self.elements(field, |pass, at| {
-                    pass.quick_scalar(at, kind, Tag::NONE, true)
-                }),
-            }?;
+            self.packed_elements(field)?;
             self.close_packed(start, length);
         }
         self.depth -= 1;
@@ -127,6 +115,19 @@ impl<'p> Pass<'p, '_, '_> {
             self.out.truncate(start);
         } else {
             wire::write::close(self.out, length);
+        }
+    }
+
+    /// Writes the elements of a packed list, up to the bracket that closes it.
+    pub(super) fn packed_elements(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        match field.kind {
+            Kind::Double => self.elements(field, |pass, at| pass.quick_double(at, Tag::NONE, true)),
+            Kind::Float => self.elements(field, |pass, at| pass.quick_float(at, Tag::NONE, true)),
+            Kind::Int32 => self.integers(field, Kind::Int32),
+            Kind::Int64 => self.integers(field, Kind::Int64),
+            kind => self.elements(field, |pass, at| {
+                pass.quick_scalar(at, kind, Tag::NONE, true)
+            }),
         }
     }
 

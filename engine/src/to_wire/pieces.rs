@@ -290,6 +290,7 @@ impl<'p, 's> Pieces<'p, 's> {
         };
         let mut walk = Walk {
             pass,
+            stretch: text,
             frames: &mut scratch.pieces.frames,
             border: &self.border,
             base: self.base,
