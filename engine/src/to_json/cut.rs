@@ -206,7 +206,7 @@ impl<'c> Walk<'c, '_> {
         }
         self.at = reader.offset();
         if let Some(coming) = coming {
-            self.whole(open, coming, value, reader.offset())?;
+            self.whole(open, coming, &value, reader.offset())?;
             self.more_elements(open, coming)?;
         }
         Ok(true)
@@ -239,11 +239,11 @@ impl<'c> Walk<'c, '_> {
             return Ok(true);
         };
         if coming.field.cardinality == Cardinality::Map {
-            return self.map(open, coming, value);
+            return self.map(open, coming, &value);
         }
         if is_whole {
             self.at = end - self.base;
-            self.whole(open, coming, value, end - self.base)?;
+            self.whole(open, coming, &value, end - self.base)?;
             self.more_elements(open, coming)?;
             return Ok(true);
         }
@@ -275,14 +275,14 @@ impl<'c> Walk<'c, '_> {
         &mut self,
         open: Open<'c>,
         coming: Coming<'c>,
-        value: Reader<'c>,
+        value: &Reader<'c>,
         end_at: usize,
     ) -> Result<(), Error> {
         let field = coming.field;
         let is_singular = field.cardinality == Cardinality::Singular;
         if is_singular {
             // SEMANTICS 102: it is an unknown field.
-            if self.converter.is_unknown_enum(field.kind, &value)? {
+            if self.converter.is_unknown_enum(field.kind, value)? {
                 return Ok(());
             }
             self.refuse_again(open, coming)?;
@@ -433,7 +433,7 @@ impl<'c> Walk<'c, '_> {
         &mut self,
         open: Open<'c>,
         coming: Coming<'c>,
-        value: Reader<'c>,
+        value: &Reader<'c>,
     ) -> Result<bool, Error> {
         let tag = coming.field.tag.as_bytes();
         let mut reader = value.clone();

@@ -315,14 +315,10 @@ mod tests {
         let map_len = entries.len();
         let group = [&[0x7b][..], &[0x08, 0x01].repeat(10_000), &[0x7c]].concat();
         for (name, wire, carried_len_max) in [
-            (
-                "Scalars",
-                [vec![0x72], delimited(0, &[b'a'; 40_000])[1..].to_vec()].concat(),
-                40_010,
-            ),
+            ("Scalars", delimited(14, &b"a".repeat(40_000)), 40_010),
             ("Lists", delimited(3, &[0xff, 0x01].repeat(10_000)), 10),
             ("Lists", [0x18, 0x05].repeat(10_000), 10),
-            ("Nested", delimited(15, &[0xff; 40_000]), 10),
+            ("Nested", delimited(15, &b"\xff".repeat(40_000)), 10),
             ("Nested", deep, 20),
             ("Nested", group, 20_010),
             ("Maps", entries, map_len + 10),

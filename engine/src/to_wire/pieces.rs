@@ -336,6 +336,7 @@ mod tests {
         let mut scratch = Scratch::default();
         let row = |text: &str, count: usize| vec![text; count].join(",");
         let deep = "{\"children\":[".repeat(45);
+        let entries: Vec<_> = (0..3_000).map(|n| format!("\"key {n}\":\"v\"")).collect();
         for (name, json, carried_len_max) in [
             (
                 "Scalars",
@@ -369,12 +370,7 @@ mod tests {
             ),
             (
                 "Maps",
-                format!(
-                    "{{\"byString\":{{\"\":\"\"{}}}}}",
-                    (0..3_000)
-                        .map(|n| format!(",\"key {n}\":\"v\""))
-                        .collect::<String>()
-                ),
+                format!("{{\"byString\":{{{}}}}}", entries.join(",")),
                 30,
             ),
             (
