@@ -146,6 +146,7 @@ impl Compiler {
             number: descriptor.number(),
             kind,
             cardinality,
+            lone_kind: (cardinality == Cardinality::Singular && oneof.is_none()).then_some(kind),
             has_presence: descriptor.supports_presence(),
             oneof,
             tag: Tag::new(descriptor.number(), wire_type),

@@ -3,8 +3,8 @@
 
 use super::Cursor;
 use crate::error::{Error, ErrorKind};
-use crate::room;
-use crate::simd::{self, BLOCK_LEN};
+use crate::room::append;
+use crate::simd;
 
 /// The inside of a string, as it stands in the text.
 #[derive(Clone, Copy, Debug)]
@@ -153,10 +153,7 @@ impl<'j> Cursor<'j> {
             let stops = simd::stops(block);
             let clean = stops.trailing_zeros() as usize;
             has_high_bit |= simd::high(block) & simd::below_first(stops) != 0;
-            room::append::<BLOCK_LEN>(out, |room| {
-                *room = *block;
-                clean
-            });
+            append(out, [], 0, block, clean);
             at += clean;
             if stops == 0 {
                 continue;

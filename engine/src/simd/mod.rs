@@ -10,6 +10,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod padded;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +23,8 @@ use portable as blocks;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as blocks;
 
-pub(crate) use blocks::{high, others_than_digits, same, spaces, stops};
+pub(crate) use blocks::{high, others_than_digits, spaces, stops};
+pub(crate) use padded::Padded;
 
 /// Bytes of a block.
 pub(crate) const BLOCK_LEN: usize = 32;

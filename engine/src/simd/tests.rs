@@ -47,10 +47,6 @@ fn every_byte_at_every_place_is_judged_alike_by_both_twins() {
                 let mut block = [other; BLOCK_LEN];
                 *block.get_mut(at).unwrap() = byte;
                 assert_twins_agree(&block);
-                assert_eq!(
-                    same(&block, &[other; BLOCK_LEN]) >> at & 1 == 1,
-                    byte == other
-                );
             }
         }
     }
@@ -64,11 +60,11 @@ fn a_run_may_end_at_any_place_of_any_length() {
         for at in 0..len {
             for end in [b'"', b'\\', 0x1f, 0xff] {
                 let mut bytes = vec![b'a'; len];
-                *bytes.get_mut(at).unwrap() = end;
+                bytes.splice(at..=at, [end]);
                 assert_runs_agree(&bytes);
             }
             let mut bytes = vec![b' '; len];
-            *bytes.get_mut(at).unwrap() = b'{';
+            bytes.splice(at..=at, [b'{']);
             assert_runs_agree(&bytes);
         }
     }
@@ -76,9 +72,8 @@ fn a_run_may_end_at_any_place_of_any_length() {
 
 proptest! {
     #[test]
-    fn twins_agree_on_any_block(block in any::<Block>(), other in any::<Block>()) {
+    fn twins_agree_on_any_block(block in any::<Block>()) {
         assert_twins_agree(&block);
-        prop_assert_eq!(same(&block, &other), portable::same(&block, &other));
     }
 
     #[test]

@@ -80,19 +80,6 @@ pub(crate) fn spaces(block: &Block) -> u32 {
     }))
 }
 
-/// Bytes that are the same in both.
-#[inline(always)]
-pub(crate) fn same(left: &Block, right: &Block) -> u32 {
-    let ([left_low, left_high], [right_low, right_high]) = (halves(left), halves(right));
-    // SAFETY: SSE2 is part of x86-64.
-    mask(unsafe {
-        [
-            _mm_cmpeq_epi8(left_low, right_low),
-            _mm_cmpeq_epi8(left_high, right_high),
-        ]
-    })
-}
-
 /// [`super::clean_len`] with AVX2, where the processor has it and `bytes` are enough.
 #[inline]
 pub(super) fn wide_clean_len(bytes: &[u8]) -> Option<Clean> {

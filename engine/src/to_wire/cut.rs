@@ -11,7 +11,6 @@
 //! ```
 
 use super::map::OpenEntry;
-use super::object::Key;
 use super::{Pass, lengths};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::{Border, Cursor};
@@ -388,9 +387,8 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         let message: &'p MessagePlan = self.pass.plan.message(index);
         self.pass.json.peek();
         let key_offset = self.pass.json.offset();
-        let at = match self.pass.member_key(message, predicted)? {
-            Key::Field(at) => at,
-            Key::Type | Key::Unknown => return self.unknown_member(key_offset),
+        let Some(at) = self.member_key(message, predicted)? else {
+            return self.unknown_member(key_offset);
         };
         let Some(field) = message.fields.get(at) else {
             return Ok(Taken::Whole);
@@ -439,6 +437,24 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         };
         self.open_field(at, field)?;
         Ok(Taken::Opened)
+    }
+
+    /// Takes a key and its colon, and tells which field it means.
+    fn member_key(
+        &mut self,
+        message: &MessagePlan,
+        predicted: usize,
+    ) -> Result<Option<usize>, Error> {
+        let at = self.pass.json.offset();
+        if let Some(field) = message.fields.get(predicted)
+            && field.key_head.begins(self.pass.json.block(at))
+        {
+            self.pass.json.move_to(at + field.key.len());
+            return Ok(Some(predicted));
+        }
+        let key = self.pass.json.key()?;
+        let name = key.decoded(self.pass.text)?;
+        Ok(message.find_field(name).map(|index| usize::from(index.0)))
     }
 
     fn unknown_member(&mut self, key_offset: usize) -> Result<Taken, Error> {

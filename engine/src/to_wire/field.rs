@@ -82,7 +82,7 @@ impl<'p> Pass<'p, '_, '_> {
         if let (Some(message), Some(b'{')) = (message, next) {
             return self.nested_object(field.element_tag, message);
         }
-        if let Some(end) = self.quick_scalar(at, field.kind, field.element_tag, true) {
+        if let Some(end) = self.quick_scalar(at, field.kind, &field.element_tag, true) {
             self.json.move_to(end);
             return Ok(());
         }
@@ -121,12 +121,14 @@ impl<'p> Pass<'p, '_, '_> {
     /// Writes the elements of a packed list, up to the bracket that closes it.
     pub(super) fn packed_elements(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
         match field.kind {
-            Kind::Double => self.elements(field, |pass, at| pass.quick_double(at, Tag::NONE, true)),
-            Kind::Float => self.elements(field, |pass, at| pass.quick_float(at, Tag::NONE, true)),
+            Kind::Double => {
+                self.elements(field, |pass, at| pass.quick_double(at, &Tag::NONE, true))
+            }
+            Kind::Float => self.elements(field, |pass, at| pass.quick_float(at, &Tag::NONE, true)),
             Kind::Int32 => self.integers(field, Kind::Int32),
             Kind::Int64 => self.integers(field, Kind::Int64),
             kind => self.elements(field, |pass, at| {
-                pass.quick_scalar(at, kind, Tag::NONE, true)
+                pass.quick_scalar(at, kind, &Tag::NONE, true)
             }),
         }
     }
@@ -135,7 +137,7 @@ impl<'p> Pass<'p, '_, '_> {
     pub(super) fn packed_element(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
         self.json.peek();
         let at = self.json.offset();
-        if let Some(end) = self.quick_scalar(at, field.kind, Tag::NONE, true) {
+        if let Some(end) = self.quick_scalar(at, field.kind, &Tag::NONE, true) {
             self.json.move_to(end);
             return Ok(());
         }
@@ -146,7 +148,7 @@ impl<'p> Pass<'p, '_, '_> {
     #[inline]
     fn integers(&mut self, field: &'p FieldPlan, kind: Kind) -> Result<(), Error> {
         self.elements(field, |pass, at| {
-            pass.quick_integer(at, kind, Tag::NONE, true)
+            pass.quick_integer(at, kind, &Tag::NONE, true)
         })
     }
 
@@ -166,18 +168,22 @@ impl<'p> Pass<'p, '_, '_> {
                 self.element(field)?;
                 at = self.json.offset();
             }
-            at = self.json.skip_space(at);
             match self.json.byte_at(at) {
                 b',' => at = self.json.skip_space(at + 1),
-                b']' => break,
+                b']' => {
+                    self.json.move_to(at + 1);
+                    return Ok(());
+                }
+                // White space, or what is wrong.
                 _ => {
                     self.json.move_to(at);
-                    return Err(self.json.no_comma());
+                    if !self.json.comma_or(b']')? {
+                        return Ok(());
+                    }
+                    at = self.json.skip_space(self.json.offset());
                 }
             }
         }
-        self.json.move_to(at + 1);
-        Ok(())
     }
 
     /// Writes the value of a list's element or of a map's entry.

@@ -44,8 +44,7 @@ pub(super) struct OpenMessage {
 
 impl LateLengths {
     pub(super) fn clear(&mut self) {
-        self.lengths.clear();
-        self.lengths.shrink_to(super::COUNT_KEPT);
+        super::clear(&mut self.lengths);
         self.extra = 0;
     }
 

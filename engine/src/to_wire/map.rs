@@ -98,7 +98,7 @@ impl<'p> Pass<'p, '_, '_> {
     ) -> Result<(), Error> {
         self.json.peek();
         let at = self.json.offset();
-        if let Some(end) = self.quick_scalar(at, value.kind, value.tag, true) {
+        if let Some(end) = self.quick_scalar(at, value.kind, &value.tag, true) {
             self.json.move_to(end);
         } else {
             self.tag(value.tag);
@@ -137,7 +137,7 @@ impl<'p> Pass<'p, '_, '_> {
         self.json.peek();
         let at = self.json.offset();
         if key.kind == Kind::String
-            && let Some(end) = self.quick_string(at, key.tag, true)
+            && let Some(end) = self.quick_string(at, &key.tag, true)
         {
             self.json.move_to(end);
             self.json.colon()?;

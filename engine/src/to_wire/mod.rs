@@ -50,13 +50,20 @@ const COUNT_KEPT: usize = 1 << 16;
 impl Scratch {
     fn clear(&mut self) {
         self.seen.clear();
-        self.keys.clear();
-        self.keys.shrink_to(COUNT_KEPT);
+        clear(&mut self.keys);
         self.late.clear();
         self.late_types.clear();
-        self.text.clear();
-        self.text.shrink_to(COUNT_KEPT);
+        clear(&mut self.text);
         self.pieces.clear();
+    }
+}
+
+/// Empties a list of the scratch.
+#[inline]
+fn clear<T>(list: &mut Vec<T>) {
+    list.clear();
+    if list.capacity() > COUNT_KEPT {
+        list.shrink_to(COUNT_KEPT);
     }
 }
 

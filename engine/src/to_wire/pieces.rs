@@ -36,8 +36,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn clear(&mut self) {
-        self.carry.clear();
-        self.carry.shrink_to(super::COUNT_KEPT);
+        super::clear(&mut self.carry);
         self.frames.clear();
     }
 }
