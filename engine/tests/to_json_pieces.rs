@@ -38,6 +38,7 @@ fn whole(message: Message<'_>, wire: &[u8], scratch: &mut Scratch) -> Result<Str
 }
 
 /// Converts the pieces; takes the output out after each, as a caller may who passes it on.
+#[expect(single_use_lifetimes, reason = "an elided one is not stable here")]
 fn in_pieces<'w>(
     message: Message<'_>,
     pieces: impl IntoIterator<Item = &'w [u8]>,

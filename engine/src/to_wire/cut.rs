@@ -13,7 +13,7 @@
 use super::map::OpenEntry;
 use super::{Pass, lengths};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::{Border, Cursor};
+use crate::json::Border;
 use crate::plan::{
     Cardinality, FieldIndex, FieldPlan, Form, Kind, MessageIndex, MessagePlan, Plan, Tag,
 };
@@ -77,7 +77,7 @@ enum Place {
 
 /// A field that is remembered while the plan is not at hand.
 #[derive(Clone, Copy, Debug)]
-struct FieldAt {
+pub(super) struct FieldAt {
     message: MessageIndex,
     field: FieldIndex,
 }
@@ -105,7 +105,7 @@ enum Way {
 
 /// What has come of a value or member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
+pub(super) enum Taken {
     Whole,
     /// A frame has been opened.
     Opened,
@@ -132,16 +132,6 @@ pub(super) struct Claim {
     oneof: Option<usize>,
 }
 
-/// How much there was before a value.
-struct Before {
-    offset: usize,
-    out_len: usize,
-    seen_len: usize,
-    key_count: usize,
-    late: (usize, usize),
-    depth: u32,
-}
-
 /// One stretch of the text.
 pub(super) struct Walk<'p, 'j, 's> {
     /// Its offsets count from the start of the stretch.
@@ -162,7 +152,7 @@ pub(super) struct Walk<'p, 'j, 's> {
     pub(super) claim: Option<Claim>,
 }
 
-impl<'p, 'j> Walk<'p, 'j, '_> {
+impl<'p> Walk<'p, '_, '_> {
     /// Converts until the stretch or the text ends, or comes to a value that has to be whole. Offsets of errors count from the start of the
     /// stretch.
     pub(super) fn run(&mut self) -> Result<(), Error> {
@@ -214,32 +204,6 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
         taken
     }
 
-    fn before(&self) -> Before {
-        Before {
-            offset: self.pass.json.offset(),
-            out_len: self.pass.out.len(),
-            seen_len: self.pass.seen.len(),
-            key_count: self.pass.keys.len(),
-            late: self.pass.late.noted(),
-            depth: self.pass.depth,
-        }
-    }
-
-    fn undo(&mut self, before: &Before) {
-        self.pass.json.back_to(before.offset);
-        self.pass.out.truncate(before.out_len);
-        self.pass.seen.truncate(before.seen_len);
-        self.pass.keys.truncate(before.key_count);
-        self.pass.late.forget_after(before.late);
-        self.pass.depth = before.depth;
-        self.claim = None;
-    }
-
-    /// Whether what has been read up to the end of the stretch may be the start of a longer number.
-    fn may_go_on(&self) -> bool {
-        self.pass.json.is_behind_last_digit()
-    }
-
     /// Marks the member that has been taken.
     #[inline]
     fn settle(&mut self) {
@@ -260,73 +224,6 @@ impl<'p, 'j> Walk<'p, 'j, '_> {
     fn mark(&mut self, seen: usize, bit: usize) {
         if let Some(word) = self.pass.seen.get_mut(seen + bit / 64) {
             *word |= 1 << (bit % 64);
-        }
-    }
-
-    fn try_elements(&mut self, at: FieldAt) -> Taken {
-        let field = at.plan(self.pass.plan);
-        let message = self.pass.object_plan(field.kind);
-        self.try_all(|pass| pass.list_element(field, message))
-    }
-
-    fn try_entries(&mut self, at: FieldAt) -> Taken {
-        let Some((field, [key, value])) = at.entry(self.pass.plan) else {
-            return Taken::Whole;
-        };
-        let base = self.base;
-        self.try_all(|pass| {
-            let mut entry = pass.begin_entry(field, key)?;
-            entry.json_offset += base;
-            pass.entry_value(value, &entry)
-        })
-    }
-
-    fn try_packed(&mut self, at: FieldAt) -> Taken {
-        let field = at.plan(self.pass.plan);
-        self.try_known_elements(field);
-        self.try_all(|pass| pass.packed_element(field))
-    }
-
-    /// Takes the elements of a packed list before the last comma of the stretch in one go, unless the list ends before. An element has no
-    /// comma inside, so that they are whole.
-    fn try_known_elements(&mut self, field: &'p FieldPlan) {
-        let Some(comma) = self.stretch.iter().rposition(|&byte| byte == b',') else {
-            return;
-        };
-        let offset = self.pass.json.offset();
-        let known = self.stretch.get(offset..comma).unwrap_or_default();
-        if matches!(known.trim_ascii_end().last(), None | Some(b',')) {
-            return;
-        }
-        let known = self.stretch.get(..comma).unwrap_or_default();
-        let out_len = self.pass.out.len();
-        let json = std::mem::replace(&mut self.pass.json, Cursor::inside(known).moved_to(offset));
-        let result = self.pass.packed_elements(field);
-        // There is no bracket, so that they must end in an error: behind the last of them, if there is nothing else to say.
-        let is_all_taken = self.pass.json.offset() == comma
-            && result == Err(Error::body(ErrorKind::UnexpectedEnd, comma));
-        self.pass.json = json;
-        if is_all_taken {
-            self.pass.json.move_to(comma + 1);
-            self.expects = Expects::Value;
-        } else {
-            self.pass.out.truncate(out_len);
-        }
-    }
-
-    /// Takes elements or entries, with the commas between them, up to one that cannot be read or that no comma follows.
-    #[inline]
-    fn try_all(&mut self, take: impl Fn(&mut Pass<'p, 'j, '_>) -> Result<(), Error>) -> Taken {
-        loop {
-            let before = self.before();
-            if take(&mut self.pass).is_err() || self.may_go_on() {
-                self.undo(&before);
-                return Taken::Held;
-            }
-            if !self.pass.json.close_if(b',') {
-                return Taken::Whole;
-            }
-            self.expects = Expects::Value;
         }
     }
 
@@ -684,12 +581,12 @@ impl Place {
 }
 
 impl FieldAt {
-    fn plan(self, plan: &Plan) -> &FieldPlan {
+    pub(super) fn plan(self, plan: &Plan) -> &FieldPlan {
         plan.message(self.message).field(self.field)
     }
 
     /// The field, which is a map, and the key and value of its entries.
-    fn entry(self, plan: &Plan) -> Option<(&FieldPlan, &[FieldPlan; 2])> {
+    pub(super) fn entry(self, plan: &Plan) -> Option<(&FieldPlan, &[FieldPlan; 2])> {
         let field = self.plan(plan);
         let Kind::Message(entry) = field.kind else {
             return None;

@@ -15,6 +15,7 @@ mod object;
 mod pieces;
 mod quick;
 mod scalar;
+mod trial;
 mod well_known;
 
 pub use pieces::{Pieces, Progress};
