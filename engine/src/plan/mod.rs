@@ -62,7 +62,7 @@ pub(crate) struct MessagePlan {
     pub(crate) full_name: Box<str>,
     /// Which JSON form the message has.
     pub(crate) form: Form,
-    /// In ascending order of field number: the order in which a well-behaved encoder writes them.
+    /// Extensions too. In ascending order of field number: the order in which a well-behaved encoder writes them.
     pub(crate) fields: Box<[FieldPlan]>,
     /// JSON name and proto name, both, to the field.
     pub(crate) names: NameTable,
@@ -73,6 +73,8 @@ pub(crate) struct MessagePlan {
     /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
     /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
     pub(crate) has_spread_oneof: bool,
+    /// Whether the message is a message set: its fields are extensions, and come as items of group 1, each with its number.
+    pub(crate) is_message_set: bool,
 }
 
 /// The JSON form of a message.
@@ -162,6 +164,8 @@ pub(crate) enum Kind {
     Message(MessageIndex),
     /// A message between start-group and end-group tags; `tag` is the start.
     Group(MessageIndex),
+    /// A member of a message set; `number` is its type id, and `tag` opens its item.
+    SetMember(MessageIndex),
 }
 
 /// One enum type.
@@ -340,7 +344,7 @@ impl Kind {
             | Self::Bool
             | Self::Enum(_) => 0,
             Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
-            Self::String | Self::Bytes | Self::Message(_) => 2,
+            Self::String | Self::Bytes | Self::Message(_) | Self::SetMember(_) => 2,
             Self::Group(_) => 3,
             Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
         }

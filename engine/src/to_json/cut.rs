@@ -249,7 +249,7 @@ impl<'c> Walk<'c, '_> {
         }
         if content_len > self.held_len_max {
             match coming.field.kind {
-                Kind::Message(index) if self.converter.plan.message(index).form == Form::Object => {
+                Kind::Message(index) if has_frames(self.converter.plan.message(index)) => {
                     self.refuse_again(open, coming)?;
                     self.write_start(open, coming);
                     self.mark(open, coming);
@@ -660,6 +660,11 @@ impl<'c> Walk<'c, '_> {
         self.state.depth -= 1;
         self.state.needs_comma = true;
     }
+}
+
+/// Whether the fields of a message can be written one by one: it has no form of its own, and is no message set.
+pub(super) fn has_frames(message: &MessagePlan) -> bool {
+    message.form == Form::Object && !message.is_message_set
 }
 
 /// The bit of the oneof that the field is a member of.

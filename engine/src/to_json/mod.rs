@@ -11,6 +11,7 @@ mod collected;
 mod cut;
 mod map;
 mod message;
+mod message_set;
 mod pieces;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,12 @@
 //! A message that is short is waited for and converted by the same code as any other. Of one that is long, the fields are converted one by one
 //! as they come; `cut` goes down, with a stack of its own, into the messages and packed lists only that are cut and long themselves.
 
-use super::cut::{Frame, Walk};
+use super::cut::{Frame, Walk, has_frames};
 use super::message::Content;
 use super::{Converter, Scratch, convert};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{HELD_LEN_MAX, JSON_LEN_MAX};
-use crate::plan::{Form, Message, MessageIndex, Plan};
+use crate::plan::{Message, MessageIndex, Plan};
 
 /// Bytes that a scratch keeps room for between messages.
 const CARRY_LEN_KEPT: usize = 1 << 17;
@@ -184,7 +184,7 @@ impl<'p, 's> Pieces<'p, 's> {
         if u32::try_from(self.base + len).is_err() {
             return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
         }
-        let is_held = len <= self.held_len_max || self.plan.message(self.root).form != Form::Object;
+        let is_held = len <= self.held_len_max || !has_frames(self.plan.message(self.root));
         if !self.is_begun && is_held {
             self.scratch.pieces.carry.extend_from_slice(piece);
             return Ok(());

@@ -607,6 +607,11 @@ fn way_into_field(plan: &Plan, field: &FieldPlan, bracket: u8) -> Way {
 fn way_into_kind(plan: &Plan, kind: Kind, bracket: u8) -> Way {
     match kind {
         Kind::Message(index) | Kind::Group(index) => way_into_message(plan, index, bracket),
+        // Its value stands inside of an item of the set, for which there is no frame.
+        Kind::SetMember(index) => match way_into_message(plan, index, bracket) {
+            Way::In => Way::Held,
+            way => way,
+        },
         _ => Way::Refused,
     }
 }

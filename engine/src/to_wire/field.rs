@@ -221,6 +221,7 @@ impl<'p> Pass<'p, '_, '_> {
                 self.tag(Tag::new(field.number, END_GROUP));
                 Ok(Written::Value)
             }
+            Kind::SetMember(index) => self.set_member(field, index),
             kind => self.scalar(kind),
         }
     }

@@ -11,6 +11,7 @@ mod field;
 mod late_types;
 mod lengths;
 mod map;
+mod message_set;
 mod object;
 mod pieces;
 mod quick;
