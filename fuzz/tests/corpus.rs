@@ -156,27 +156,26 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
         add("reply", topic, &parts);
     });
     let templates = [
-        ("/v1/{a}", "/v1/x"),
-        ("/v1/{a=x/*}/y/{b}:verb", "/v1/x/1/y/2:verb"),
-        ("/v1/{m.a=**}", "/v1/x%2Fy/z"),
-        ("/v1/**/x", "/v1/a/b/x"),
-        ("/%61/*/{m.m.c=*}", "/a/b/c"),
-        ("/", "/"),
-        ("/{a}/{a}", "/x/y"),
-        ("/{nosuch}", "/x"),
-        ("/{a={b}}", "/x"),
-        ("/{m}", "/x"),
-        ("v1", "/"),
-        ("/a/%zz", "/a/%zz"),
-        ("/a:b:c", "/a:b:c"),
-        ("/{a=**}/{b=**}", "/x/y"),
+        "/v1/{a}\n/v1/x",
+        "/v1/{a=x/*}/y/{b}:verb\n/v1/x/1/y/2:verb",
+        "/v1/{m.a=**}\n/v1/x%2Fy/z",
+        "/v1/**/x\n/v1/a/b/x",
+        "/%61/*/{m.m.c=*}\n/a/b/c",
+        "/\n/",
+        "/{a}/{a}\n/x/y",
+        "/{a={b}}\n/x",
+        "v1\n/",
+        "/a/%zz\n/a/%zz",
+        "/a:b:c\n/a:b:c",
+        "/{a=**}/{b=**}\n/x/y",
+        "/a/**/x/y\n/a/**/y\n/a/**\n/a/b/x/y",
+        "/a/*\n/a/*\n/a/*\n/a/*\n/a/{b}/c\n/a/b",
+        "/{a=**}:v\n/*:v\n/b:v\n/b:v",
+        "/a/{b=c/*}/d\n/a/c/e/d\n/a/c/e/f\n/a/c/e/d",
+        "/%2f/{a}\n/%2F/*:%41\n/%2f/x:A",
     ];
-    for (template, path) in templates {
-        add(
-            "template",
-            "template",
-            &[template.as_bytes(), b"\n", path.as_bytes()],
-        );
+    for template in templates {
+        add("template", "template", &[b"\0", template.as_bytes()]);
     }
     seeds
 }

@@ -4,12 +4,16 @@
 mod messages;
 mod route_table;
 mod routes;
+mod template_table;
 mod views;
 
 use std::fmt;
 
 #[cfg(test)]
 pub(crate) use route_table::RouteTableBuilder;
+pub use template_table::TemplateTable;
+#[cfg(test)]
+pub(crate) use template_table::route_plan;
 pub use views::{Body, Method, Route};
 
 use crate::plan::{
