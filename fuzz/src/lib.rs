@@ -9,14 +9,22 @@
 )]
 
 mod conversion;
+mod descriptor;
+mod grpc;
 mod http;
+mod json;
+mod query;
 mod schema;
 mod template;
 
 use std::io;
 
 pub use conversion::{round_trip, to_json, to_wire};
+pub use descriptor::descriptor;
+pub use grpc::grpc;
 pub use http::{http1, reply, request};
+pub use json::json;
+pub use query::query;
 pub use schema::MESSAGES;
 pub use template::template;
 
@@ -24,14 +32,18 @@ pub use template::template;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is the name of its corpus.
-pub const BODIES: [(&str, Body); 7] = [
+pub const BODIES: [(&str, Body); 11] = [
     ("to_wire", to_wire),
     ("to_json", to_json),
     ("round_trip", round_trip),
+    ("json", json),
     ("http1", http1),
     ("request", request),
     ("reply", reply),
     ("template", template),
+    ("query", query),
+    ("grpc", grpc),
+    ("descriptor", descriptor),
 ];
 
 /// Runs `body` on each file that the command line names.

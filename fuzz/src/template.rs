@@ -224,7 +224,11 @@ impl<'i> Template<'i> {
             _ => index,
         };
         let is_match = |(index, wanted): (usize, &Segment<'_>)| {
-            let found = || places.get(spread(index)).and_then(|at| path.get(at.clone()));
+            let found = || {
+                places
+                    .get(spread(index))
+                    .and_then(|at| path.get(at.clone()))
+            };
             match wanted {
                 Segment::Literal(literal) => normal(literal) == normal(found().unwrap_or(b"%")),
                 Segment::Star => found().is_some_and(|segment| !segment.is_empty()),
@@ -297,9 +301,8 @@ fn is_literal(text: &str) -> bool {
         let digits = text.as_bytes().get(at + 1..at + 3).unwrap_or_default();
         digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
     });
-    let is_forbidden = |each: char| {
-        each.is_whitespace() || each.is_control() || r##"*{}?#\"<>"##.contains(each)
-    };
+    let is_forbidden =
+        |each: char| each.is_whitespace() || each.is_control() || r##"*{}?#\"<>"##.contains(each);
     !text.is_empty() && !text.contains(is_forbidden) && escapes.all(|is_whole| is_whole)
 }
 
@@ -319,7 +322,9 @@ fn normal(text: &[u8]) -> Vec<u8> {
         let mut is_escaped = false;
         let mut meant = byte;
         if byte == b'%' {
-            let digits = text.get(at..at + 2).filter(|two| two.iter().all(u8::is_ascii_hexdigit));
+            let digits = text
+                .get(at..at + 2)
+                .filter(|two| two.iter().all(u8::is_ascii_hexdigit));
             let digits = digits.and_then(|two| str::from_utf8(two).ok());
             let Some(value) = digits.and_then(|two| u8::from_str_radix(two, 16).ok()) else {
                 out.push(0);
