@@ -64,6 +64,12 @@ fn set(file: Vec<FileDescriptorProto>) -> Vec<u8> {
 }
 
 #[test]
+fn control_characters_in_names_are_escaped_in_errors() {
+    let words = refused(&set(vec![file("a\x1b[2J\n.proto", &["missing.proto"])]));
+    assert!(words.starts_with(r"a\u{1b}[2J\n.proto: it imports"), "{words}");
+}
+
+#[test]
 fn routes_are_those_of_rules_and_then_the_paths_of_methods() {
     let schema = shop();
     let routes: Vec<_> = schema
