@@ -66,7 +66,10 @@ fn set(file: Vec<FileDescriptorProto>) -> Vec<u8> {
 #[test]
 fn control_characters_in_names_are_escaped_in_errors() {
     let words = refused(&set(vec![file("a\x1b[2J\n.proto", &["missing.proto"])]));
-    assert!(words.starts_with(r"a\u{1b}[2J\n.proto: it imports"), "{words}");
+    assert!(
+        words.starts_with(r"a\u{1b}[2J\n.proto: it imports"),
+        "{words}"
+    );
 }
 
 #[test]

@@ -3,9 +3,7 @@
 
 use super::route_table::RouteTableBuilder;
 use super::routes::{narrow, shape};
-use crate::plan::{
-    BodyPlan, MethodIndex, RouteIndex, RoutePlan, RouteTable, VariablePlan,
-};
+use crate::plan::{BodyPlan, MethodIndex, RouteIndex, RoutePlan, RouteTable, VariablePlan};
 use crate::route::{self, NoRoute};
 use crate::schema::SchemaError;
 use crate::schema::template::{Template, Variable};
