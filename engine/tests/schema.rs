@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use texts::compile;
 use transom_engine::route::Scratch;
 use transom_engine::{Body, Schema};
@@ -61,6 +62,38 @@ fn file(name: &str, dependency: &[&str]) -> FileDescriptorProto {
 
 fn set(file: Vec<FileDescriptorProto>) -> Vec<u8> {
     FileDescriptorSet { file }.encode_to_vec()
+}
+
+/// What says that it is the entry of a map but has no key, or one that no JSON object could have, would be no map to any reader.
+#[test]
+fn map_entry_that_is_none_is_refused() {
+    let map = "syntax = \"proto3\"; message M { map<string, M> m = 1; }";
+    let good = FileDescriptorSet::decode(&*compile(&[("a.proto", map)], false)).unwrap();
+    assert!(Schema::from_descriptor_set(&good.encode_to_vec()).is_ok());
+    let spoil: [fn(&mut Vec<FieldDescriptorProto>); 8] = [
+        Vec::clear,
+        |fields| _ = fields.remove(0),
+        |fields| _ = fields.pop(),
+        |fields| fields[0].number = Some(3),
+        |fields| fields[0].set_type(Type::Double),
+        |fields| fields[0].set_type(Type::Bytes),
+        |fields| fields[1].set_label(Label::Repeated),
+        |fields| {
+            let mut third = fields[0].clone();
+            (third.number, third.name) = (Some(3), Some("third".to_owned()));
+            third.json_name = None;
+            fields.push(third);
+        },
+    ];
+    for spoil in spoil {
+        let mut set = good.clone();
+        spoil(&mut set.file[0].message_type[0].nested_type[0].field);
+        let words = refused(&set.encode_to_vec());
+        assert!(
+            words.contains("a.proto: M.MEntry is marked as the entry of a map and is none"),
+            "{words}"
+        );
+    }
 }
 
 #[test]

@@ -148,7 +148,9 @@ fn value_of(json: &[u8]) -> Value {
 fn their_json(message: &DynamicMessage, options: &SerializeOptions) -> Value {
     // By way of text, in which a float has its own digits and not those of a double.
     let mut writer = serde_json::Serializer::new(Vec::new());
-    message.serialize_with_options(&mut writer, options).unwrap();
+    message
+        .serialize_with_options(&mut writer, options)
+        .unwrap();
     value_of(&writer.into_inner())
 }
 
