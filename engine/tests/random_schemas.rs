@@ -3,11 +3,12 @@
 //!
 //! `TRANSOM_CASES=100000 cargo test -p transom-engine --release --test random_schemas` tries that many schemas.
 
-mod support;
+#[path = "support/random/mod.rs"]
+mod random;
 
 use proptest::prelude::*;
-use support::random::check::{Compiled, check};
-use support::random::{Choices, RandomSchema};
+use random::check::{Compiled, check};
+use random::{Choices, RandomSchema};
 
 /// Messages of one schema.
 const MESSAGE_COUNT: usize = 6;

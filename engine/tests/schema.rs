@@ -288,7 +288,7 @@ fn public_imports_of_public_imports_are_seen() {
         true,
     ));
     assert!(schema.is_ok());
-    let field = prost_types::FieldDescriptorProto {
+    let field = FieldDescriptorProto {
         name: Some("d".to_owned()),
         number: Some(1),
         label: Some(1),

@@ -14,6 +14,8 @@ mod grpc;
 mod http;
 mod json;
 mod query;
+#[path = "../../engine/tests/support/random/mod.rs"]
+mod random;
 mod schema;
 mod template;
 
@@ -32,7 +34,7 @@ pub use template::template;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is the name of its corpus.
-pub const BODIES: [(&str, Body); 11] = [
+pub const BODIES: [(&str, Body); 12] = [
     ("to_wire", to_wire),
     ("to_json", to_json),
     ("round_trip", round_trip),
@@ -44,7 +46,20 @@ pub const BODIES: [(&str, Body); 11] = [
     ("query", query),
     ("grpc", grpc),
     ("descriptor", descriptor),
+    ("schema", random_schema),
 ];
+
+/// A message of a schema, both of them random: twice as many bytes as the first says choose the schema, the others the message. Too few
+/// bytes would all be the one schema that is the simplest.
+pub fn random_schema(input: &[u8]) {
+    let Some((&len, choices)) = input.split_first().filter(|_| input.len() > 4) else {
+        return;
+    };
+    let (schema, message) = choices.split_at((usize::from(len) * 2).min(choices.len()));
+    let schema = random::RandomSchema::new(&mut random::Choices::new(schema));
+    let compiled = random::check::Compiled::new(&schema);
+    random::check::check(&schema, &compiled, &mut random::Choices::new(message));
+}
 
 /// Runs `body` on each file that the command line names.
 ///

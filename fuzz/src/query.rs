@@ -188,12 +188,11 @@ impl Naive<'_> {
                 has_text_form(&value_field.kind())
                     .then_some(())
                     .ok_or(Refused)?;
-                let value = self.scalar(&key_field.kind(), entry_key).ok_or(Refused)?;
+                let value = Self::scalar(&key_field.kind(), entry_key).ok_or(Refused)?;
                 Some(value.into_map_key().ok_or(Refused)?)
             }
-            (Some(_), _) => return Err(Refused),
             (None, []) if has_text_form(&field.kind()) => None,
-            (None, []) => return Err(Refused),
+            (Some(_), _) | (None, []) => return Err(Refused),
             // SEMANTICS 50: there is no `[]`.
             (None, _) => return self.ignore(),
         };
@@ -323,7 +322,7 @@ impl Naive<'_> {
 
     fn value(&self, kind: &Kind, text: &[u8]) -> Option<Value> {
         let Kind::Message(message) = kind else {
-            return self.scalar(kind, text);
+            return Self::scalar(kind, text);
         };
         let quoted = || serde_json::to_string(str::from_utf8(text).ok()?).ok();
         let json = match message.full_name() {
@@ -336,7 +335,7 @@ impl Naive<'_> {
             _ => {
                 let field = message.get_field_by_name("value")?;
                 let mut wrapper = DynamicMessage::new(message.clone());
-                wrapper.set_field(&field, self.scalar(&field.kind(), text)?);
+                wrapper.set_field(&field, Self::scalar(&field.kind(), text)?);
                 return Some(Value::Message(wrapper));
             }
         };
@@ -348,7 +347,7 @@ impl Naive<'_> {
     }
 
     /// SEMANTICS 35 to 39, 52, 54, 62
-    fn scalar(&self, kind: &Kind, text: &[u8]) -> Option<Value> {
+    fn scalar(kind: &Kind, text: &[u8]) -> Option<Value> {
         if let Kind::Bytes = kind {
             return base64_decoded(text).map(|bytes| Value::Bytes(bytes.into()));
         }

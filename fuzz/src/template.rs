@@ -302,7 +302,7 @@ fn is_literal(text: &str) -> bool {
         digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
     });
     let is_forbidden =
-        |each: char| each.is_whitespace() || each.is_control() || r##"*{}?#\"<>"##.contains(each);
+        |each: char| each.is_whitespace() || each.is_control() || "*{}?#\\\"<>".contains(each);
     !text.is_empty() && !text.contains(is_forbidden) && escapes.all(|is_whole| is_whole)
 }
 

@@ -178,6 +178,16 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
     for (limit, cut, bytes) in FRAMES {
         add("grpc", "frame", &[&[limit, cut], bytes]);
     }
+    // Any bytes are a schema and a message.
+    let mut state = fnv(b"schema");
+    for len in [0_u8, 4, 8, 16, 32, 64, 64, 64] {
+        let bytes = std::iter::repeat_with(|| {
+            state = fnv(&state.to_le_bytes());
+            state.to_le_bytes()
+        });
+        let bytes: Vec<_> = bytes.take(64).flatten().collect();
+        add("schema", "schema", &[&[len], &bytes]);
+    }
     for text in SCHEMAS {
         for (name, with_imports) in [("set", false), ("whole", true)] {
             let set = texts::compile(&[("a.proto", text)], with_imports);

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod notation;
-pub(crate) mod random;
 pub(crate) mod texts;
 
 use prost::Message as _;

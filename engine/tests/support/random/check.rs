@@ -267,12 +267,11 @@ fn populate(descriptor: &MessageDescriptor, defaults: Defaults, json: &mut Value
             Defaults::All => field.name(),
             _ => field.json_name(),
         };
-        match members.get_mut(name) {
-            Some(value) => populate_field(&field, defaults, value),
-            None => {
-                let unset = unset_value(&field, defaults);
-                members.extend(unset.map(|value| (name.to_owned(), value)));
-            }
+        if let Some(value) = members.get_mut(name) {
+            populate_field(&field, defaults, value);
+        } else {
+            let unset = unset_value(&field, defaults);
+            members.extend(unset.map(|value| (name.to_owned(), value)));
         }
     }
 }

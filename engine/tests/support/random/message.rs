@@ -4,8 +4,8 @@
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
 
-use super::super::notation::{delimited, varint};
 use super::Choices;
+use super::notation::{delimited, varint};
 
 /// The fields of one message, in the order of their numbers.
 #[derive(Clone, Debug)]
@@ -197,9 +197,9 @@ impl Message {
                 .map(|_| field_value(field, depth, choices))
                 .collect();
             if !field.is_packed() {
-                values
-                    .into_iter()
-                    .for_each(|value| self.push(number, value));
+                for value in values {
+                    self.push(number, value);
+                }
             } else if !values.is_empty() {
                 let mut elements = Vec::new();
                 for value in values {
@@ -233,7 +233,7 @@ impl Message {
             let row = Row::of(&field.descriptor);
             let at = rows.iter().position(|(each, _)| *each == row);
             let at = at.unwrap_or_else(|| {
-                rows.push((row, self.overridden(&field.descriptor, choices)));
+                rows.push((row, overridden(&field.descriptor, choices)));
                 rows.len() - 1
             });
             disturb(field, choices, &mut rows[at].1);
@@ -250,31 +250,6 @@ impl Message {
                 None => _ = queues.remove(at),
             }
         }
-        out
-    }
-
-    /// What may come before a field and leaves no trace: another value, or another member of the oneof.
-    fn overridden(&self, field: &FieldDescriptor, choices: &mut Choices<'_>) -> Vec<Vec<u8>> {
-        let mut out = Vec::new();
-        if field.is_list() || field.is_map() || !choices.one_in(3) {
-            return out;
-        }
-        let siblings: Vec<_> = field
-            .containing_oneof()
-            .iter()
-            .flat_map(OneofDescriptor::fields)
-            .collect();
-        let mut other = field.clone();
-        if !siblings.is_empty() {
-            other = siblings[choices.below(siblings.len())].clone();
-        }
-        // A message would be merged, not replaced.
-        if other == *field && matches!(field.kind(), Kind::Message(_)) {
-            return out;
-        }
-        let mut piece = Vec::new();
-        write(other.number(), &zero(&other), &mut piece);
-        out.push(piece);
         out
     }
 
@@ -306,6 +281,31 @@ impl Message {
         }
         out
     }
+}
+
+/// What may come before a field and leaves no trace: another value, or another member of the oneof.
+fn overridden(field: &FieldDescriptor, choices: &mut Choices<'_>) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    if field.is_list() || field.is_map() || !choices.one_in(3) {
+        return out;
+    }
+    let siblings: Vec<_> = field
+        .containing_oneof()
+        .iter()
+        .flat_map(OneofDescriptor::fields)
+        .collect();
+    let mut other = field.clone();
+    if !siblings.is_empty() {
+        other = siblings[choices.below(siblings.len())].clone();
+    }
+    // A message would be merged, not replaced.
+    if other == *field && matches!(field.kind(), Kind::Message(_)) {
+        return out;
+    }
+    let mut piece = Vec::new();
+    write(other.number(), &zero(&other), &mut piece);
+    out.push(piece);
+    out
 }
 
 /// What must keep its order.

@@ -13,6 +13,8 @@
 pub(crate) mod check;
 mod json;
 mod message;
+#[path = "../notation.rs"]
+mod notation;
 mod schema;
 
 pub(crate) use schema::RandomSchema;

@@ -245,7 +245,7 @@ impl Builder<'_, '_> {
         // An `optional` of proto3 is alone in a oneof; these come behind the real ones.
         for field in &mut message.field {
             if field.proto3_optional() {
-                field.oneof_index = Some(message.oneof_decl.len() as i32);
+                field.oneof_index = Some(count(message.oneof_decl.len()));
                 message.oneof_decl.push(OneofDescriptorProto {
                     name: Some(format!("_{}", field.name())),
                     ..OneofDescriptorProto::default()
@@ -257,7 +257,7 @@ impl Builder<'_, '_> {
 
     fn number(&mut self, taken: &mut HashSet<i32>) -> i32 {
         let mut number = match self.choices.below(4) {
-            0 | 1 => taken.len() as i32 + 1,
+            0 | 1 => count(taken.len()) + 1,
             2 => self
                 .choices
                 .pick(&[15, 16, 127, 128, 2047, 2048, 18_990, 20_000]),
@@ -362,7 +362,7 @@ impl Builder<'_, '_> {
                         ..OneofDescriptorProto::default()
                     });
                 }
-                field.oneof_index = Some(at as i32);
+                field.oneof_index = Some(count(at));
             }
             4 if self.is_proto2 => field.label = Some(Label::Required.into()),
             4 => field.proto3_optional = Some(true),
@@ -399,4 +399,8 @@ impl Builder<'_, '_> {
             ..DescriptorProto::default()
         }
     }
+}
+
+fn count(len: usize) -> i32 {
+    i32::try_from(len).unwrap()
 }
