@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use support::worst::{
-    BAD_JSON, BAD_WIRE, JSON, NESTED_JSON, NESTED_WIRE, WIRE, Worst, delimited_set,
+    BAD_JSON, BAD_WIRE, JSON, MakeDeepText, MakeDeepWire, MakeText, MakeWire, NESTED_JSON,
+    NESTED_WIRE, WIRE, Worst, delimited_set,
 };
 use transom_engine::error::Context;
 use transom_engine::{Error, Options, Schema, to_json, to_wire};
@@ -64,7 +65,7 @@ fn find_words(error: Error, body: &[u8]) {
 fn time(act: impl FnOnce()) -> Duration {
     let start = now();
     act();
-    now() - start
+    now().saturating_sub(start)
 }
 
 /// What this thread has had of a processor, so that other work on the machine does not count; where no one keeps that, what a clock says.
@@ -123,7 +124,7 @@ fn compare<F, I: AsRef<[u8]>>(
 #[test]
 fn json_of_four_times_the_length_takes_four_times_as_long() {
     let mut scratch = to_wire::Scratch::default();
-    let make = |make: &fn(usize) -> String| [make(LEN), make(4 * LEN)];
+    let make = |make: &MakeText| [make(LEN), make(4 * LEN)];
     compare(JSON, RATIO_MAX, make, |name, text| {
         read_json(name, text, &mut scratch).unwrap();
     });
@@ -135,7 +136,7 @@ fn json_of_four_times_the_length_takes_four_times_as_long() {
 #[test]
 fn protobuf_of_four_times_the_length_takes_four_times_as_long() {
     let mut scratch = to_json::Scratch::default();
-    let make = |make: &fn(usize) -> Vec<u8>| [make(LEN), make(4 * LEN)];
+    let make = |make: &MakeWire| [make(LEN), make(4 * LEN)];
     compare(WIRE, RATIO_MAX, make, |name, wire| {
         write_json(name, wire, &mut scratch).unwrap();
     });
@@ -147,7 +148,7 @@ fn protobuf_of_four_times_the_length_takes_four_times_as_long() {
 #[test]
 fn json_takes_as_long_deep_down_as_on_the_surface() {
     let mut scratch = to_wire::Scratch::default();
-    let make = |make: &fn(usize, usize) -> String| [make(1, LEN), make(LEVELS, LEN)];
+    let make = |make: &MakeDeepText| [make(1, LEN), make(LEVELS, LEN)];
     compare(NESTED_JSON, NESTED_RATIO_MAX, make, |name, text| {
         read_json(name, text, &mut scratch).unwrap();
     });
@@ -156,7 +157,7 @@ fn json_takes_as_long_deep_down_as_on_the_surface() {
 #[test]
 fn protobuf_takes_as_long_deep_down_as_on_the_surface() {
     let mut scratch = to_json::Scratch::default();
-    let make = |make: &fn(usize, usize) -> Vec<u8>| [make(1, LEN), make(LEVELS, LEN)];
+    let make = |make: &MakeDeepWire| [make(1, LEN), make(LEVELS, LEN)];
     compare(NESTED_WIRE, NESTED_RATIO_MAX, make, |name, wire| {
         write_json(name, wire, &mut scratch).unwrap();
     });

@@ -22,8 +22,7 @@ pub(super) fn check(pool: &DescriptorPool) -> Result<(), SchemaError> {
 fn is_entry(message: &MessageDescriptor) -> bool {
     let mut fields: Vec<_> = message.fields().collect();
     fields.sort_by_key(FieldDescriptor::number);
-    let is_single =
-        |field: &FieldDescriptor| field.cardinality() == Cardinality::Optional && !field.is_group();
+    let is_single = |field: &FieldDescriptor| field.cardinality() == Cardinality::Optional;
     let [key, value] = &*fields else {
         return false;
     };

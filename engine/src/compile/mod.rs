@@ -1,6 +1,7 @@
 //! Descriptors to plans; start-up only. In: linked descriptors and options. Out: a [`Schema`] of immutable tables.
 //! Always: may be slow, must be clear; what cannot be is refused here, so that the hot path need not ask.
 
+mod described;
 mod map_entries;
 mod messages;
 mod route_table;
@@ -51,7 +52,7 @@ impl Schema {
     pub fn compile(bytes: &[u8], options: &Options) -> Result<Self, SchemaError> {
         let linked = link::link(bytes)?;
         map_entries::check(&linked.pool)?;
-        let plan = messages::compile(&linked.pool, *options)?;
+        let plan = messages::compile(&linked, *options)?;
         let compiled = routes::compile(&linked, &plan)?;
         let message_count = linked
             .pool

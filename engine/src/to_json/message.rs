@@ -80,8 +80,10 @@ impl<'c> Converter<'c> {
         content: Content,
         depth: u32,
     ) -> Result<(), Stop> {
-        let is_careful =
-            self.is_careful || plan.has_spread_oneof || plan.oneof_count > WATCHED_ONEOF_COUNT;
+        let is_careful = self.is_careful
+            || plan.has_spread_oneof
+            || plan.is_message_set
+            || plan.oneof_count > WATCHED_ONEOF_COUNT;
         if let Content::Whole { start, end } = content
             && !is_careful
         {

@@ -10,6 +10,7 @@
 mod collected;
 mod map;
 mod message;
+mod message_set;
 #[cfg(test)]
 mod tests;
 mod value;

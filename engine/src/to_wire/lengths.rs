@@ -10,6 +10,7 @@
 //! ```
 
 use super::Pass;
+use crate::plan::Tag;
 use crate::wire::write;
 
 /// Content of fewer bytes than this moves at once.
@@ -42,8 +43,7 @@ pub(super) struct OpenMessage {
 
 impl LateLengths {
     pub(super) fn clear(&mut self) {
-        self.lengths.clear();
-        self.lengths.shrink_to(super::COUNT_KEPT);
+        super::clear(&mut self.lengths);
         self.extra = 0;
     }
 
@@ -59,6 +59,16 @@ impl Pass<'_, '_, '_> {
     pub(super) fn open_message(&mut self) -> OpenMessage {
         OpenMessage {
             at: write::open(self.out),
+            extra: self.late.extra,
+        }
+    }
+
+    /// As [`Self::open_message`], behind a tag.
+    #[inline]
+    pub(super) fn open_tagged_message(&mut self, tag: Tag) -> OpenMessage {
+        write::tag_and_zero(tag, self.out);
+        OpenMessage {
+            at: self.out.len() - 1,
             extra: self.late.extra,
         }
     }

@@ -10,7 +10,9 @@ mod field;
 mod late_types;
 mod lengths;
 mod map;
+mod message_set;
 mod object;
+mod quick;
 mod scalar;
 mod well_known;
 
@@ -43,12 +45,19 @@ const COUNT_KEPT: usize = 1 << 16;
 impl Scratch {
     fn clear(&mut self) {
         self.seen.clear();
-        self.keys.clear();
-        self.keys.shrink_to(COUNT_KEPT);
+        clear(&mut self.keys);
         self.late.clear();
         self.late_types.clear();
-        self.text.clear();
-        self.text.shrink_to(COUNT_KEPT);
+        clear(&mut self.text);
+    }
+}
+
+/// Empties a list of the scratch.
+#[inline]
+fn clear<T>(list: &mut Vec<T>) {
+    list.clear();
+    if list.capacity() > COUNT_KEPT {
+        list.shrink_to(COUNT_KEPT);
     }
 }
 

@@ -63,6 +63,15 @@ pub(crate) fn delimited_set() -> Vec<u8> {
     FileDescriptorSet { file: vec![file] }.encode_to_vec()
 }
 
+/// Makes a text of so many bytes.
+pub(crate) type MakeText = fn(usize) -> String;
+/// Makes a message of so many bytes.
+pub(crate) type MakeWire = fn(usize) -> Vec<u8>;
+/// Makes a text of so many bytes below so many levels.
+pub(crate) type MakeDeepText = fn(usize, usize) -> String;
+/// Makes a message of so many bytes below so many levels.
+pub(crate) type MakeDeepWire = fn(usize, usize) -> Vec<u8>;
+
 /// `text` as often as fits into `len` bytes.
 fn times(text: &str, len: usize) -> String {
     text.repeat(len / text.len())
@@ -89,7 +98,7 @@ fn turned(index: usize) -> usize {
 }
 
 /// THREATS D1, D2, D6, D7: JSON that is read.
-pub(crate) const JSON: &[Worst<fn(usize) -> String>] = &[
+pub(crate) const JSON: &[Worst<MakeText>] = &[
     worst("one long string", SCALARS, |len| {
         format!("{{\"fString\":\"{}\"}}", times("a", len))
     }),
@@ -282,7 +291,7 @@ pub(crate) const JSON: &[Worst<fn(usize) -> String>] = &[
 ];
 
 /// THREATS D1, D5, D6: JSON that is refused, some of it at its end only.
-pub(crate) const BAD_JSON: &[Worst<fn(usize) -> String>] = &[
+pub(crate) const BAD_JSON: &[Worst<MakeText>] = &[
     worst("a number that is too large", SCALARS, |len| {
         format!("{{\"fDouble\":{}}}", times("7", len))
     }),
@@ -343,7 +352,7 @@ fn field(number: u64, content: &[u8], out: &mut Vec<u8>) {
 }
 
 /// THREATS E1 to E5: protobuf that is written as JSON.
-pub(crate) const WIRE: &[Worst<fn(usize) -> Vec<u8>>] = &[
+pub(crate) const WIRE: &[Worst<MakeWire>] = &[
     worst("one long string", SCALARS, |len| {
         let mut out = Vec::new();
         field(14, &vec![b'a'; len], &mut out);
@@ -456,7 +465,7 @@ pub(crate) const WIRE: &[Worst<fn(usize) -> Vec<u8>>] = &[
 ];
 
 /// THREATS E1, E3: protobuf that is refused.
-pub(crate) const BAD_WIRE: &[Worst<fn(usize) -> Vec<u8>>] = &[
+pub(crate) const BAD_WIRE: &[Worst<MakeWire>] = &[
     worst("text that is no UTF-8 at its end", SCALARS, |len| {
         let mut text = "é".repeat(len / 2).into_bytes();
         text.push(0xff);
@@ -477,7 +486,7 @@ pub(crate) const BAD_WIRE: &[Worst<fn(usize) -> Vec<u8>>] = &[
 ];
 
 /// `len` bytes of JSON at a level of nesting, by ways in which a level may cost something.
-pub(crate) const NESTED_JSON: &[Worst<fn(usize, usize) -> String>] = &[
+pub(crate) const NESTED_JSON: &[Worst<MakeDeepText>] = &[
     worst("messages", NESTED, |levels, len| {
         let name = times("{\"name\":\"x\"},", len);
         let inner = format!("{{\"children\":[{name}{{}}]}}");
@@ -516,7 +525,7 @@ pub(crate) const NESTED_JSON: &[Worst<fn(usize, usize) -> String>] = &[
 ];
 
 /// `len` bytes of protobuf at a level of nesting, likewise.
-pub(crate) const NESTED_WIRE: &[Worst<fn(usize, usize) -> Vec<u8>>] = &[
+pub(crate) const NESTED_WIRE: &[Worst<MakeDeepWire>] = &[
     worst("messages", NESTED, |levels, len| {
         nest(levels, fill("4: {1: 'x'}", len), 3, b"", b"")
     }),
