@@ -20,14 +20,16 @@ pub(crate) struct Compiled {
     omitting: Schema,
     plain: Schema,
     other: Schema,
+    /// As `plain`, from the same files in the words of an edition.
+    of_edition: Schema,
 }
 
 impl Compiled {
     pub(crate) fn new(schema: &RandomSchema) -> Self {
-        let compile = |options| {
-            Schema::compile(&schema.set, &options)
-                .unwrap_or_else(|error| panic!("{error} in {:#?}", schema.messages))
+        let compile_set = |set: &[u8], options| {
+            Schema::compile(set, &options).unwrap_or_else(|error| panic!("{error}"))
         };
+        let compile = |options| compile_set(&schema.set, options);
         Self {
             omitting: compile(Options {
                 defaults: Defaults::Omit,
@@ -41,6 +43,7 @@ impl Compiled {
                 int64: Int64Style::Number,
                 ..Options::default()
             }),
+            of_edition: compile_set(&schema.edition_set, Options::default()),
         }
     }
 }
@@ -55,11 +58,11 @@ pub(crate) fn check(schema: &RandomSchema, compiled: &Compiled, choices: &mut Ch
     let theirs = DynamicMessage::decode(descriptor.clone(), &*wire).unwrap();
 
     // What others read and write.
-    let found = value_of(&json);
+    let meaning = value_of(&json);
     if !schema.has_alias {
         let options = SerializeOptions::new().skip_default_fields(true);
         assert_eq!(
-            plain(&found),
+            plain(&meaning),
             plain(&their_json(&theirs, &options)),
             "{}",
             lossy(&json)
@@ -73,7 +76,7 @@ pub(crate) fn check(schema: &RandomSchema, compiled: &Compiled, choices: &mut Ch
     );
 
     // What the options say.
-    let mut expected = found.clone();
+    let mut expected = meaning.clone();
     populate(descriptor, Defaults::NoPresence, &mut expected);
     let populated = json_of(&compiled.plain, name, &wire);
     assert_eq!(value_of(&populated), expected, "{}", lossy(&json));
@@ -105,6 +108,12 @@ pub(crate) fn check(schema: &RandomSchema, compiled: &Compiled, choices: &mut Ch
         assert_eq!(lossy(&json_of(schema, name, &back)), lossy(json));
     }
 
+    // What an edition says is what a syntax means.
+    let found = json_of(&compiled.of_edition, name, &wire);
+    assert_eq!(lossy(&found), lossy(&populated));
+    let back = wire_of(&compiled.of_edition, name, &populated);
+    assert_eq!(back, wire_of(&compiled.plain, name, &populated));
+
     // The same message, written otherwise.
     let disturbed = message.disturbed_wire(choices);
     for (schema, json) in [(&compiled.omitting, &json), (&compiled.plain, &populated)] {
@@ -116,13 +125,13 @@ pub(crate) fn check(schema: &RandomSchema, compiled: &Compiled, choices: &mut Ch
         );
     }
     let mut text = String::new();
-    write_otherwise(descriptor, &found, choices, &mut text);
+    write_otherwise(descriptor, &meaning, choices, &mut text);
     let back = wire_of(&compiled.omitting, name, text.as_bytes());
     let message = DynamicMessage::decode(descriptor.clone(), &*back).unwrap();
     assert_eq!(reencoded(&message), reencoded(&theirs), "{text}");
     // Maps have another order now.
     let again = json_of(&compiled.omitting, name, &back);
-    assert_eq!(value_of(&again), found, "{text}");
+    assert_eq!(value_of(&again), meaning, "{text}");
 }
 
 fn json_of(schema: &Schema, name: &str, wire: &[u8]) -> Vec<u8> {

@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod check;
+mod edition;
 mod json;
 mod message;
 #[path = "../notation.rs"]

@@ -12,12 +12,14 @@ use prost_types::{
     OneofDescriptorProto,
 };
 
-use super::Choices;
+use super::{Choices, edition};
 
 /// A schema as Transom reads it and as prost-reflect does.
 pub(crate) struct RandomSchema {
     /// An encoded descriptor set, without the well-known types.
     pub(crate) set: Vec<u8>,
+    /// The same files in the words of an edition.
+    pub(crate) edition_set: Vec<u8>,
     pub(crate) pool: DescriptorPool,
     /// The messages that inputs are made for; never none.
     pub(crate) messages: Vec<MessageDescriptor>,
@@ -57,6 +59,7 @@ impl RandomSchema {
             })
             .collect();
         Self {
+            edition_set: edition::set(&set),
             set: set.encode_to_vec(),
             pool,
             messages,
@@ -300,7 +303,13 @@ impl Builder<'_, '_> {
                 message.nested_type.push(entry);
                 return field;
             }
-            // A group. Its field has its name in small letters.
+            // A group, or a message as one, which editions call delimited and which may be in itself.
+            7 if self.is_proto2 && self.choices.one_in(2) => {
+                let at = self.choices.below(self.messages.len());
+                field.r#type = Some(Type::Group.into());
+                field.type_name = Some(format!(".{}", self.messages[at]));
+            }
+            // Its field has its name in small letters.
             7 if self.is_proto2 => {
                 let group = format!("G{at}");
                 self.messages.push(format!("{scope}.{group}"));
