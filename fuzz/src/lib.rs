@@ -13,6 +13,7 @@ mod descriptor;
 mod grpc;
 mod http;
 mod json;
+mod pieces;
 mod query;
 #[path = "../../engine/tests/support/random/mod.rs"]
 mod random;
@@ -26,6 +27,7 @@ pub use descriptor::descriptor;
 pub use grpc::grpc;
 pub use http::{http1, reply, request};
 pub use json::json;
+pub use pieces::{to_json_pieces, to_wire_pieces};
 pub use query::query;
 pub use schema::MESSAGES;
 pub use template::template;
@@ -34,19 +36,21 @@ pub use template::template;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is the name of its corpus.
-pub const BODIES: [(&str, Body); 12] = [
+pub const BODIES: [(&str, Body); 14] = [
     ("to_wire", to_wire),
     ("to_json", to_json),
     ("round_trip", round_trip),
+    ("to_wire_pieces", to_wire_pieces),
+    ("to_json_pieces", to_json_pieces),
     ("json", json),
+    ("schema", random_schema),
+    ("descriptor", descriptor),
     ("http1", http1),
     ("request", request),
     ("reply", reply),
     ("template", template),
     ("query", query),
     ("grpc", grpc),
-    ("descriptor", descriptor),
-    ("schema", random_schema),
 ];
 
 /// A message of a schema, both of them random: twice as many bytes as the first says choose the schema, the others the message. Too few

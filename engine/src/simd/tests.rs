@@ -37,6 +37,12 @@ fn assert_runs_agree(bytes: &[u8]) {
     assert_eq!(clean_len_by_blocks(bytes), expected, "{bytes:x?}");
     assert_eq!(long_clean_len(bytes), expected, "{bytes:x?}");
     assert_eq!(space_len(bytes), plain_space_len(bytes), "{bytes:x?}");
+    for copy in [copy_clean, copy_clean_by_blocks] {
+        let mut out = b"before".to_vec();
+        assert_eq!(copy(bytes, &mut out), expected, "{bytes:x?}");
+        let (clean, _) = bytes.split_at(expected.len);
+        assert_eq!(out, [b"before", clean].concat());
+    }
 }
 
 #[test]
@@ -70,6 +76,19 @@ fn a_run_may_end_at_any_place_of_any_length() {
     }
 }
 
+#[test]
+fn a_run_may_be_longer_than_room_is_made_for() {
+    for len in (990..=1060).chain(2030..=2070) {
+        let mut bytes = vec![b'a'; len];
+        assert_runs_agree(&bytes);
+        bytes.push(0xc3);
+        bytes.push(b'"');
+        assert_runs_agree(&bytes);
+        bytes.extend_from_slice(&[b'a'; 40]);
+        assert_runs_agree(&bytes);
+    }
+}
+
 proptest! {
     #[test]
     fn twins_agree_on_any_block(block in any::<Block>()) {
@@ -77,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn runs_agree_on_any_bytes(bytes in proptest::collection::vec(0x1e_u8..=0x81, 0..300)) {
+    fn runs_agree_on_any_bytes(bytes in proptest::collection::vec(0x1f_u8..=0x81, 0..300)) {
         assert_runs_agree(&bytes);
     }
 }

@@ -42,7 +42,9 @@ impl Pass<'_, '_, '_> {
         }
         let start = at + 1;
         let block = self.json.block(start);
-        let string = ShortString::read(block)?;
+        let Some(string) = ShortString::read(block) else {
+            return self.long_string(at, tag);
+        };
         if string.len > 0 || is_default_written {
             write::tagged_short_bytes(*tag, block, string.len, self.out);
         }
@@ -52,6 +54,20 @@ impl Pass<'_, '_, '_> {
             return None;
         }
         Some(end + 1)
+    }
+
+    /// The string at an offset, if nothing is wrong with it. It is no empty one.
+    #[inline(never)]
+    fn long_string(&mut self, at: usize, tag: &Tag) -> Option<usize> {
+        let start = self.out.len();
+        write::tag_and_zero(*tag, self.out);
+        let length = self.out.len() - 1;
+        if let Ok(end) = self.json.copy_string(at, self.out) {
+            write::close(self.out, length);
+            return Some(end);
+        }
+        self.out.truncate(start);
+        None
     }
 
     #[inline(always)]
