@@ -1,0 +1,146 @@
+//! Payloads made by a generator: the shapes that traffic has, from a tiny request to a large nested reply. In: nothing.
+//! Out: texts for the messages of `protos/test/bench.proto`. Always: the same in every run.
+
+use serde_json::{Value, json};
+
+use super::Workload;
+
+/// The generated payloads, small to large.
+pub fn synthetic() -> Vec<Workload> {
+    let workload = |name, message, json: Value| Workload {
+        name,
+        message,
+        json: json.to_string(),
+    };
+    vec![
+        workload(
+            "tiny",
+            "transom.bench.v1.Tiny",
+            json!({"id": 1234, "name": "Ada Lovelace", "active": true, "score": 97.5}),
+        ),
+        workload("small", "transom.bench.v1.Small", small(7)),
+        workload("numeric", "transom.bench.v1.Numeric", numeric()),
+        workload("strings", "transom.bench.v1.Strings", strings()),
+        workload("nested", "transom.bench.v1.Nested", nested()),
+    ]
+}
+
+/// A small generator of numbers that are the same in every run.
+struct Sequence(u64);
+
+impl Sequence {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 16
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "any double will do")]
+    fn double(&mut self) -> f64 {
+        self.below(1 << 40) as f64 / 1e6 - 4e5
+    }
+
+    /// A fraction that a float has exactly.
+    #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
+    fn eighths(&mut self) -> f64 {
+        self.below(20_000) as f64 / 8.0 - 1250.0
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is an index")]
+    fn pick<'w>(&mut self, words: &[&'w str]) -> &'w str {
+        words[self.below(words.len() as u64) as usize]
+    }
+}
+
+fn address(sequence: &mut Sequence) -> Value {
+    json!({
+        "street": format!("{} Harbour Street", sequence.below(900)),
+        "city": "Rotterdam",
+        "postalCode": format!("{} AB", 1000 + sequence.below(9000)),
+        "countryCode": "NL",
+        "latitude": 51.92,
+        "longitude": 4.48,
+    })
+}
+
+fn small(seed: u64) -> Value {
+    let sequence = &mut Sequence(seed);
+    json!({
+        "id": "9007199254740993",
+        "displayName": "Grace Hopper",
+        "emailAddress": "grace.hopper@example.com",
+        "status": "STATUS_ACTIVE",
+        "isVerified": true,
+        "loginCount": sequence.below(100_000),
+        "createdAtMs": "1732233600123",
+        "balance": 1234.56,
+        "tags": ["admiral", "compiler", "cobol", "navy"],
+        "recentScores": [12, 99, 7, 1024, 65536],
+        "labels": {"team": "systems", "tier": "gold", "region": "eu-west"},
+        "homeAddress": address(sequence),
+        "workAddress": address(sequence),
+        "nickname": "Amazing Grace",
+        "avatarHash": "3q2+7wECAwQFBgcICQoLDA0ODw==",
+        "rating": 4.75,
+        "phoneNumber": "+31 10 555 0123",
+        "biography": "Wrote the first \"compiler\" and found the first bug.\nKept a nanosecond of wire in her pocket to show how far it goes.",
+    })
+}
+
+fn numeric() -> Value {
+    let sequence = &mut Sequence(1);
+    json!({
+        "doubles": (0..1500).map(|_| sequence.double()).collect::<Vec<_>>(),
+        "bigIntegers": (0..1000).map(|_| sequence.next().to_string()).collect::<Vec<_>>(),
+        "integers": (0..1500).map(|_| sequence.below(1 << 31)).collect::<Vec<_>>(),
+        "floats": (0..500).map(|_| sequence.eighths()).collect::<Vec<_>>(),
+    })
+}
+
+fn strings() -> Value {
+    let sequence = &mut Sequence(2);
+    let words = [
+        "harbour",
+        "lantern",
+        "Ærøskøbing",
+        "keel",
+        "平和",
+        "transom",
+        "\"quoted\"",
+        "sextant",
+    ];
+    let values: Vec<_> = (0..800)
+        .map(|_| {
+            let count = 1 + sequence.below(20);
+            let picked: Vec<_> = (0..count).map(|_| sequence.pick(&words)).collect();
+            picked.join(" ")
+        })
+        .collect();
+    json!({ "values": values })
+}
+
+fn nested() -> Value {
+    let sequence = &mut Sequence(3);
+    let orders: Vec<_> = (0..110)
+        .map(|number| {
+            let lines: Vec<_> = (0..5)
+                .map(|_| {
+                    json!({
+                        "sku": format!("SKU-{:06}", sequence.below(1_000_000)),
+                        "quantity": 1 + sequence.below(9),
+                        "priceCents": sequence.below(100_000).to_string(),
+                        "discount": {"code": "AUTUMN", "percent": 12.5},
+                    })
+                })
+                .collect();
+            json!({ "orderId": format!("order-{number}"), "shipTo": address(sequence), "lines": lines })
+        })
+        .collect();
+    json!({ "orders": orders })
+}
