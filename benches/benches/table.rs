@@ -10,7 +10,8 @@
 use std::time::Duration;
 
 use transom_benches::{
-    BenchSchema, Contender, Payload, Race, synthetic, to_json_contenders, to_wire_contenders,
+    BenchSchema, Contender, Payload, Race, published, synthetic, to_json_contenders,
+    to_wire_contenders,
 };
 
 fn main() {
@@ -21,8 +22,9 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let schema = BenchSchema::load();
     let payloads: Vec<_> = synthetic()
-        .iter()
-        .map(|workload| Payload::checked(&schema, workload))
+        .into_iter()
+        .chain(published())
+        .map(|workload| Payload::checked(&schema, &workload))
         .collect();
     match words.as_slice() {
         [] => print_ratios(&payloads, SLOW),

@@ -2,12 +2,13 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use transom_benches::{
-    BenchSchema, Contender, Payload, synthetic, time, to_json_contenders, to_wire_contenders,
+    BenchSchema, Contender, Payload, published, synthetic, time, to_json_contenders,
+    to_wire_contenders,
 };
 
 fn bench_both_directions(criterion: &mut Criterion) {
     let schema = BenchSchema::load();
-    for workload in synthetic() {
+    for workload in synthetic().into_iter().chain(published()) {
         let payload = Payload::checked(&schema, &workload);
         let (json_len, wire_len) = (payload.json.len(), payload.wire.len());
         bench_group(

@@ -8,5 +8,5 @@ mod payloads;
 mod stopwatch;
 
 pub use contenders::{Contender, to_json_contenders, to_wire_contenders};
-pub use payloads::{BenchSchema, Payload, Workload, synthetic};
+pub use payloads::{BenchSchema, Payload, Workload, published, synthetic};
 pub use stopwatch::{Figure, Race, time};

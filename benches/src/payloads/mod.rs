@@ -1,6 +1,8 @@
 //! The payloads that the benches convert. In: a name. Out: JSON text, its schema, its message, and its protobuf bytes.
 //! Always: the same bytes in every run; a payload that is handed out has been converted both ways and found right.
 
+mod published;
+mod sequence;
 mod synthetic;
 
 use prost_reflect::prost::Message as _;
@@ -8,6 +10,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 use transom_engine::{Message, Schema, to_json, to_wire};
 
+pub use published::published;
 pub use synthetic::synthetic;
 
 /// A message type and a text for it.
@@ -30,23 +33,44 @@ pub struct BenchSchema {
     pub pool: DescriptorPool,
 }
 
+/// Where the files are, and what they import.
+const FOLDERS: [&str; 4] = [
+    "protos/test",
+    "protos/published",
+    "protos/test/etcd",
+    "protos",
+];
+
+/// The messages of the payloads, and those that are inside of an `Any`.
+const FILES: [&str; 9] = [
+    "bench.proto",
+    "google/rpc/status.proto",
+    "google/rpc/error_details.proto",
+    "google/longrunning/operations.proto",
+    "google/type/postal_address.proto",
+    "google/logging/v2/logging.proto",
+    "google/monitoring/v3/metric_service.proto",
+    "google/firestore/v1/document.proto",
+    "etcd/api/etcdserverpb/rpc.proto",
+];
+
 impl BenchSchema {
-    /// Compiles `protos/test/bench.proto`.
+    /// Compiles the files of all payloads.
     ///
     /// # Panics
-    /// When the file of this repository does not compile.
+    /// When the files of this repository do not compile.
     pub fn load() -> Self {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let folders = FOLDERS.map(|folder| format!("{root}/{folder}"));
         let mut compiler =
-            protox::Compiler::new([directory]).expect("the directory is part of the repository");
+            protox::Compiler::new(folders).expect("the folders are part of the repository");
         compiler
             .include_imports(true)
-            .open_file("bench.proto")
-            .expect("the file is part of the repository");
-        let set = compiler.encode_file_descriptor_set();
+            .open_files(FILES)
+            .expect("the files are part of the repository");
         Self {
-            schema: Schema::from_descriptor_set(&set)
-                .expect("the file holds nothing that is refused"),
+            schema: Schema::from_descriptor_set(&compiler.encode_file_descriptor_set())
+                .expect("the files hold nothing that is refused"),
             pool: compiler.descriptor_pool(),
         }
     }
@@ -68,51 +92,65 @@ pub struct Payload<'s> {
 }
 
 impl<'s> Payload<'s> {
-    /// Brings a workload into both forms. Checks that prost-reflect finds in our protobuf what the text says, and in our JSON too.
+    /// Brings a workload into both forms: the text with its members in the order of the fields, and the bytes that prost would write.
+    /// The engine does that, since prost-reflect writes maps in another order in each run; prost-reflect says whether it is right.
     ///
     /// # Panics
     /// When the engine's answer is not the one that was expected.
     pub fn checked(schema: &'s BenchSchema, workload: &Workload) -> Self {
         let name = workload.name;
-        let descriptor = schema
-            .pool
-            .get_message_by_name(workload.message)
-            .expect("every workload names a message of the files");
-        let read = |text: &[u8]| {
-            let mut parser = serde_json::Deserializer::from_slice(text);
-            DynamicMessage::deserialize(descriptor.clone(), &mut parser).expect("the text is valid")
-        };
-        let original = read(workload.json.as_bytes());
-        let json = serde_json::to_string(&original).expect("the message has a JSON form");
-        let expected: Value = serde_json::from_str(&json).expect("serde_json reads what it wrote");
-
         let message = schema
             .schema
             .message(workload.message)
-            .expect("the workload's message");
-        let mut wire = Vec::new();
-        let mut scratch = to_wire::Scratch::default();
-        to_wire(message, json.as_bytes(), &mut scratch, &mut wire).expect("the workload is valid");
-        let decoded = DynamicMessage::decode(descriptor.clone(), wire.as_slice())
-            .expect("our wire bytes decode");
-        // By way of text, as the workload came: serde_json does not read every fraction to the nearest double, but the same one each time.
-        let text = serde_json::to_string(&decoded).expect("the message has a JSON form");
-        let found: Value = serde_json::from_str(&text).expect("serde_json reads what it wrote");
-        assert_eq!(found, expected, "{name}: to_wire");
+            .expect("every workload names a message of the files");
+        let to_wire = |json: &str| {
+            let mut wire = Vec::new();
+            let mut scratch = to_wire::Scratch::default();
+            to_wire(message, json.as_bytes(), &mut scratch, &mut wire)
+                .unwrap_or_else(|error| unreachable!("{name}: {error}"));
+            wire
+        };
+        let mut json = Vec::new();
+        let wire = to_wire(&workload.json);
+        to_json(message, &wire, &mut to_json::Scratch::default(), &mut json)
+            .unwrap_or_else(|error| unreachable!("{name}: {error}"));
+        let json = String::from_utf8(json).expect("JSON is text");
+        let wire = to_wire(&json);
 
-        let wire = decoded.encode_to_vec();
-        let mut json_again = Vec::new();
-        let mut scratch = to_json::Scratch::default();
-        to_json(message, &wire, &mut scratch, &mut json_again)
-            .expect("the wire bytes convert back");
-        let found = serde_json::to_value(read(&json_again)).expect("the message has a JSON form");
-        assert_eq!(found, expected, "{name}: to_json");
-        Self {
+        let payload = Self {
             name,
             message,
-            descriptor,
+            descriptor: schema
+                .pool
+                .get_message_by_name(workload.message)
+                .expect("both have the same files"),
             json,
             wire,
-        }
+        };
+        let expected = payload.meaning(&workload.json);
+        assert_eq!(payload.meaning(&payload.json), expected, "{name}: to_json");
+        let found = payload.read_wire(&payload.wire);
+        assert_eq!(payload.wire.len(), found.encoded_len(), "{name}: to_wire");
+        // By way of text, as what was expected: serde_json does not read every fraction to the nearest double, but the same one each time.
+        let found = serde_json::to_string(&found).expect("the message has a JSON form");
+        assert_eq!(payload.meaning(&found), expected, "{name}: to_wire");
+        payload
+    }
+
+    /// What prost-reflect finds in JSON, whatever the order of its members.
+    ///
+    /// # Panics
+    /// When it finds that the text is not valid.
+    pub fn meaning(&self, json: &str) -> Value {
+        let mut parser = serde_json::Deserializer::from_str(json);
+        let message = DynamicMessage::deserialize(self.descriptor.clone(), &mut parser)
+            .unwrap_or_else(|error| unreachable!("{}: {error}", self.name));
+        serde_json::to_value(&message).expect("the message has a JSON form")
+    }
+
+    /// What prost-reflect finds in protobuf.
+    fn read_wire(&self, wire: &[u8]) -> DynamicMessage {
+        DynamicMessage::decode(self.descriptor.clone(), wire)
+            .unwrap_or_else(|error| unreachable!("{}: {error}", self.name))
     }
 }

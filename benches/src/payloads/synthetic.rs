@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Workload;
+use super::sequence::Sequence;
 
 /// The generated payloads, small to large.
 pub fn synthetic() -> Vec<Workload> {
@@ -23,39 +24,6 @@ pub fn synthetic() -> Vec<Workload> {
         workload("strings", "transom.bench.v1.Strings", strings()),
         workload("nested", "transom.bench.v1.Nested", nested()),
     ]
-}
-
-/// A small generator of numbers that are the same in every run.
-struct Sequence(u64);
-
-impl Sequence {
-    fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 16
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "any double will do")]
-    fn double(&mut self) -> f64 {
-        self.below(1 << 40) as f64 / 1e6 - 4e5
-    }
-
-    /// A fraction that a float has exactly.
-    #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
-    fn eighths(&mut self) -> f64 {
-        self.below(20_000) as f64 / 8.0 - 1250.0
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder is an index")]
-    fn pick<'w>(&mut self, words: &[&'w str]) -> &'w str {
-        words[self.below(words.len() as u64) as usize]
-    }
 }
 
 fn address(sequence: &mut Sequence) -> Value {
