@@ -38,7 +38,7 @@ fn bench_group(
     let mut group = criterion.benchmark_group(format!("{direction}/{}", payload.name));
     group.throughput(Throughput::Bytes(input_len as u64));
     for mut contender in contenders {
-        group.bench_function(contender.name, |bencher| {
+        group.bench_function(contender.name.clone(), |bencher| {
             bencher.iter_custom(|times| time(&mut contender, times));
         });
     }

@@ -12,25 +12,28 @@ use crate::Payload;
 /// One way of doing a job.
 pub struct Contender<'p> {
     /// What the tables call it.
-    pub name: &'static str,
+    pub name: String,
     run: Box<dyn FnMut(u64) + 'p>,
 }
 
 impl std::fmt::Debug for Contender<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.name)
+        formatter.write_str(&self.name)
     }
 }
 
 impl<'p> Contender<'p> {
     /// The loop is inside of the closure, so that no operation is called by pointer.
-    fn new<T>(name: &'static str, mut operation: impl FnMut() -> T + 'p) -> Self {
+    pub(crate) fn new<T>(name: impl Into<String>, mut operation: impl FnMut() -> T + 'p) -> Self {
         let run = Box::new(move |times| {
             for _ in 0..times {
                 black_box(operation());
             }
         });
-        Self { name, run }
+        Self {
+            name: name.into(),
+            run,
+        }
     }
 
     /// Does the job so many times.

@@ -4,9 +4,13 @@
 //! Always: every answer is checked before it is measured; nothing is read from outside the repository.
 
 mod contenders;
+mod exchange;
 mod payloads;
 mod stopwatch;
+mod worst_cases;
 
 pub use contenders::{Contender, to_json_contenders, to_wire_contenders};
+pub use exchange::{Bookstore, exchange_contenders};
 pub use payloads::{BenchSchema, Payload, Workload, published, synthetic};
 pub use stopwatch::{Figure, Race, time};
+pub use worst_cases::{WorstCase, worst_cases};

@@ -19,7 +19,7 @@ pub struct Race {
 #[derive(Debug)]
 pub struct Figure {
     /// The contender.
-    pub name: &'static str,
+    pub name: String,
     /// Nanoseconds an operation, by round.
     pub rounds: Vec<f64>,
 }
@@ -34,7 +34,7 @@ impl Race {
         let mut figures: Vec<Figure> = contenders
             .iter()
             .map(|contender| Figure {
-                name: contender.name,
+                name: contender.name.clone(),
                 rounds: Vec::with_capacity(self.round_count),
             })
             .collect();

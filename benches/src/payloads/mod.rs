@@ -8,7 +8,7 @@ mod synthetic;
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
-use transom_engine::{Message, Schema, to_json, to_wire};
+use transom_engine::{Defaults, Message, Options, Schema, to_json, to_wire};
 
 pub use published::published;
 pub use synthetic::synthetic;
@@ -68,8 +68,13 @@ impl BenchSchema {
             .include_imports(true)
             .open_files(FILES)
             .expect("the files are part of the repository");
+        // What the yardsticks write: fields that are set, and no others.
+        let options = Options {
+            defaults: Defaults::Omit,
+            ..Options::default()
+        };
         Self {
-            schema: Schema::from_descriptor_set(&compiler.encode_file_descriptor_set())
+            schema: Schema::compile(&compiler.encode_file_descriptor_set(), &options)
                 .expect("the files hold nothing that is refused"),
             pool: compiler.descriptor_pool(),
         }
