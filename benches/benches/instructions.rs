@@ -20,7 +20,7 @@ use std::process::{Command, ExitCode};
 
 use transom_benches::{
     BenchSchema, Bookstore, Contender, Payload, exchange_contenders, published, synthetic,
-    to_json_contenders, to_wire_contenders, worst_cases,
+    to_json_transom, to_wire_transom, worst_cases,
 };
 
 /// What a count may grow by, in percent.
@@ -98,14 +98,10 @@ fn measure_all() {
     let schema = BenchSchema::load();
     for workload in synthetic().into_iter().chain(published()) {
         let payload = Payload::checked(&schema, &workload);
-        for (direction, contenders) in [
-            ("to_wire", to_wire_contenders(&payload)),
-            ("to_json", to_json_contenders(&payload)),
-        ] {
-            let mut contenders = contenders.into_iter();
-            let mut transom = contenders.next().expect("the engine is the first");
-            measure(&format!("{direction}/{}", payload.name), None, &mut transom);
-        }
+        let mut transom = to_wire_transom(&payload);
+        measure(&format!("to_wire/{}", payload.name), None, &mut transom);
+        let mut transom = to_json_transom(&payload);
+        measure(&format!("to_json/{}", payload.name), None, &mut transom);
     }
     let store = Bookstore::load();
     for mut contender in exchange_contenders(&store) {

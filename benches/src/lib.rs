@@ -3,13 +3,17 @@
 //! In: the payloads of this crate. Out: contenders that convert them, ready to be timed or counted by the benches.
 //! Always: every answer is checked before it is measured; nothing is read from outside the repository.
 
+mod allocations;
 mod contenders;
 mod exchange;
 mod payloads;
 mod stopwatch;
 mod worst_cases;
 
-pub use contenders::{Contender, to_json_contenders, to_wire_contenders};
+pub use allocations::{Allocations, CountingAllocator, count_allocations};
+pub use contenders::{
+    Contender, to_json_contenders, to_json_transom, to_wire_contenders, to_wire_transom,
+};
 pub use exchange::{Bookstore, exchange_contenders};
 pub use payloads::{BenchSchema, Payload, Workload, published, synthetic};
 pub use stopwatch::{Figure, Race, time};

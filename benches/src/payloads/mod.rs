@@ -132,21 +132,39 @@ impl<'s> Payload<'s> {
             json,
             wire,
         };
-        let expected = payload.meaning(&workload.json);
-        assert_eq!(payload.meaning(&payload.json), expected, "{name}: to_json");
-        let found = payload.read_wire(&payload.wire);
-        assert_eq!(payload.wire.len(), found.encoded_len(), "{name}: to_wire");
-        // By way of text, as what was expected: serde_json does not read every fraction to the nearest double, but the same one each time.
-        let found = serde_json::to_string(&found).expect("the message has a JSON form");
-        assert_eq!(payload.meaning(&found), expected, "{name}: to_wire");
+        let given = payload.meaning(&workload.json);
+        assert_eq!(payload.meaning(&payload.json), given, "{name}: to_json");
+        let prost_len = payload.read_wire(&payload.wire).encoded_len();
+        assert_eq!(payload.wire.len(), prost_len, "{name}: to_wire");
+        payload.check_wire(&payload.wire, name);
         payload
     }
 
-    /// What prost-reflect finds in JSON, whatever the order of its members.
+    /// Checks that protobuf says what the payload says.
     ///
     /// # Panics
-    /// When it finds that the text is not valid.
-    pub fn meaning(&self, json: &str) -> Value {
+    /// When it does not.
+    pub fn check_wire(&self, wire: &[u8], who: &str) {
+        // By way of text, as the payload came: serde_json does not read every fraction to the nearest double, but the same one each time.
+        let found = serde_json::to_string(&self.read_wire(wire)).expect("it has a JSON form");
+        self.check_json(found.as_bytes(), who);
+    }
+
+    /// Checks that JSON says what the payload says.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn check_json(&self, json: &[u8], who: &str) {
+        let found = str::from_utf8(json).expect("JSON is text");
+        assert!(
+            self.meaning(found) == self.meaning(&self.json),
+            "{}: {who} says {found}",
+            self.name
+        );
+    }
+
+    /// What prost-reflect finds in JSON, whatever the order of its members.
+    fn meaning(&self, json: &str) -> Value {
         let mut parser = serde_json::Deserializer::from_str(json);
         let message = DynamicMessage::deserialize(self.descriptor.clone(), &mut parser)
             .unwrap_or_else(|error| unreachable!("{}: {error}", self.name));
