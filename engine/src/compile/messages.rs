@@ -7,7 +7,8 @@ use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDesc
 use crate::json;
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
-    Form, Int64Style, Kind, MessageIndex, MessagePlan, NameTable, NumberTable, Options, Plan, Tag,
+    Form, Int64Style, KeyHead, Kind, MessageIndex, MessagePlan, NameTable, NumberTable, Options,
+    Plan, Tag,
 };
 use crate::schema::SchemaError;
 
@@ -96,7 +97,9 @@ impl Compiler {
             FieldNames::Proto => NameTable::new(proto_names.chain(json_names)),
         };
         for (index, field) in (0..).zip(&mut fields) {
-            field.owns_key = names.find(self.written_name(field).as_bytes()) == Some(index);
+            if names.find(self.written_name(field).as_bytes()) != Some(index) {
+                field.key_head = KeyHead::NEVER;
+            }
         }
         Ok(MessagePlan {
             full_name: descriptor.full_name().into(),
@@ -147,8 +150,8 @@ impl Compiler {
             oneof,
             tag: Tag::new(descriptor.number(), wire_type),
             element_tag: Tag::new(descriptor.number(), kind.wire_type()),
+            key_head: KeyHead::new(&key),
             key: key.into(),
-            owns_key: true,
             unset: unset.into(),
         }
     }

@@ -4,6 +4,8 @@
 use super::JsonString;
 use super::number::Number;
 use crate::error::{Error, ErrorKind, Expected};
+use crate::simd::{self, BLOCK_LEN, Block};
+use crate::text::utf8;
 
 /// A place in a JSON text.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +13,10 @@ pub(crate) struct Cursor<'j> {
     text: &'j [u8],
     /// Bytes already read. `at <= text.len()`.
     at: usize,
+    /// The text is known to be UTF-8 from some string's start up to here, or to go on with something else.
+    utf8_to: usize,
+    /// The last block of the text, or all of it, with zeros behind.
+    tail: [u8; 2 * BLOCK_LEN],
 }
 
 impl<'j> Cursor<'j> {
@@ -20,7 +26,27 @@ impl<'j> Cursor<'j> {
         if text.starts_with(b"\xef\xbb\xbf") {
             return Err(Error::body(ErrorKind::ByteOrderMark, 0));
         }
-        Ok(Self { text, at: 0 })
+        let mut tail = [0; 2 * BLOCK_LEN];
+        if let Some(last) = text.last_chunk::<BLOCK_LEN>() {
+            let (block, _) = tail.split_at_mut(BLOCK_LEN);
+            block.copy_from_slice(last);
+        } else {
+            for (byte, given) in tail.iter_mut().zip(text) {
+                *byte = *given;
+            }
+        }
+        Ok(Self {
+            text,
+            at: 0,
+            utf8_to: 0,
+            tail,
+        })
+    }
+
+    /// All of the text.
+    #[inline]
+    pub(super) fn text(&self) -> &'j [u8] {
+        self.text
     }
 
     /// Bytes already read.
@@ -34,6 +60,47 @@ impl<'j> Cursor<'j> {
     pub(crate) fn moved_to(self, offset: usize) -> Self {
         debug_assert!(offset <= self.text.len());
         Self { at: offset, ..self }
+    }
+
+    /// The block at an offset of the text, with zeros behind the end.
+    #[inline(always)]
+    pub(crate) fn block(&self, offset: usize) -> &Block {
+        match self.text.get(offset..).and_then(<[u8]>::first_chunk) {
+            Some(block) => block,
+            None => self.tail_block(offset),
+        }
+    }
+
+    /// The block at an offset behind which the text has fewer bytes than a block.
+    #[inline]
+    fn tail_block(&self, offset: usize) -> &Block {
+        let start = offset - self.text.len().saturating_sub(BLOCK_LEN);
+        let block = self.tail.get(start..).and_then(<[u8]>::first_chunk);
+        block.unwrap_or(&[0; BLOCK_LEN])
+    }
+
+    /// Goes on to an offset behind a token that has been seen in the block here.
+    #[inline(always)]
+    pub(crate) fn move_to(&mut self, offset: usize) {
+        debug_assert!(self.at <= offset && offset <= self.text.len());
+        self.at = offset;
+    }
+
+    /// The byte at an offset of the text, or zero behind it.
+    #[inline(always)]
+    pub(crate) fn byte_at(&self, offset: usize) -> u8 {
+        self.text.get(offset).copied().unwrap_or_default()
+    }
+
+    /// Whether the inside of a string is UTF-8 (SEMANTICS 82).
+    ///
+    /// The first that is not ASCII has all of the text behind it looked at, since one look at much costs less than many at little.
+    #[inline]
+    pub(crate) fn is_utf8(&mut self, start: usize, end: usize) -> bool {
+        if self.utf8_to == 0 {
+            self.utf8_to = start + utf8::valid_len(self.text.get(start..).unwrap_or_default());
+        }
+        end <= self.utf8_to
     }
 
     /// The bytes that are still to be read.
@@ -52,21 +119,28 @@ impl<'j> Cursor<'j> {
     /// Skips white space and looks at the byte after it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        self.at = self.skip_space(self.at);
+        self.text.get(self.at).copied()
+    }
+
+    /// The offset behind the white space at an offset.
+    #[inline(always)]
+    pub(crate) fn skip_space(&self, offset: usize) -> usize {
         // Compact text has none: one comparison, since no token starts with a byte this low.
-        match self.text.get(self.at) {
-            Some(&byte) if byte > b' ' => Some(byte),
-            _ => self.peek_after_space(),
+        match self.text.get(offset) {
+            Some(byte) if *byte <= b' ' => self.skip_some_space(offset),
+            _ => offset,
         }
     }
 
-    fn peek_after_space(&mut self) -> Option<u8> {
-        while let Some(&byte) = self.text.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
-            }
-            self.at += 1;
+    #[inline(never)]
+    fn skip_some_space(&self, offset: usize) -> usize {
+        // One space behind a colon or comma is by far the most frequent.
+        let after = offset + usize::from(self.byte_at(offset) == b' ');
+        if self.byte_at(after) > b' ' {
+            return after;
         }
-        None
+        after + simd::space_len(self.text.get(after..).unwrap_or_default())
     }
 
     /// Takes `token` if it comes next, byte for byte.
@@ -119,8 +193,14 @@ impl<'j> Cursor<'j> {
                 self.at += 1;
                 Ok(false)
             }
-            _ => Err(self.unexpected(ErrorKind::ExpectedCommaOrClose)),
+            _ => Err(self.no_comma()),
         }
+    }
+
+    /// What to say when neither a comma comes next nor the bracket that closes.
+    #[cold]
+    pub(crate) fn no_comma(&mut self) -> Error {
+        self.unexpected(ErrorKind::ExpectedCommaOrClose)
     }
 
     /// Takes the key of a member and its colon.
@@ -130,17 +210,24 @@ impl<'j> Cursor<'j> {
             return Err(self.unexpected(ErrorKind::ExpectedKey));
         }
         let key = self.string()?;
+        self.colon()?;
+        Ok(key)
+    }
+
+    /// Takes the colon behind a key.
+    #[inline]
+    pub(crate) fn colon(&mut self) -> Result<(), Error> {
         if self.peek() != Some(b':') {
             return Err(self.unexpected(ErrorKind::ExpectedColon));
         }
         self.at += 1;
-        Ok(key)
+        Ok(())
     }
 
     /// Takes a string whose opening quote has been seen.
     #[inline]
     pub(crate) fn string(&mut self) -> Result<JsonString<'j>, Error> {
-        let string = JsonString::read(self.text, self.at + 1)?;
+        let string = JsonString::read(self, self.at + 1)?;
         self.at = string.end() + 1;
         Ok(string)
     }

@@ -4,9 +4,11 @@
 //! skipped too, so that no two readers of one body can differ about what it says.
 
 mod cursor;
+mod decimal;
 mod locate;
 pub(crate) mod number;
 mod scan;
+pub(crate) mod short;
 mod skip;
 mod string;
 pub(crate) mod write;

@@ -10,6 +10,8 @@ mod options;
 mod route;
 mod route_table;
 
+use crate::simd::{self, BLOCK_LEN, Block};
+pub(crate) use crate::wire::Tag;
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
 pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
@@ -116,8 +118,8 @@ pub(crate) struct FieldPlan {
     pub(crate) element_tag: Tag,
     /// The key as `to_json` writes it: quoted, escaped, with its colon: `"pageSize":`.
     pub(crate) key: Box<[u8]>,
-    /// Whether this field is what `key` means when it is read: false only where two fields of a message share a name.
-    pub(crate) owns_key: bool,
+    /// `key`, in the form in which it is looked for.
+    pub(crate) key_head: KeyHead,
     /// Key and value as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
     /// `"pageSize":0`.
     pub(crate) unset: Box<[u8]>,
@@ -160,15 +162,6 @@ pub(crate) enum Kind {
     Group(MessageIndex),
 }
 
-/// A field tag, already encoded. `bytes[..len]` is a varint of `number << 3 | wire type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tag {
-    /// The varint; bytes from `len` on are zero.
-    pub(crate) bytes: [u8; 5],
-    /// 1 to 5.
-    pub(crate) len: u8,
-}
-
 /// One enum type.
 #[derive(Debug)]
 pub(crate) struct EnumPlan {
@@ -190,6 +183,40 @@ pub(crate) struct EnumValuePlan {
     pub(crate) number: i32,
     /// As `to_json` writes it: `"NAME"`, or the bare number by option, or `null` for `NullValue`.
     pub(crate) text: Box<[u8]>,
+}
+
+/// A key as it may stand in a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyHead {
+    block: Block,
+    /// One bit for each of its bytes. None where it is never found: it is longer than a block, or means another field of the message.
+    bits: u32,
+}
+
+impl KeyHead {
+    /// For a key that means nothing, or something else.
+    pub(crate) const NEVER: Self = Self {
+        block: [0; BLOCK_LEN],
+        bits: 0,
+    };
+
+    /// The head of `key`.
+    pub(crate) fn new(key: &[u8]) -> Self {
+        let mut head = Self::NEVER;
+        if key.len() <= BLOCK_LEN {
+            for (place, byte) in head.block.iter_mut().zip(key) {
+                *place = *byte;
+                head.bits = head.bits << 1 | 1;
+            }
+        }
+        head
+    }
+
+    /// Whether `block` begins with the key.
+    #[inline(always)]
+    pub(crate) fn begins(&self, block: &Block) -> bool {
+        self.bits != 0 && simd::same(&self.block, block) & self.bits == self.bits
+    }
 }
 
 impl Plan {
@@ -287,52 +314,5 @@ impl Kind {
             Self::Group(_) => 3,
             Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
         }
-    }
-}
-
-impl Tag {
-    /// Encodes the tag of a field. `number` is 1 to 2^29 - 1, as descriptors guarantee.
-    pub(crate) const fn new(number: u32, wire_type: u8) -> Self {
-        let mut rest = number << 3 | wire_type as u32;
-        let mut tag = Self {
-            bytes: [0; 5],
-            len: 0,
-        };
-        loop {
-            let byte = (rest & 0x7f) as u8;
-            rest >>= 7;
-            #[expect(
-                clippy::indexing_slicing,
-                reason = "a varint of 32 bits has at most 5 bytes"
-            )]
-            {
-                tag.bytes[tag.len as usize] = if rest == 0 { byte } else { byte | 0x80 };
-            }
-            tag.len += 1;
-            if rest == 0 {
-                return tag;
-            }
-        }
-    }
-
-    /// The encoded bytes.
-    #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len as usize).unwrap_or(&self.bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tag_of_a_large_number_takes_five_bytes() {
-        assert_eq!(Tag::new(1, 0).as_bytes(), [0x08]);
-        assert_eq!(Tag::new(16, 2).as_bytes(), [0x82, 0x01]);
-        assert_eq!(
-            Tag::new((1 << 29) - 1, 7).as_bytes(),
-            [0xff, 0xff, 0xff, 0xff, 0x0f]
-        );
     }
 }

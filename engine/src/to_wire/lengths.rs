@@ -10,6 +10,7 @@
 //! ```
 
 use super::Pass;
+use crate::plan::Tag;
 use crate::wire::write;
 
 /// Content of fewer bytes than this moves at once.
@@ -59,6 +60,16 @@ impl Pass<'_, '_, '_> {
     pub(super) fn open_message(&mut self) -> OpenMessage {
         OpenMessage {
             at: write::open(self.out),
+            extra: self.late.extra,
+        }
+    }
+
+    /// As [`Self::open_message`], behind a tag.
+    #[inline]
+    pub(super) fn open_tagged_message(&mut self, tag: Tag) -> OpenMessage {
+        write::tag_and_zero(tag, self.out);
+        OpenMessage {
+            at: self.out.len() - 1,
             extra: self.late.extra,
         }
     }

@@ -52,19 +52,21 @@ impl<'p> Pass<'p, '_, '_> {
         value: &'p FieldPlan,
     ) -> Result<(), Error> {
         let start = self.out.len();
-        self.tag(field.tag);
-        let open = self.open_message();
-        self.tag(key.tag);
-        let key_start = self.out.len();
-        let string = self.json.key()?;
-        self.map_key(key.kind, &string)?;
+        let open = self.open_tagged_message(field.tag);
+        let key_start = self.out.len() + usize::from(key.tag.len);
+        let key_offset = self.map_key(key)?;
         let key_len = self.out.len() - key_start;
-        self.tag(value.tag);
-        let written = self.element(value)?;
-        if written == Written::Nothing {
-            // SEMANTICS 84: the entry is dropped with its value.
-            self.out.truncate(start);
-            return Ok(());
+        self.json.peek();
+        let at = self.json.offset();
+        if let Some(end) = self.quick_scalar(at, value.kind, value.tag, true) {
+            self.json.move_to(end);
+        } else {
+            self.tag(value.tag);
+            if self.element(value)? == Written::Nothing {
+                // SEMANTICS 84: the entry is dropped with its value.
+                self.out.truncate(start);
+                return Ok(());
+            }
         }
         let end = self.out.len();
         self.close_message(&open);
@@ -73,14 +75,31 @@ impl<'p> Pass<'p, '_, '_> {
         self.keys.push(EntryKey {
             start: offset_u32(key_start + moved - self.start),
             len: offset_u32(key_len),
-            json_offset: offset_u32(string.offset()),
+            json_offset: offset_u32(key_offset),
         });
         Ok(())
     }
 
-    /// Writes the key of an entry (SEMANTICS 87).
+    /// Writes the key of an entry, and tells its offset in the text.
     #[inline]
-    fn map_key(&mut self, kind: Kind, string: &JsonString<'_>) -> Result<(), Error> {
+    fn map_key(&mut self, key: &'p FieldPlan) -> Result<usize, Error> {
+        self.json.peek();
+        let at = self.json.offset();
+        if key.kind == Kind::String
+            && let Some(end) = self.quick_string(at, key.tag, true)
+        {
+            self.json.move_to(end);
+            self.json.colon()?;
+            return Ok(at);
+        }
+        self.tag(key.tag);
+        let string = self.json.key()?;
+        self.long_map_key(key.kind, &string)?;
+        Ok(string.offset())
+    }
+
+    /// Writes the key of an entry from the string that stands for it (SEMANTICS 87).
+    fn long_map_key(&mut self, kind: Kind, string: &JsonString<'_>) -> Result<(), Error> {
         match kind {
             Kind::String => self.string_content(string),
             Kind::Bool => {

@@ -11,6 +11,7 @@ mod late_types;
 mod lengths;
 mod map;
 mod object;
+mod quick;
 mod scalar;
 mod well_known;
 

@@ -4,7 +4,7 @@
 use super::Pass;
 use super::any::TYPE_KEY;
 use crate::error::{Error, ErrorKind, Expected};
-use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessagePlan};
+use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessagePlan, Tag};
 
 /// What a key stands for.
 enum Key {
@@ -14,6 +14,14 @@ enum Key {
     Type,
     /// Nothing that the message has.
     Unknown,
+}
+
+/// Which fields and oneofs of an open message have been given.
+struct Marks {
+    /// One bit each, if that is enough.
+    bits: u64,
+    /// Otherwise where those of this message begin in [`super::Scratch`].
+    wide: Option<usize>,
 }
 
 impl<'p> Pass<'p, '_, '_> {
@@ -27,6 +35,19 @@ impl<'p> Pass<'p, '_, '_> {
         Ok(())
     }
 
+    /// Writes tag, length and fields of `message`, whose bracket has been seen.
+    #[inline]
+    pub(super) fn nested_object(
+        &mut self,
+        tag: Tag,
+        message: &'p MessagePlan,
+    ) -> Result<(), Error> {
+        let open = self.open_tagged_message(tag);
+        self.object(message)?;
+        self.close_message(&open);
+        Ok(())
+    }
+
     /// Everything between the brackets of an object that is not empty, and the closing one. In an `Any`, `type_offset` is where its key
     /// `@type` stands, which has been read.
     pub(super) fn members(
@@ -34,31 +55,72 @@ impl<'p> Pass<'p, '_, '_> {
         message: &'p MessagePlan,
         type_offset: Option<usize>,
     ) -> Result<(), Error> {
-        let seen = self.seen.len();
-        let bit_count = message.fields.len() + usize::from(message.oneof_count);
-        self.seen.resize(seen + bit_count.div_ceil(64), 0);
+        let mut marks = self.open_marks(message);
         let mut predicted = 0;
+        // The place in the text is kept here, and told to the cursor where something else reads on.
+        let mut at = self.json.skip_space(self.json.offset());
         loop {
-            self.json.peek();
-            let key_offset = self.json.offset();
-            match self.member_key(message, predicted)? {
+            let key_offset = at;
+            // Most clients write fields in the order of their declaration: compare with the next before any look-up.
+            let key = match message.fields.get(predicted) {
+                Some(field) if field.key_head.begins(self.json.block(at)) => {
+                    at += field.key.len();
+                    Key::Field(predicted)
+                }
+                _ => {
+                    self.json.move_to(at);
+                    let key = self.other_key(message)?;
+                    at = self.json.offset();
+                    key
+                }
+            };
+            at = self.json.skip_space(at);
+            match key {
                 // Even where a field has that name.
-                _ if type_offset == Some(key_offset) => self.json.skip_value(self.depth)?,
+                _ if type_offset == Some(key_offset) => {
+                    self.json.move_to(at);
+                    self.json.skip_value(self.depth)?;
+                    at = self.json.offset();
+                }
                 Key::Field(index) => {
                     predicted = index + 1;
-                    self.member(message, index, seen, key_offset)?;
+                    // SEMANTICS 77: in either form of its name.
+                    if self.mark(&mut marks, index) {
+                        return Err(Error::body(ErrorKind::DuplicateField, key_offset));
+                    }
+                    let Some(field) = message.fields.get(index) else {
+                        break;
+                    };
+                    if let Some(end) = self.quick_member(field, at) {
+                        at = end;
+                    } else {
+                        self.json.move_to(at);
+                        self.member(message, field, &mut marks, key_offset)?;
+                        at = self.json.offset();
+                    }
                 }
                 // SEMANTICS 88.
                 Key::Type if type_offset.is_some() => {
                     return Err(Error::body(ErrorKind::DuplicateField, key_offset));
                 }
-                Key::Type | Key::Unknown => self.unknown_member(key_offset)?,
+                Key::Type | Key::Unknown => {
+                    self.json.move_to(at);
+                    self.unknown_member(key_offset)?;
+                    at = self.json.offset();
+                }
             }
-            if !self.json.comma_or(b'}')? {
-                break;
+            at = self.json.skip_space(at);
+            match self.json.byte_at(at) {
+                b',' => at = self.json.skip_space(at + 1),
+                b'}' => break,
+                _ => {
+                    self.json.move_to(at);
+                    return Err(self.json.no_comma());
+                }
             }
         }
-        self.seen.truncate(seen);
+        self.json.move_to(at + 1);
+        self.close_marks(&marks);
         Ok(())
     }
 
@@ -70,16 +132,8 @@ impl<'p> Pass<'p, '_, '_> {
         self.json.skip_value(self.depth)
     }
 
-    /// Takes a key and its colon.
-    #[inline]
-    fn member_key(&mut self, message: &'p MessagePlan, predicted: usize) -> Result<Key, Error> {
-        // Most clients write fields in the order of their declaration: compare with the next before any look-up.
-        if let Some(field) = message.fields.get(predicted)
-            && field.owns_key
-            && self.json.take_if(&field.key)
-        {
-            return Ok(Key::Field(predicted));
-        }
+    /// Takes a key that is not the one which was predicted, and its colon.
+    fn other_key(&mut self, message: &MessagePlan) -> Result<Key, Error> {
         let key = self.json.key()?;
         let name = key.decoded(self.text)?;
         Ok(match message.find_field(name) {
@@ -89,40 +143,64 @@ impl<'p> Pass<'p, '_, '_> {
         })
     }
 
+    /// Takes the value at an offset if it is a scalar that is quickly read, and tells where it ends. Null is none of them.
+    #[inline(always)]
+    fn quick_member(&mut self, field: &'p FieldPlan, at: usize) -> Option<usize> {
+        if field.cardinality != Cardinality::Singular || field.oneof.is_some() {
+            return None;
+        }
+        self.quick_scalar(at, field.kind, field.tag, field.has_presence)
+    }
+
     /// Takes the value of a field whose key has been taken.
     #[inline]
     fn member(
         &mut self,
         message: &'p MessagePlan,
-        index: usize,
-        seen: usize,
+        field: &'p FieldPlan,
+        marks: &mut Marks,
         key_offset: usize,
     ) -> Result<(), Error> {
-        let Some(field) = message.fields.get(index) else {
-            return Ok(());
-        };
-        // SEMANTICS 77: in either form of its name.
-        if self.mark(seen, index) {
-            return Err(Error::body(ErrorKind::DuplicateField, key_offset));
-        }
         // SEMANTICS 86: a member that is null does not count.
         if self.is_unset(field)? {
             return Ok(());
         }
         if let Some(oneof) = field.oneof
-            && self.mark(seen, message.fields.len() + usize::from(oneof))
+            && self.mark(marks, message.fields.len() + usize::from(oneof))
         {
             return Err(Error::body(ErrorKind::OneofConflict, key_offset));
         }
         self.field(field)
     }
 
-    /// Sets one bit of the message whose bits begin at `seen`, and tells whether it was set before.
     #[inline]
-    fn mark(&mut self, seen: usize, bit_index: usize) -> bool {
-        let bit = 1 << (bit_index % 64);
-        let Some(word) = self.seen.get_mut(seen + bit_index / 64) else {
-            return false;
+    fn open_marks(&mut self, message: &MessagePlan) -> Marks {
+        let count = message.fields.len() + usize::from(message.oneof_count);
+        let wide = (count > 64).then(|| {
+            let start = self.seen.len();
+            self.seen.resize(start + count.div_ceil(64), 0);
+            start
+        });
+        Marks { bits: 0, wide }
+    }
+
+    #[inline]
+    fn close_marks(&mut self, marks: &Marks) {
+        if let Some(start) = marks.wide {
+            self.seen.truncate(start);
+        }
+    }
+
+    /// Sets one bit, and tells whether it was set before.
+    #[inline]
+    fn mark(&mut self, marks: &mut Marks, index: usize) -> bool {
+        let bit = 1 << (index % 64);
+        let word = match marks.wide {
+            None => &mut marks.bits,
+            Some(start) => match self.seen.get_mut(start + index / 64) {
+                Some(word) => word,
+                None => return false,
+            },
         };
         let was_set = *word & bit != 0;
         *word |= bit;

@@ -1,23 +1,76 @@
 //! Protobuf bytes from values. In: integers, already tagged by the caller. Out: bytes appended to the caller's buffer.
 //! Always: varints are of the shortest form; a length is filled in once its content is known.
 
-/// Appends a varint.
-#[inline]
-pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
-    let mut rest = value;
-    while rest >= 0x80 {
-        out.push(low_byte(rest) | 0x80);
-        rest >>= 7;
-    }
-    out.push(low_byte(rest));
+use super::Tag;
+use crate::room;
+use crate::simd::{BLOCK_LEN, Block};
+
+/// Bytes that room is made for in front of a value, which are more than a tag has.
+const TAG_LEN: usize = 8;
+
+/// Puts a tag at the start of `room`, and tells where it ends.
+#[inline(always)]
+fn put_tag<const N: usize>(room: &mut [u8; N], tag: Tag) -> usize {
+    put(room, 0, tag.bytes);
+    usize::from(tag.len & 7)
 }
 
-/// Appends the first `len` of a few bytes. Copying all of them and cutting off what is too much takes no loop and no call.
-#[inline]
-pub(crate) fn first_bytes<const N: usize>(bytes: [u8; N], len: usize, out: &mut Vec<u8>) {
-    let end = out.len() + len;
-    out.extend_from_slice(&bytes);
-    out.truncate(end);
+/// Puts bytes where there is room for them.
+#[inline(always)]
+fn put<const N: usize, const LEN: usize>(room: &mut [u8; N], at: usize, bytes: [u8; LEN]) {
+    if let Some(place) = room.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = bytes;
+    }
+}
+
+/// Appends a tag.
+#[inline(always)]
+pub(crate) fn tag(tag: Tag, out: &mut Vec<u8>) {
+    room::append::<TAG_LEN>(out, |room| put_tag(room, tag));
+}
+
+/// Appends a tag and a zero.
+#[inline(always)]
+pub(crate) fn tag_and_zero(tag: Tag, out: &mut Vec<u8>) {
+    // Room is zero before something is put there.
+    room::append::<TAG_LEN>(out, |room| put_tag(room, tag) + 1);
+}
+
+/// Appends a varint.
+#[inline(always)]
+pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
+    tagged_varint(Tag::NONE, value, out);
+}
+
+/// Appends a tag and the value as a varint.
+#[inline(always)]
+pub(crate) fn tagged_varint(tag: Tag, value: u64, out: &mut Vec<u8>) {
+    room::append::<{ TAG_LEN + 16 }>(out, |room| {
+        let at = put_tag(room, tag);
+        at + put_varint(room, at, value)
+    });
+}
+
+/// Appends a tag and the value with its little end first.
+#[inline(always)]
+pub(crate) fn tagged_fixed<const LEN: usize>(tag: Tag, value: [u8; LEN], out: &mut Vec<u8>) {
+    room::append::<{ TAG_LEN + 8 }>(out, |room| {
+        let at = put_tag(room, tag);
+        put(room, at, value);
+        at + LEN
+    });
+}
+
+/// Appends a tag and the first `len` bytes of a block with their length. `len` is at most that of a block.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a block is short")]
+pub(crate) fn tagged_short_bytes(tag: Tag, block: &Block, len: usize, out: &mut Vec<u8>) {
+    room::append::<{ TAG_LEN + 1 + BLOCK_LEN }>(out, |room| {
+        let at = put_tag(room, tag);
+        put(room, at, [len as u8]);
+        put(room, at + 1, *block);
+        at + 1 + len
+    });
 }
 
 /// Appends four bytes, little end first.
@@ -30,6 +83,38 @@ pub(crate) fn fixed32(value: u32, out: &mut Vec<u8>) {
 #[inline]
 pub(crate) fn fixed64(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Puts a varint into room, and tells how long it is.
+#[inline(always)]
+fn put_varint<const N: usize>(room: &mut [u8; N], at: usize, value: u64) -> usize {
+    if value < 0x80 {
+        put(room, at, [low_byte(value)]);
+        return 1;
+    }
+    // Seven bits a byte, rounded up: the quotient by seven, as a product.
+    let len = ((64 - value.leading_zeros()) * 9 + 64) as usize / 64;
+    if len > 8 {
+        put(room, at, (spread(value) | CONTINUED).to_le_bytes());
+        let [low, high] = [value >> 56, value >> 63].map(low_byte);
+        let is_continued = u8::from(len == 10) << 7;
+        put(room, at + 8, [low & 0x7f | is_continued, high]);
+    } else {
+        let continued = CONTINUED & ((1 << (8 * (len - 1))) - 1);
+        put(room, at, (spread(value) | continued).to_le_bytes());
+    }
+    len
+}
+
+/// The bit of each byte that says that another one follows.
+const CONTINUED: u64 = 0x8080808080808080;
+
+/// The low 56 bits, seven in each byte. Halves, quarters and eighths are moved apart one after the other.
+#[inline(always)]
+const fn spread(value: u64) -> u64 {
+    let halves = value & 0x0fffffff | (value & 0x00fffffff0000000) << 4;
+    let quarters = halves & 0x00003fff00003fff | (halves & 0x0fffc0000fffc000) << 2;
+    quarters & 0x007f007f007f007f | (quarters & 0x3f803f803f803f80) << 1
 }
 
 /// Maps 0, -1, 1, -2 to 0, 1, 2, 3: the value that `varint` writes for a `sint32`.
