@@ -31,12 +31,12 @@ const FIRST_LINE: &str = "<!-- The bench `table` writes what follows. -->\n";
 const LAST_LINE: &str = "<!-- The bench `table` wrote what precedes. -->\n";
 
 const QUICK: Race = Race {
-    slice: Duration::from_millis(4),
-    round_count: 21,
+    slice: Duration::from_millis(1),
+    round_count: 101,
 };
 const THOROUGH: Race = Race {
-    slice: Duration::from_millis(20),
-    round_count: 31,
+    slice: Duration::from_millis(1),
+    round_count: 501,
 };
 
 /// What the project has set itself.
@@ -221,7 +221,7 @@ fn push_machine<'m>(
     line(
         text,
         format_args!(
-            "{model}, {} processors, Linux {}, {}, commit {}; {} rounds of {} ms each; load at the end {}.",
+            "{model}, {} processors, Linux {}, {}, commit {}; {} rounds of {} ms; load at the end {}.",
             processors
                 .lines()
                 .filter(|line| line.starts_with("processor"))

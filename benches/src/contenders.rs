@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use prost_reflect::DynamicMessage;
 use prost_reflect::prost::Message as _;
+use simd_json::Tape;
 use transom_engine::{to_json, to_wire};
 
 use crate::Payload;
@@ -92,7 +93,11 @@ pub fn to_wire_contenders<'p>(payload: &'p Payload<'_>) -> Vec<Contender<'p>> {
     let Payload {
         descriptor, json, ..
     } = payload;
-    let mut contenders = vec![to_wire_transom(payload), simd_json_tape(json)];
+    let mut contenders = vec![
+        to_wire_transom(payload),
+        simd_json_tape(json),
+        simd_json_tape_padded(json),
+    ];
     #[cfg(feature = "yardsticks")]
     contenders.push(Contender::new("sonic-rs Value", move || {
         assert!(transom_yardsticks::sonic_value(black_box(json.as_bytes())));
@@ -126,13 +131,38 @@ pub fn to_wire_contenders<'p>(payload: &'p Payload<'_>) -> Vec<Contender<'p>> {
 fn simd_json_tape(json: &str) -> Contender<'_> {
     let mut buffers = simd_json::Buffers::new(json.len());
     let mut text = Vec::with_capacity(json.len());
+    let mut kept = Tape(Vec::new());
     Contender::new("simd-json tape", move || {
         // The tape is made in place, so each round starts from a fresh copy, as a server's read buffer would be.
         text.clear();
         text.extend_from_slice(black_box(json.as_bytes()));
-        let tape = simd_json::to_tape_with_buffers(&mut text, &mut buffers).expect("checked");
-        black_box(tape.0.len())
+        let mut tape = take(&mut kept);
+        simd_json::fill_tape(&mut text, &mut buffers, &mut tape).expect("checked");
+        let len = tape.0.len();
+        kept = tape.reset();
+        len
     })
+}
+
+/// The same without the copy that simd-json makes for itself, since the caller's buffer has room behind the text.
+fn simd_json_tape_padded(json: &str) -> Contender<'_> {
+    let mut buffers = simd_json::Buffers::new(json.len());
+    let mut text = vec![0; json.len() + simd_json::INPUT_PADDING];
+    let mut kept = Tape(Vec::new());
+    Contender::new("simd-json tape, padded", move || {
+        let len = json.len();
+        text[..len].copy_from_slice(black_box(json.as_bytes()));
+        let mut tape = take(&mut kept);
+        simd_json::fill_tape_padded(&mut text, len, &mut buffers, &mut tape).expect("checked");
+        let len = tape.0.len();
+        kept = tape.reset();
+        len
+    })
+}
+
+/// An empty tape with the memory of the last one.
+fn take<'t>(kept: &mut Tape<'static>) -> Tape<'t> {
+    std::mem::replace(kept, Tape(Vec::new())).reset()
 }
 
 /// Protobuf to JSON.

@@ -9,7 +9,7 @@ use crate::Contender;
 /// How long a race may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Race {
-    /// What each contender gets in each round.
+    /// What each contender gets in each round. Less than what a scheduler gives, so that most rounds are undisturbed.
     pub slice: Duration,
     /// An odd number has a middle.
     pub round_count: usize,
@@ -73,11 +73,12 @@ impl Figure {
         middle(self.rounds.clone())
     }
 
-    /// The fastest round and the slowest one.
+    /// What a twentieth of the rounds stayed below, and what a twentieth went above.
     pub fn range(&self) -> (f64, f64) {
-        let least = self.rounds.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = self.rounds.iter().copied().fold(0.0, f64::max);
-        (least, most)
+        let rounds = sorted(self.rounds.clone());
+        let margin = rounds.len() / 20;
+        let at = |index| rounds.get(index).copied().unwrap_or(f64::NAN);
+        (at(margin), at(rounds.len() - margin - 1))
     }
 
     /// How many times as long as `other` this one took: the middle of the rounds' ratios.
@@ -87,9 +88,14 @@ impl Figure {
     }
 }
 
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
+fn middle(values: Vec<f64>) -> f64 {
+    let values = sorted(values);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 #[expect(
