@@ -1,5 +1,6 @@
-//! prost's types with pbjson's serde. In: a message name. Out: its converters. Always: nothing for messages that hold an `Any`, since
-//! pbjson writes the bytes of it instead of the message.
+//! prost's types with pbjson's serde. In: a message name. Out: its converters. Always: nothing for messages that it has wrong: those
+//! that hold an `Any`, of which pbjson writes the bytes instead of the message, and documents of Firestore, of which it drops a null
+//! that is a member of a oneof.
 
 use prost::Message;
 use serde::Serialize;
@@ -23,7 +24,6 @@ pub fn prost_pbjson(message: &str) -> Option<Converters> {
         "google.monitoring.v3.CreateTimeSeriesRequest" => {
             converters::<google::monitoring::v3::CreateTimeSeriesRequest>()
         }
-        "google.firestore.v1.Document" => converters::<google::firestore::v1::Document>(),
         "etcdserverpb.PutRequest" => converters::<etcdserverpb::PutRequest>(),
         "etcdserverpb.TxnRequest" => converters::<etcdserverpb::TxnRequest>(),
         "etcdserverpb.RangeResponse" => converters::<etcdserverpb::RangeResponse>(),
