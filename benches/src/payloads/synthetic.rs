@@ -22,6 +22,7 @@ pub fn synthetic() -> Vec<Workload> {
         workload("small", "transom.bench.v1.Small", small(7)),
         workload("numeric", "transom.bench.v1.Numeric", numeric()),
         workload("strings", "transom.bench.v1.Strings", strings()),
+        workload("unicode", "transom.bench.v1.Strings", unicode()),
         workload("nested", "transom.bench.v1.Nested", nested()),
     ]
 }
@@ -71,7 +72,41 @@ fn numeric() -> Value {
     })
 }
 
+/// Prose as services exchange it. One string in eight has a word that is not ASCII, one in eight something that is escaped.
 fn strings() -> Value {
+    let sequence = &mut Sequence(9);
+    let words = [
+        "the", "ship", "came", "into", "harbour", "with", "a", "lantern", "at", "its", "transom",
+        "and", "two", "sextants", "below", "deck",
+    ];
+    let foreign = [
+        "Ærøskøbing",
+        "café",
+        "São",
+        "naïve",
+        "€20",
+        "Łódź",
+        "平和",
+        "😀",
+    ];
+    let escaped = ["\"quoted\"", "C:\\keel", "first\nsecond", "tab\tstop"];
+    let values: Vec<_> = (0..1150)
+        .map(|_| {
+            let count = 1 + sequence.below(20);
+            let mut picked: Vec<_> = (0..count).map(|_| sequence.pick(&words)).collect();
+            match sequence.below(8) {
+                0 => picked.push(sequence.pick(&foreign)),
+                1 => picked.push(sequence.pick(&escaped)),
+                _ => {}
+            }
+            picked.join(" ")
+        })
+        .collect();
+    json!({ "values": values })
+}
+
+/// Strings of which nearly each has both what is not ASCII and what is escaped.
+fn unicode() -> Value {
     let sequence = &mut Sequence(2);
     let words = [
         "harbour",
