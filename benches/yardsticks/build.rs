@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use prost_types::{DescriptorProto, FileDescriptorSet};
 use protox::prost::Message as _;
@@ -162,6 +163,12 @@ fn generate_prost(set: &FileDescriptorSet, folder: &Path) {
 fn generate_buffa(set: &FileDescriptorSet, folder: &Path) {
     let descriptors = folder.join("payloads.binpb");
     fs::write(&descriptors, set.encode_to_vec()).expect(WHY);
+    // buffa-build tells cargo to run this again when the file is newer than the last run, which what it writes itself always is.
+    fs::File::options()
+        .write(true)
+        .open(&descriptors)
+        .and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH))
+        .expect("it has just been written");
     let names: Vec<String> = without_well_known(set)
         .file
         .iter()
@@ -177,7 +184,6 @@ fn generate_buffa(set: &FileDescriptorSet, folder: &Path) {
         .include_file("mod.rs")
         .compile()
         .expect(WHY);
-    fs::remove_file(descriptors).expect(WHY);
 }
 
 fn without_well_known(set: &FileDescriptorSet) -> FileDescriptorSet {
