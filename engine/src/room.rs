@@ -1,28 +1,36 @@
-//! Room at the end of a buffer. In: what writes into it. Out: the buffer, longer by what was written.
-//! Always: the capacity is looked at once for all that is written together, which is most of what appending byte by byte costs.
+//! Bytes appended by whole words and blocks. In: arrays, and how many bytes of each count. Out: the buffer, longer by these.
+//! Always: an array is copied whole, which takes a store or two; the capacity is looked at once for all that is written together.
 #![expect(
     unsafe_code,
-    reason = "the length of a `Vec` is set behind bytes that were written through a pointer"
+    reason = "bytes are written through a pointer into the capacity of a `Vec`, whose length is set behind them"
 )]
 
-/// Appends what `write` puts at the start of `N` bytes, as many as it says. They are zero before.
+/// Appends the first `first_len` bytes of one array, and behind them the first `second_len` of another. Neither is more than its array.
 ///
 /// ```text
-/// out │ bytes │ 0  0  0 .. 0  0 │   ▶  write  ▶   out │ bytes │ 8  1 │
-///             ├──────  N  ──────┤
+/// first  │ 0a  0  0  0  0  0  0  0 │ 1     out │ bytes │ 0a │ A  d  a │ 0  0  0 ..
+/// second │ A  d  a  0  0 ..        │ 3                         ▲ the end before
 /// ```
 #[inline(always)]
-pub(crate) fn append<const N: usize>(out: &mut Vec<u8>, write: impl FnOnce(&mut [u8; N]) -> usize) {
-    out.reserve(N);
-    let len = out.len();
-    // SAFETY: `reserve` has made `N` bytes of capacity behind `len`. They are initialized by the zeros, so that a reference to
-    // them may be made, and nothing else refers to them, since `out` is borrowed mutably. Every length up to `len + N` covers
-    // initialized bytes only; what `write` says is cut to that.
+pub(crate) fn append<const FIRST: usize, const SECOND: usize>(
+    out: &mut Vec<u8>,
+    first: [u8; FIRST],
+    first_len: usize,
+    second: &[u8; SECOND],
+    second_len: usize,
+) {
+    debug_assert!(first_len <= FIRST && second_len <= SECOND);
+    let (first_len, second_len) = (first_len.min(FIRST), second_len.min(SECOND));
+    out.reserve(FIRST + SECOND);
+    let end = out.len();
+    // SAFETY: `reserve` has made `FIRST + SECOND` bytes of capacity behind the end, and neither write reaches beyond them, since
+    // `first_len <= FIRST`. The bytes below the new length are initialized: up to `first_len` by the first write, then up to
+    // `second_len` more by the second. The arrays do not overlap the buffer, which is borrowed mutably.
     unsafe {
-        let room = out.as_mut_ptr().add(len).cast::<[u8; N]>();
-        room.write([0; N]);
-        let written = write(&mut *room);
-        out.set_len(len + written.min(N));
+        let start = out.as_mut_ptr().add(end);
+        start.cast::<[u8; FIRST]>().write(first);
+        start.add(first_len).cast::<[u8; SECOND]>().write(*second);
+        out.set_len(end + first_len + second_len);
     }
 }
 
@@ -33,32 +41,35 @@ mod tests {
     use super::*;
 
     /// The safe twin of [`append`].
-    fn plain_append<const N: usize>(out: &mut Vec<u8>, write: impl FnOnce(&mut [u8; N]) -> usize) {
-        let mut room = [0; N];
-        let written = write(&mut room).min(N);
-        out.extend(room.iter().take(written));
+    fn plain_append(
+        out: &mut Vec<u8>,
+        first: &[u8],
+        first_len: usize,
+        second: &[u8],
+        second_len: usize,
+    ) {
+        out.extend(first.iter().take(first_len));
+        out.extend(second.iter().take(second_len));
     }
 
     proptest! {
         #[test]
         fn both_twins_write_the_same(
             before in proptest::collection::vec(any::<u8>(), 0..40),
-            bytes in any::<[u8; 16]>(),
-            capacity in 0..80_usize,
-            start in 0..16_usize,
-            written in 0..40_usize,
+            capacity in 0..100_usize,
+            first in any::<[u8; 8]>(),
+            first_len in 0..=8_usize,
+            second in any::<[u8; 32]>(),
+            second_len in 0..=32_usize,
         ) {
-            let write = |room: &mut [u8; 16]| {
-                for (place, byte) in room.iter_mut().zip(bytes).skip(start) {
-                    *place = byte;
-                }
-                written
-            };
             let mut out = Vec::with_capacity(capacity);
             out.extend_from_slice(&before);
             let mut expected = out.clone();
-            append(&mut out, write);
-            plain_append(&mut expected, write);
+            append(&mut out, first, first_len, &second, second_len);
+            plain_append(&mut expected, &first, first_len, &second, second_len);
+            prop_assert_eq!(&out, &expected);
+            append(&mut out, [], 0, &second, second_len);
+            plain_append(&mut expected, &[], 0, &second, second_len);
             prop_assert_eq!(out, expected);
         }
     }

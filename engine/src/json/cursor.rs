@@ -4,19 +4,17 @@
 use super::JsonString;
 use super::number::Number;
 use crate::error::{Error, ErrorKind, Expected};
-use crate::simd::{self, BLOCK_LEN, Block};
+use crate::simd::{self, Block, Padded};
 use crate::text::utf8;
 
 /// A place in a JSON text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'j> {
-    text: &'j [u8],
+    padded: Padded<'j>,
     /// Bytes already read. `at <= text.len()`.
     at: usize,
     /// The text is known to be UTF-8 from some string's start up to here, or to go on with something else.
     utf8_to: usize,
-    /// The last block of the text, or all of it, with zeros behind.
-    tail: [u8; 2 * BLOCK_LEN],
 }
 
 impl<'j> Cursor<'j> {
@@ -26,27 +24,22 @@ impl<'j> Cursor<'j> {
         if text.starts_with(b"\xef\xbb\xbf") {
             return Err(Error::body(ErrorKind::ByteOrderMark, 0));
         }
-        let mut tail = [0; 2 * BLOCK_LEN];
-        if let Some(last) = text.last_chunk::<BLOCK_LEN>() {
-            let (block, _) = tail.split_at_mut(BLOCK_LEN);
-            block.copy_from_slice(last);
-        } else {
-            for (byte, given) in tail.iter_mut().zip(text) {
-                *byte = *given;
-            }
-        }
-        Ok(Self {
-            text,
+        Ok(Self::inside(text))
+    }
+
+    /// A cursor inside of a longer text, of which `text` begins where a token may start.
+    pub(crate) fn inside(text: &'j [u8]) -> Self {
+        Self {
+            padded: Padded::new(text),
             at: 0,
             utf8_to: 0,
-            tail,
-        })
+        }
     }
 
     /// All of the text.
     #[inline]
     pub(super) fn text(&self) -> &'j [u8] {
-        self.text
+        self.padded.text()
     }
 
     /// Bytes already read.
@@ -55,41 +48,44 @@ impl<'j> Cursor<'j> {
         self.at
     }
 
+    /// Whether all has been read, and the last of it was a digit.
+    #[inline]
+    pub(crate) fn is_behind_last_digit(&self) -> bool {
+        let text = self.text();
+        self.at == text.len() && text.last().is_some_and(u8::is_ascii_digit)
+    }
+
     /// The same text at another place, where a token is known to start.
     #[inline]
     pub(crate) fn moved_to(self, offset: usize) -> Self {
-        debug_assert!(offset <= self.text.len());
+        debug_assert!(offset <= self.text().len());
         Self { at: offset, ..self }
     }
 
     /// The block at an offset of the text, with zeros behind the end.
     #[inline(always)]
     pub(crate) fn block(&self, offset: usize) -> &Block {
-        match self.text.get(offset..).and_then(<[u8]>::first_chunk) {
-            Some(block) => block,
-            None => self.tail_block(offset),
-        }
-    }
-
-    /// The block at an offset behind which the text has fewer bytes than a block.
-    #[inline]
-    fn tail_block(&self, offset: usize) -> &Block {
-        let start = offset - self.text.len().saturating_sub(BLOCK_LEN);
-        let block = self.tail.get(start..).and_then(<[u8]>::first_chunk);
-        block.unwrap_or(&[0; BLOCK_LEN])
+        self.padded.block(offset)
     }
 
     /// Goes on to an offset behind a token that has been seen in the block here.
     #[inline(always)]
     pub(crate) fn move_to(&mut self, offset: usize) {
-        debug_assert!(self.at <= offset && offset <= self.text.len());
+        debug_assert!(self.at <= offset && offset <= self.text().len());
+        self.at = offset;
+    }
+
+    /// Goes back to an offset where it has stood before.
+    #[inline]
+    pub(crate) fn back_to(&mut self, offset: usize) {
+        debug_assert!(offset <= self.at);
         self.at = offset;
     }
 
     /// The byte at an offset of the text, or zero behind it.
     #[inline(always)]
     pub(crate) fn byte_at(&self, offset: usize) -> u8 {
-        self.text.get(offset).copied().unwrap_or_default()
+        self.text().get(offset).copied().unwrap_or_default()
     }
 
     /// Whether the inside of a string is UTF-8 (SEMANTICS 82).
@@ -98,7 +94,7 @@ impl<'j> Cursor<'j> {
     #[inline]
     pub(crate) fn is_utf8(&mut self, start: usize, end: usize) -> bool {
         if self.utf8_to == 0 {
-            self.utf8_to = start + utf8::valid_len(self.text.get(start..).unwrap_or_default());
+            self.utf8_to = start + utf8::valid_len(self.text().get(start..).unwrap_or_default());
         }
         end <= self.utf8_to
     }
@@ -106,13 +102,13 @@ impl<'j> Cursor<'j> {
     /// The bytes that are still to be read.
     #[inline]
     pub(super) fn rest(&self) -> &'j [u8] {
-        self.text.get(self.at..).unwrap_or_default()
+        self.text().get(self.at..).unwrap_or_default()
     }
 
     /// Takes `count` bytes that [`Self::rest`] has shown to be there.
     #[inline]
     pub(super) fn take(&mut self, count: usize) {
-        debug_assert!(count <= self.text.len() - self.at);
+        debug_assert!(count <= self.text().len() - self.at);
         self.at += count;
     }
 
@@ -120,14 +116,14 @@ impl<'j> Cursor<'j> {
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         self.at = self.skip_space(self.at);
-        self.text.get(self.at).copied()
+        self.text().get(self.at).copied()
     }
 
     /// The offset behind the white space at an offset.
     #[inline(always)]
     pub(crate) fn skip_space(&self, offset: usize) -> usize {
         // Compact text has none: one comparison, since no token starts with a byte this low.
-        match self.text.get(offset) {
+        match self.text().get(offset) {
             Some(byte) if *byte <= b' ' => self.skip_some_space(offset),
             _ => offset,
         }
@@ -140,7 +136,7 @@ impl<'j> Cursor<'j> {
         if self.byte_at(after) > b' ' {
             return after;
         }
-        after + simd::space_len(self.text.get(after..).unwrap_or_default())
+        after + simd::space_len(self.text().get(after..).unwrap_or_default())
     }
 
     /// Takes `token` if it comes next, byte for byte.
@@ -193,14 +189,8 @@ impl<'j> Cursor<'j> {
                 self.at += 1;
                 Ok(false)
             }
-            _ => Err(self.no_comma()),
+            _ => Err(self.unexpected(ErrorKind::ExpectedCommaOrClose)),
         }
-    }
-
-    /// What to say when neither a comma comes next nor the bracket that closes.
-    #[cold]
-    pub(crate) fn no_comma(&mut self) -> Error {
-        self.unexpected(ErrorKind::ExpectedCommaOrClose)
     }
 
     /// Takes the key of a member and its colon.
@@ -245,11 +235,11 @@ impl<'j> Cursor<'j> {
     /// Takes a number that comes next, bare or in quotes. None for whatever else comes, and for a string with an escape.
     #[inline(always)]
     pub(crate) fn number_or_quoted(&mut self) -> Option<Number<'j>> {
-        let is_quoted = self.text.get(self.at) == Some(&b'"');
+        let is_quoted = self.text().get(self.at) == Some(&b'"');
         let start = self.at + usize::from(is_quoted);
-        let number = Number::read(self.text.get(start..)?)?;
+        let number = Number::read(self.text().get(start..)?)?;
         let end = start + number.text().len();
-        if is_quoted && self.text.get(end) != Some(&b'"') {
+        if is_quoted && self.text().get(end) != Some(&b'"') {
             return None;
         }
         self.at = end + usize::from(is_quoted);

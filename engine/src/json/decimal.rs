@@ -109,10 +109,12 @@ mod tests {
     fn assert_nearest(mantissa: u64, fraction_len: usize) {
         let text = format!("{mantissa}e-{fraction_len}");
         if let Some(value) = nearest_f64(mantissa, fraction_len) {
-            assert_eq!(value, text.parse::<f64>().unwrap(), "{text}");
+            let parsed: f64 = text.parse().unwrap();
+            assert_eq!(value.to_bits(), parsed.to_bits(), "{text}");
         }
         if let Some(value) = nearest_f32(mantissa, fraction_len) {
-            assert_eq!(value, text.parse::<f32>().unwrap(), "{text}");
+            let parsed: f32 = text.parse().unwrap();
+            assert_eq!(value.to_bits(), parsed.to_bits(), "{text}");
         }
     }
 
@@ -125,7 +127,7 @@ mod tests {
             let digits: u64 = text.replace('.', "").parse().unwrap();
             let fraction_len = text.len() - text.find('.').unwrap_or(text.len() - 1) - 1;
             if let Some(nearest) = nearest_f64(digits, fraction_len) {
-                assert_eq!(nearest, value.abs(), "{text}");
+                assert_eq!(nearest.to_bits(), value.abs().to_bits(), "{text}");
                 found += 1;
             }
         }

@@ -3,8 +3,7 @@
 
 use super::Cursor;
 use crate::error::{Error, ErrorKind};
-use crate::room;
-use crate::simd::{self, BLOCK_LEN};
+use crate::simd;
 
 /// The inside of a string, as it stands in the text.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +97,7 @@ impl<'j> JsonString<'j> {
     }
 
     /// Checks the escapes of a string that nobody wants.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.has_escapes {
             self.parts(|_, _| ())?;
         }
@@ -123,44 +122,23 @@ impl<'j> JsonString<'j> {
     }
 }
 
-impl<'j> Cursor<'j> {
-    /// Takes a string whose opening quote has been seen, if it has no escapes.
-    #[inline]
-    pub(crate) fn plain_string(&mut self) -> Result<Option<&'j [u8]>, Error> {
-        let start = self.offset() + 1;
-        let rest = self.text().get(start..).unwrap_or_default();
-        let clean = simd::clean_len(rest);
-        let end = start + clean.len;
-        if self.byte_at(end) != b'"' {
-            return Ok(None);
-        }
-        let plain = rest.get(..clean.len).unwrap_or_default();
-        if clean.has_high_bit && !self.is_utf8(start, end) {
-            return Err(invalid_utf8(plain, start));
-        }
-        self.move_to(end + 1);
-        Ok(Some(plain))
+impl Cursor<'_> {
+    /// Takes a string whose opening quote has been seen, and appends what it says.
+    pub(crate) fn string_into(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let end = self.copy_string(self.offset(), out)?;
+        self.move_to(end);
+        Ok(())
     }
 
-    /// Takes a string whose opening quote has been seen, and appends what it says. It is copied by blocks while they are looked at, so
-    /// that escapes cost what stands between them.
-    pub(crate) fn string_into(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        let start = self.offset() + 1;
+    /// Appends what the string says whose opening quote is at an offset, and tells where it ends. It is copied while it is looked at.
+    pub(crate) fn copy_string(&mut self, open: usize, out: &mut Vec<u8>) -> Result<usize, Error> {
+        let start = open + 1;
         let mut at = start;
         let mut has_high_bit = false;
         loop {
-            let block = self.block(at);
-            let stops = simd::stops(block);
-            let clean = stops.trailing_zeros() as usize;
-            has_high_bit |= simd::high(block) & simd::below_first(stops) != 0;
-            room::append::<BLOCK_LEN>(out, |room| {
-                *room = *block;
-                clean
-            });
-            at += clean;
-            if stops == 0 {
-                continue;
-            }
+            let clean = simd::copy_clean(self.text().get(at..).unwrap_or_default(), out);
+            at += clean.len;
+            has_high_bit |= clean.has_high_bit;
             match self.text().get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => at += self.escape_into(at, out)?,
@@ -172,8 +150,7 @@ impl<'j> Cursor<'j> {
             let raw = self.text().get(start..at).unwrap_or_default();
             return Err(invalid_utf8(raw, start));
         }
-        self.move_to(at + 1);
-        Ok(())
+        Ok(at + 1)
     }
 
     /// Appends what the escape at an offset stands for, and tells how long it is.

@@ -10,7 +10,7 @@ mod options;
 mod route;
 mod route_table;
 
-use crate::simd::{self, BLOCK_LEN, Block};
+use crate::simd::{BLOCK_LEN, Block};
 pub(crate) use crate::wire::Tag;
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
@@ -62,7 +62,7 @@ pub(crate) struct MessagePlan {
     pub(crate) full_name: Box<str>,
     /// Which JSON form the message has.
     pub(crate) form: Form,
-    /// In ascending order of field number: the order in which a well-behaved encoder writes them.
+    /// Extensions too. In ascending order of field number: the order in which a well-behaved encoder writes them.
     pub(crate) fields: Box<[FieldPlan]>,
     /// JSON name and proto name, both, to the field.
     pub(crate) names: NameTable,
@@ -73,6 +73,8 @@ pub(crate) struct MessagePlan {
     /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
     /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
     pub(crate) has_spread_oneof: bool,
+    /// Whether the message is a message set: its fields are extensions, and come as items of group 1, each with its number.
+    pub(crate) is_message_set: bool,
 }
 
 /// The JSON form of a message.
@@ -108,6 +110,8 @@ pub(crate) struct FieldPlan {
     pub(crate) number: u32,
     pub(crate) kind: Kind,
     pub(crate) cardinality: Cardinality,
+    /// `kind`, if the field is singular.
+    pub(crate) lone_kind: Option<Kind>,
     /// Whether "unset" differs from "default" for this field (messages, oneof members, `optional`, proto2 singular).
     pub(crate) has_presence: bool,
     /// The real oneof this field is a member of.
@@ -160,6 +164,8 @@ pub(crate) enum Kind {
     Message(MessageIndex),
     /// A message between start-group and end-group tags; `tag` is the start.
     Group(MessageIndex),
+    /// A member of a message set; `number` is its type id, and `tag` opens its item.
+    SetMember(MessageIndex),
 }
 
 /// One enum type.
@@ -185,38 +191,66 @@ pub(crate) struct EnumValuePlan {
     pub(crate) text: Box<[u8]>,
 }
 
-/// A key as it may stand in a block.
+/// A key as it may stand at the start of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyHead {
-    block: Block,
-    /// One bit for each of its bytes. None where it is never found: it is longer than a block, or means another field of the message.
-    bits: u32,
+    /// The key by words, the first byte lowest, with zeros behind it.
+    words: [u64; KEY_WORDS],
+    /// The bytes of `words` that are part of it.
+    masks: [u64; KEY_WORDS],
+    /// Whether it reaches into the upper half of the words.
+    is_long: bool,
 }
 
+/// Words of a block.
+const KEY_WORDS: usize = BLOCK_LEN / 8;
+
 impl KeyHead {
-    /// For a key that means nothing, or something else.
+    /// For a key that is never found like this: it is longer than a block, or means another field of the message.
+    /// Its bytes are not to be found in UTF-8.
     pub(crate) const NEVER: Self = Self {
-        block: [0; BLOCK_LEN],
-        bits: 0,
+        words: [u64::MAX; KEY_WORDS],
+        masks: [u64::MAX; KEY_WORDS],
+        is_long: false,
     };
 
     /// The head of `key`.
     pub(crate) fn new(key: &[u8]) -> Self {
-        let mut head = Self::NEVER;
-        if key.len() <= BLOCK_LEN {
-            for (place, byte) in head.block.iter_mut().zip(key) {
-                *place = *byte;
-                head.bits = head.bits << 1 | 1;
+        if key.len() > BLOCK_LEN {
+            return Self::NEVER;
+        }
+        let (mut block, mut mask) = ([0; BLOCK_LEN], [0; BLOCK_LEN]);
+        for (index, byte) in key.iter().enumerate() {
+            if let (Some(place), Some(bits)) = (block.get_mut(index), mask.get_mut(index)) {
+                (*place, *bits) = (*byte, u8::MAX);
             }
         }
-        head
+        Self {
+            words: words(&block),
+            masks: words(&mask),
+            is_long: key.len() > BLOCK_LEN / 2,
+        }
     }
 
     /// Whether `block` begins with the key.
     #[inline(always)]
     pub(crate) fn begins(&self, block: &Block) -> bool {
-        self.bits != 0 && simd::same(&self.block, block) & self.bits == self.bits
+        let [first, second, third, fourth] = words(block);
+        let ([a, b, c, d], [in_a, in_b, in_c, in_d]) = (self.words, self.masks);
+        ((first ^ a) & in_a) | ((second ^ b) & in_b) == 0
+            && (!self.is_long || ((third ^ c) & in_c) | ((fourth ^ d) & in_d) == 0)
     }
+}
+
+/// The words of a block, the first byte lowest.
+#[inline(always)]
+fn words(block: &Block) -> [u64; KEY_WORDS] {
+    let (words, _) = block.as_chunks();
+    let mut values = [0; KEY_WORDS];
+    for (value, word) in values.iter_mut().zip(words) {
+        *value = u64::from_le_bytes(*word);
+    }
+    values
 }
 
 impl Plan {
@@ -310,7 +344,7 @@ impl Kind {
             | Self::Bool
             | Self::Enum(_) => 0,
             Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
-            Self::String | Self::Bytes | Self::Message(_) => 2,
+            Self::String | Self::Bytes | Self::Message(_) | Self::SetMember(_) => 2,
             Self::Group(_) => 3,
             Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
         }

@@ -22,6 +22,22 @@ pub(super) struct Entry {
     end: u32,
 }
 
+impl Entry {
+    /// A value of wire type `LEN`; `range` holds its length too.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "convert has checked that the wire is shorter than 2^32"
+    )]
+    pub(super) fn delimited(field: FieldIndex, range: Range<usize>) -> Self {
+        Self {
+            field: field.0,
+            wire_type: LEN,
+            start: range.start as u32,
+            end: range.end as u32,
+        }
+    }
+}
+
 /// The field of an entry that another member of its oneof has overridden. No message has so many fields.
 const DROPPED: u16 = u16::MAX;
 
@@ -138,6 +154,9 @@ impl<'c> Converter<'c> {
         only: Option<FieldIndex>,
         depth: u32,
     ) -> Result<(), Stop> {
+        if plan.is_message_set {
+            return self.collect_set_members(plan, reader, only, depth);
+        }
         while !reader.is_at_end() {
             let (number, wire_type) = reader.tag()?;
             let value = reader.clone();
@@ -237,7 +256,7 @@ impl<'c> Converter<'c> {
         end: usize,
         depth: u32,
     ) -> Result<Written, Stop> {
-        if let Kind::Message(index) | Kind::Group(index) = field.kind
+        if let Kind::Message(index) | Kind::Group(index) | Kind::SetMember(index) = field.kind
             && end - first > 1
         {
             self.message(index, Content::Pieces { first, end }, depth + 1)?;
@@ -290,7 +309,7 @@ impl<'c> Converter<'c> {
         at: usize,
         depth: u32,
     ) -> Result<Written, Stop> {
-        if let Kind::Message(index) | Kind::Group(index) = field.kind {
+        if let Kind::Message(index) | Kind::Group(index) | Kind::SetMember(index) = field.kind {
             let content = Content::range(self.piece(at)?);
             self.message(index, content, depth + 1)?;
             return Ok(Written::Value);

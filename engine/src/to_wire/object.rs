@@ -6,16 +6,6 @@ use super::any::TYPE_KEY;
 use crate::error::{Error, ErrorKind, Expected};
 use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessagePlan, Tag};
 
-/// What a key stands for.
-enum Key {
-    /// The field with this index.
-    Field(usize),
-    /// The type of an `Any`, unless the message has a field of that name.
-    Type,
-    /// Nothing that the message has.
-    Unknown,
-}
-
 /// Which fields and oneofs of an open message have been given.
 struct Marks {
     /// One bit each, if that is enough.
@@ -62,66 +52,87 @@ impl<'p> Pass<'p, '_, '_> {
         loop {
             let key_offset = at;
             // Most clients write fields in the order of their declaration: compare with the next before any look-up.
-            let key = match message.fields.get(predicted) {
-                Some(field) if field.key_head.begins(self.json.block(at)) => {
+            let (index, field) = match message.fields.get(predicted) {
+                Some(field)
+                    if field.key_head.begins(self.json.block(at))
+                        && type_offset != Some(key_offset) =>
+                {
                     at += field.key.len();
-                    Key::Field(predicted)
+                    (predicted, field)
                 }
                 _ => {
                     self.json.move_to(at);
-                    let key = self.other_key(message)?;
-                    at = self.json.offset();
-                    key
+                    match self.other_key(message, type_offset)? {
+                        Some((index, field)) => {
+                            at = self.json.offset();
+                            (index, field)
+                        }
+                        None if self.json.comma_or(b'}')? => {
+                            at = self.json.skip_space(self.json.offset());
+                            continue;
+                        }
+                        None => break,
+                    }
                 }
             };
-            at = self.json.skip_space(at);
-            match key {
-                // Even where a field has that name.
-                _ if type_offset == Some(key_offset) => {
-                    self.json.move_to(at);
-                    self.json.skip_value(self.depth)?;
-                    at = self.json.offset();
-                }
-                Key::Field(index) => {
-                    predicted = index + 1;
-                    // SEMANTICS 77: in either form of its name.
-                    if self.mark(&mut marks, index) {
-                        return Err(Error::body(ErrorKind::DuplicateField, key_offset));
-                    }
-                    let Some(field) = message.fields.get(index) else {
-                        break;
-                    };
-                    if let Some(end) = self.quick_member(field, at) {
-                        at = end;
-                    } else {
-                        self.json.move_to(at);
-                        self.member(message, field, &mut marks, key_offset)?;
-                        at = self.json.offset();
-                    }
-                }
-                // SEMANTICS 88.
-                Key::Type if type_offset.is_some() => {
-                    return Err(Error::body(ErrorKind::DuplicateField, key_offset));
-                }
-                Key::Type | Key::Unknown => {
-                    self.json.move_to(at);
-                    self.unknown_member(key_offset)?;
-                    at = self.json.offset();
-                }
+            predicted = index + 1;
+            // SEMANTICS 77: in either form of its name.
+            if self.mark(&mut marks, index) {
+                return Err(Error::body(ErrorKind::DuplicateField, key_offset));
             }
             at = self.json.skip_space(at);
+            if let Some(end) = self.quick_member(field, at) {
+                self.mark_oneof(message, field, &mut marks, key_offset)?;
+                at = end;
+            } else {
+                self.json.move_to(at);
+                self.member(message, field, &mut marks, key_offset)?;
+                at = self.json.offset();
+            }
             match self.json.byte_at(at) {
                 b',' => at = self.json.skip_space(at + 1),
-                b'}' => break,
+                b'}' => {
+                    self.json.move_to(at + 1);
+                    break;
+                }
+                // White space, or what is wrong.
                 _ => {
                     self.json.move_to(at);
-                    return Err(self.json.no_comma());
+                    if !self.json.comma_or(b'}')? {
+                        break;
+                    }
+                    at = self.json.skip_space(self.json.offset());
                 }
             }
         }
-        self.json.move_to(at + 1);
         self.close_marks(&marks);
         Ok(())
+    }
+
+    /// Takes a key that is not the one which was predicted, and its colon. Where it is none of a field, takes its value too.
+    #[inline(never)]
+    fn other_key(
+        &mut self,
+        message: &'p MessagePlan,
+        type_offset: Option<usize>,
+    ) -> Result<Option<(usize, &'p FieldPlan)>, Error> {
+        let key = self.json.key()?;
+        let offset = key.offset();
+        if type_offset == Some(offset) {
+            // Even where a field has that name.
+            self.json.skip_value(self.depth)?;
+            return Ok(None);
+        }
+        let name = key.decoded(self.text)?;
+        if let Some(index) = message.find_field(name) {
+            return Ok(Some((usize::from(index.0), message.field(index))));
+        }
+        // SEMANTICS 88.
+        if name == TYPE_KEY && type_offset.is_some() {
+            return Err(Error::body(ErrorKind::DuplicateField, offset));
+        }
+        self.unknown_member(offset)?;
+        Ok(None)
     }
 
     /// Passes over the value of a key that means nothing here (SEMANTICS 78).
@@ -132,24 +143,10 @@ impl<'p> Pass<'p, '_, '_> {
         self.json.skip_value(self.depth)
     }
 
-    /// Takes a key that is not the one which was predicted, and its colon.
-    fn other_key(&mut self, message: &MessagePlan) -> Result<Key, Error> {
-        let key = self.json.key()?;
-        let name = key.decoded(self.text)?;
-        Ok(match message.find_field(name) {
-            Some(index) => Key::Field(usize::from(index.0)),
-            None if name == TYPE_KEY => Key::Type,
-            None => Key::Unknown,
-        })
-    }
-
     /// Takes the value at an offset if it is a scalar that is quickly read, and tells where it ends. Null is none of them.
     #[inline(always)]
     fn quick_member(&mut self, field: &'p FieldPlan, at: usize) -> Option<usize> {
-        if field.cardinality != Cardinality::Singular || field.oneof.is_some() {
-            return None;
-        }
-        self.quick_scalar(at, field.kind, field.tag, field.has_presence)
+        self.quick_scalar(at, field.lone_kind?, &field.tag, field.has_presence)
     }
 
     /// Takes the value of a field whose key has been taken.
@@ -165,12 +162,25 @@ impl<'p> Pass<'p, '_, '_> {
         if self.is_unset(field)? {
             return Ok(());
         }
-        if let Some(oneof) = field.oneof
-            && self.mark(marks, message.fields.len() + usize::from(oneof))
-        {
-            return Err(Error::body(ErrorKind::OneofConflict, key_offset));
-        }
+        self.mark_oneof(message, field, marks, key_offset)?;
         self.field(field)
+    }
+
+    /// SEMANTICS 86: refuses a second member of the field's oneof.
+    #[inline]
+    fn mark_oneof(
+        &mut self,
+        message: &MessagePlan,
+        field: &FieldPlan,
+        marks: &mut Marks,
+        key_offset: usize,
+    ) -> Result<(), Error> {
+        match field.oneof {
+            Some(oneof) if self.mark(marks, message.fields.len() + usize::from(oneof)) => {
+                Err(Error::body(ErrorKind::OneofConflict, key_offset))
+            }
+            _ => Ok(()),
+        }
     }
 
     #[inline]

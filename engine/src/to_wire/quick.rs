@@ -16,7 +16,7 @@ impl Pass<'_, '_, '_> {
         &mut self,
         at: usize,
         kind: Kind,
-        tag: Tag,
+        tag: &Tag,
         is_default_written: bool,
     ) -> Option<usize> {
         match kind {
@@ -25,7 +25,7 @@ impl Pass<'_, '_, '_> {
             Kind::Float => self.quick_float(at, tag, is_default_written),
             Kind::Bool => self.quick_boolean(at, tag, is_default_written),
             Kind::Enum(index) => self.quick_enum(at, index, tag, is_default_written),
-            Kind::Bytes | Kind::Message(_) | Kind::Group(_) => None,
+            Kind::Bytes | Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_) => None,
             _ => self.quick_integer(at, kind, tag, is_default_written),
         }
     }
@@ -34,7 +34,7 @@ impl Pass<'_, '_, '_> {
     pub(super) fn quick_string(
         &mut self,
         at: usize,
-        tag: Tag,
+        tag: &Tag,
         is_default_written: bool,
     ) -> Option<usize> {
         if self.json.byte_at(at) != b'"' {
@@ -42,9 +42,11 @@ impl Pass<'_, '_, '_> {
         }
         let start = at + 1;
         let block = self.json.block(start);
-        let string = ShortString::read(block)?;
+        let Some(string) = ShortString::read(block) else {
+            return self.long_string(at, tag);
+        };
         if string.len > 0 || is_default_written {
-            write::tagged_short_bytes(tag, block, string.len, self.out);
+            write::tagged_short_bytes(*tag, block, string.len, self.out);
         }
         let end = start + string.len;
         if !string.is_ascii && !self.json.is_utf8(start, end) {
@@ -54,12 +56,26 @@ impl Pass<'_, '_, '_> {
         Some(end + 1)
     }
 
+    /// The string at an offset, if nothing is wrong with it. It is no empty one.
+    #[inline(never)]
+    fn long_string(&mut self, at: usize, tag: &Tag) -> Option<usize> {
+        let start = self.out.len();
+        write::tag_and_zero(*tag, self.out);
+        let length = self.out.len() - 1;
+        if let Ok(end) = self.json.copy_string(at, self.out) {
+            write::close(self.out, length);
+            return Some(end);
+        }
+        self.out.truncate(start);
+        None
+    }
+
     #[inline(always)]
     pub(super) fn quick_integer(
         &mut self,
         at: usize,
         kind: Kind,
-        tag: Tag,
+        tag: &Tag,
         is_default_written: bool,
     ) -> Option<usize> {
         let integer = Integer::read(self.json.block(at))?;
@@ -86,15 +102,15 @@ impl Pass<'_, '_, '_> {
             )]
             let low = (value as i32, bits as u32);
             match kind {
-                Kind::Sint32 => write::tagged_varint(tag, u64::from(zigzag32(low.0)), self.out),
-                Kind::Sint64 => write::tagged_varint(tag, zigzag64(value), self.out),
+                Kind::Sint32 => write::tagged_varint(*tag, u64::from(zigzag32(low.0)), self.out),
+                Kind::Sint64 => write::tagged_varint(*tag, zigzag64(value), self.out),
                 Kind::Fixed32 | Kind::Sfixed32 => {
-                    write::tagged_fixed(tag, low.1.to_le_bytes(), self.out);
+                    write::tagged_fixed(*tag, low.1.to_le_bytes(), self.out);
                 }
                 Kind::Fixed64 | Kind::Sfixed64 => {
-                    write::tagged_fixed(tag, bits.to_le_bytes(), self.out);
+                    write::tagged_fixed(*tag, bits.to_le_bytes(), self.out);
                 }
-                _ => write::tagged_varint(tag, bits, self.out),
+                _ => write::tagged_varint(*tag, bits, self.out),
             }
         }
         Some(at + integer.len)
@@ -104,14 +120,14 @@ impl Pass<'_, '_, '_> {
     pub(super) fn quick_double(
         &mut self,
         at: usize,
-        tag: Tag,
+        tag: &Tag,
         is_default_written: bool,
     ) -> Option<usize> {
         let decimal = Decimal::read(self.json.block(at))?;
         let value = decimal.to_f64()?;
         // Negative zero is not the default.
         if value.to_bits() != 0 || is_default_written {
-            write::tagged_fixed(tag, value.to_le_bytes(), self.out);
+            write::tagged_fixed(*tag, value.to_le_bytes(), self.out);
         }
         Some(at + decimal.len)
     }
@@ -120,19 +136,19 @@ impl Pass<'_, '_, '_> {
     pub(super) fn quick_float(
         &mut self,
         at: usize,
-        tag: Tag,
+        tag: &Tag,
         is_default_written: bool,
     ) -> Option<usize> {
         let decimal = Decimal::read(self.json.block(at))?;
         let value = decimal.to_f32()?;
         if value.to_bits() != 0 || is_default_written {
-            write::tagged_fixed(tag, value.to_le_bytes(), self.out);
+            write::tagged_fixed(*tag, value.to_le_bytes(), self.out);
         }
         Some(at + decimal.len)
     }
 
     #[inline(always)]
-    fn quick_boolean(&mut self, at: usize, tag: Tag, is_default_written: bool) -> Option<usize> {
+    fn quick_boolean(&mut self, at: usize, tag: &Tag, is_default_written: bool) -> Option<usize> {
         let block = self.json.block(at);
         let (is_true, len) = match block.first_chunk() {
             Some(b"true") => (true, 4),
@@ -140,7 +156,7 @@ impl Pass<'_, '_, '_> {
             _ => return None,
         };
         if is_true || is_default_written {
-            write::tagged_varint(tag, u64::from(is_true), self.out);
+            write::tagged_varint(*tag, u64::from(is_true), self.out);
         }
         Some(at + len)
     }
@@ -151,7 +167,7 @@ impl Pass<'_, '_, '_> {
         &mut self,
         at: usize,
         index: EnumIndex,
-        tag: Tag,
+        tag: &Tag,
         is_default_written: bool,
     ) -> Option<usize> {
         let block = self.json.block(at + 1);
@@ -162,7 +178,7 @@ impl Pass<'_, '_, '_> {
         let name = block.get(..string.len).unwrap_or_default();
         let number = self.plan.enumeration(index).find_number(name)?;
         if number != 0 || is_default_written {
-            write::tagged_varint(tag, i64::from(number).cast_unsigned(), self.out);
+            write::tagged_varint(*tag, i64::from(number).cast_unsigned(), self.out);
         }
         Some(at + 1 + string.len + 1)
     }

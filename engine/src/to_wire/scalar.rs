@@ -29,14 +29,9 @@ impl Pass<'_, '_, '_> {
             return Err(self.json.mismatch(Expected::String));
         }
         let start = self.out.len();
-        if let Some(plain) = self.json.plain_string()? {
-            write::varint(plain.len() as u64, self.out);
-            self.out.extend_from_slice(plain);
-        } else {
-            let length = write::open(self.out);
-            self.json.string_into(self.out)?;
-            write::close(self.out, length);
-        }
+        let length = write::open(self.out);
+        self.json.string_into(self.out)?;
+        write::close(self.out, length);
         Ok(or_default(self.out.len() == start + 1))
     }
 

@@ -16,6 +16,17 @@ impl Tag {
         len: 0,
     };
 
+    /// The field number of the items of a message set.
+    pub(crate) const SET_ITEM_NUMBER: u32 = 1;
+    /// Opens an item of a message set.
+    pub(crate) const SET_ITEM: Self = Self::new(Self::SET_ITEM_NUMBER, 3);
+    /// Closes it.
+    pub(crate) const SET_ITEM_END: Self = Self::new(Self::SET_ITEM_NUMBER, 4);
+    /// Before the number of the extension that the item holds.
+    pub(crate) const SET_TYPE_ID: Self = Self::new(2, 0);
+    /// Before its message.
+    pub(crate) const SET_MESSAGE: Self = Self::new(3, 2);
+
     /// Encodes the tag of a field. `number` is 1 to 2^29 - 1, as descriptors guarantee.
     pub(crate) const fn new(number: u32, wire_type: u8) -> Self {
         let mut rest = number << 3 | wire_type as u32;

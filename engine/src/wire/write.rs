@@ -2,38 +2,26 @@
 //! Always: varints are of the shortest form; a length is filled in once its content is known.
 
 use super::Tag;
-use crate::room;
-use crate::simd::{BLOCK_LEN, Block};
+use crate::room::append;
+use crate::simd::Block;
 
-/// Bytes that room is made for in front of a value, which are more than a tag has.
-const TAG_LEN: usize = 8;
-
-/// Puts a tag at the start of `room`, and tells where it ends.
+/// Bytes of a tag that count. The mask tells the compiler that they are fewer than the tag has room for.
 #[inline(always)]
-fn put_tag<const N: usize>(room: &mut [u8; N], tag: Tag) -> usize {
-    put(room, 0, tag.bytes);
+fn tag_len(tag: Tag) -> usize {
     usize::from(tag.len & 7)
-}
-
-/// Puts bytes where there is room for them.
-#[inline(always)]
-fn put<const N: usize, const LEN: usize>(room: &mut [u8; N], at: usize, bytes: [u8; LEN]) {
-    if let Some(place) = room.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-        *place = bytes;
-    }
 }
 
 /// Appends a tag.
 #[inline(always)]
 pub(crate) fn tag(tag: Tag, out: &mut Vec<u8>) {
-    room::append::<TAG_LEN>(out, |room| put_tag(room, tag));
+    append(out, [], 0, &tag.bytes, tag_len(tag));
 }
 
 /// Appends a tag and a zero.
 #[inline(always)]
 pub(crate) fn tag_and_zero(tag: Tag, out: &mut Vec<u8>) {
-    // Room is zero before something is put there.
-    room::append::<TAG_LEN>(out, |room| put_tag(room, tag) + 1);
+    // The bytes behind a tag are zero.
+    append(out, [], 0, &tag.bytes, tag_len(tag) + 1);
 }
 
 /// Appends a varint.
@@ -45,32 +33,26 @@ pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
 /// Appends a tag and the value as a varint.
 #[inline(always)]
 pub(crate) fn tagged_varint(tag: Tag, value: u64, out: &mut Vec<u8>) {
-    room::append::<{ TAG_LEN + 16 }>(out, |room| {
-        let at = put_tag(room, tag);
-        at + put_varint(room, at, value)
-    });
+    if value < 1 << 56 {
+        let (bytes, len) = varint_word(value);
+        append(out, tag.bytes, tag_len(tag), &bytes, len);
+    } else {
+        long_varint(tag, value, out);
+    }
 }
 
 /// Appends a tag and the value with its little end first.
 #[inline(always)]
 pub(crate) fn tagged_fixed<const LEN: usize>(tag: Tag, value: [u8; LEN], out: &mut Vec<u8>) {
-    room::append::<{ TAG_LEN + 8 }>(out, |room| {
-        let at = put_tag(room, tag);
-        put(room, at, value);
-        at + LEN
-    });
+    append(out, tag.bytes, tag_len(tag), &value, LEN);
 }
 
 /// Appends a tag and the first `len` bytes of a block with their length. `len` is at most that of a block.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "a block is short")]
 pub(crate) fn tagged_short_bytes(tag: Tag, block: &Block, len: usize, out: &mut Vec<u8>) {
-    room::append::<{ TAG_LEN + 1 + BLOCK_LEN }>(out, |room| {
-        let at = put_tag(room, tag);
-        put(room, at, [len as u8]);
-        put(room, at + 1, *block);
-        at + 1 + len
-    });
+    let tag_len = tag_len(tag);
+    let bytes = u64::from_le_bytes(tag.bytes) | (len as u64) << (8 * tag_len);
+    append(out, bytes.to_le_bytes(), tag_len + 1, block, len);
 }
 
 /// Appends four bytes, little end first.
@@ -85,25 +67,40 @@ pub(crate) fn fixed64(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Puts a varint into room, and tells how long it is.
+/// The bytes of a varint of at most 56 bits, and how many they are.
 #[inline(always)]
-fn put_varint<const N: usize>(room: &mut [u8; N], at: usize, value: u64) -> usize {
+const fn varint_word(value: u64) -> ([u8; 8], usize) {
     if value < 0x80 {
-        put(room, at, [low_byte(value)]);
-        return 1;
+        return (value.to_le_bytes(), 1);
+    }
+    if value < 0x4000 {
+        return (
+            (value & 0x7f | 0x80 | (value & 0x3f80) << 1).to_le_bytes(),
+            2,
+        );
     }
     // Seven bits a byte, rounded up: the quotient by seven, as a product.
-    let len = ((64 - value.leading_zeros()) * 9 + 64) as usize / 64;
-    if len > 8 {
-        put(room, at, (spread(value) | CONTINUED).to_le_bytes());
-        let [low, high] = [value >> 56, value >> 63].map(low_byte);
-        let is_continued = u8::from(len == 10) << 7;
-        put(room, at + 8, [low & 0x7f | is_continued, high]);
-    } else {
-        let continued = CONTINUED & ((1 << (8 * (len - 1))) - 1);
-        put(room, at, (spread(value) | continued).to_le_bytes());
-    }
-    len
+    let len = ((64 - value.leading_zeros()) * 9 + 64) / 64;
+    let continued = CONTINUED >> (72 - 8 * len);
+    ((spread(value) | continued).to_le_bytes(), len as usize)
+}
+
+/// [`tagged_varint`] for more than 56 bits: negative numbers, mostly.
+#[inline(never)]
+fn long_varint(tag: Tag, value: u64, out: &mut Vec<u8>) {
+    let mut bytes = [0; 10];
+    let (low, high) = bytes.split_at_mut(8);
+    low.copy_from_slice(&(spread(value) | CONTINUED).to_le_bytes());
+    let is_longest = value >> 63 != 0;
+    let ninth = low_byte(value >> 56) & 0x7f | u8::from(is_longest) << 7;
+    high.copy_from_slice(&[ninth, u8::from(is_longest)]);
+    append(
+        out,
+        tag.bytes,
+        tag_len(tag),
+        &bytes,
+        9 + usize::from(is_longest),
+    );
 }
 
 /// The bit of each byte that says that another one follows.
