@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let linear = print_worst_cases(&worst);
     let within = if std::env::var_os("TRANSOM_REGENERATE").is_some() {
         std::fs::write(BASELINE, baseline_text(&jobs)).expect("the source tree can be written");
-        println!("\n{BASELINE} has been written");
+        println!("\nbenches/instructions.txt has been written");
         true
     } else {
         print_comparison(&jobs)
@@ -245,7 +245,7 @@ fn print_comparison(rows: &[Row]) -> bool {
     }
     if !grown.is_empty() {
         eprintln!(
-            "if that is wanted, run TRANSOM_REGENERATE=1 cargo bench -p transom-benches --bench instructions and commit {BASELINE}"
+            "if that is wanted, run TRANSOM_REGENERATE=1 cargo bench -p transom-benches --bench instructions and commit benches/instructions.txt"
         );
     }
     grown.is_empty()
