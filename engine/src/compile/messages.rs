@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax};
 
-use crate::json;
+use crate::json::{self, Snippet};
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
     Form, Int64Style, Kind, MessageIndex, MessagePlan, NameTable, NumberTable, Options, Plan, Tag,
@@ -136,6 +136,7 @@ impl Compiler {
         if let Some(value) = self.unset_value(descriptor, cardinality) {
             unset.extend_from_slice(&key);
             unset.extend_from_slice(&value);
+            unset.push(b',');
         }
         FieldPlan {
             name: descriptor.name().into(),
@@ -147,9 +148,10 @@ impl Compiler {
             oneof,
             tag: Tag::new(descriptor.number(), wire_type),
             element_tag: Tag::new(descriptor.number(), kind.wire_type()),
+            label: Snippet::new(&key),
             key: key.into(),
             owns_key: true,
-            unset: unset.into(),
+            unset: Snippet::new(&unset),
         }
     }
 
@@ -250,9 +252,7 @@ impl Compiler {
             .iter()
             .map(|value| EnumValuePlan {
                 number: value.number(),
-                text: self
-                    .enum_text(descriptor, value.name(), value.number())
-                    .into(),
+                text: self.enum_snippet(descriptor, value.name(), value.number()),
             })
             .collect();
         // The sort is stable and of aliases the first stays: the first name is the one that is written.
@@ -274,6 +274,12 @@ impl Compiler {
             values: values.into(),
             default: descriptor.default_value().number(),
         }
+    }
+
+    fn enum_snippet(&self, descriptor: &EnumDescriptor, name: &str, number: i32) -> Snippet {
+        let mut text = self.enum_text(descriptor, name, number);
+        text.push(b',');
+        Snippet::new(&text)
     }
 
     fn enum_text(&self, descriptor: &EnumDescriptor, name: &str, number: i32) -> Vec<u8> {

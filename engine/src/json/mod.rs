@@ -6,11 +6,15 @@
 mod cursor;
 mod locate;
 pub(crate) mod number;
+mod raw;
 mod scan;
 mod skip;
+mod snippet;
 mod string;
 pub(crate) mod write;
 
 pub(crate) use cursor::Cursor;
 pub(crate) use locate::{Found, Step, found_at, steps_to};
+pub(crate) use raw::Slot;
+pub(crate) use snippet::Snippet;
 pub(crate) use string::JsonString;

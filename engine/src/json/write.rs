@@ -120,7 +120,7 @@ fn finite(text: &str, out: &mut Vec<u8>) {
 }
 
 #[cold]
-fn not_finite(value: f64, out: &mut Vec<u8>) {
+pub(super) fn not_finite(value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(if value.is_nan() {
         b"\"NaN\""
     } else if value > 0.0 {

@@ -18,6 +18,8 @@ pub(crate) use route::{
 };
 pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
+use crate::json::Snippet;
+
 /// All message and enum plans of one schema.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -114,13 +116,15 @@ pub(crate) struct FieldPlan {
     pub(crate) tag: Tag,
     /// The tag before one element: differs from `tag` only for packed lists.
     pub(crate) element_tag: Tag,
-    /// The key as `to_json` writes it: quoted, escaped, with its colon: `"pageSize":`.
+    /// The key as `to_json` writes it, for `to_wire` to compare with: quoted, escaped, with its colon: `"pageSize":`.
     pub(crate) key: Box<[u8]>,
+    /// The same key, for `to_json` to write.
+    pub(crate) label: Snippet,
     /// Whether this field is what `key` means when it is read: false only where two fields of a message share a name.
     pub(crate) owns_key: bool,
-    /// Key and value as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
-    /// `"pageSize":0`.
-    pub(crate) unset: Box<[u8]>,
+    /// Key, value and comma as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
+    /// `"pageSize":0,`.
+    pub(crate) unset: Snippet,
 }
 
 /// How often a field occurs.
@@ -188,8 +192,8 @@ pub(crate) struct EnumPlan {
 #[derive(Debug)]
 pub(crate) struct EnumValuePlan {
     pub(crate) number: i32,
-    /// As `to_json` writes it: `"NAME"`, or the bare number by option, or `null` for `NullValue`.
-    pub(crate) text: Box<[u8]>,
+    /// As `to_json` writes it: `"NAME"`, or the bare number by option, or `null` for `NullValue`; with a comma behind it.
+    pub(crate) text: Snippet,
 }
 
 impl Plan {
@@ -313,6 +317,13 @@ impl Tag {
                 return tag;
             }
         }
+    }
+
+    /// The encoded bytes as a number, the first lowest.
+    #[inline(always)]
+    pub(crate) const fn word(&self) -> u64 {
+        let [a, b, c, d, e] = self.bytes;
+        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
     }
 
     /// The encoded bytes.

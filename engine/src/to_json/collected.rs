@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::message::{Content, accepts};
 use super::value::Written;
-use super::{Converter, Stop};
+use super::{Converter, Stopped};
+use crate::json::Slot;
 use crate::plan::{Cardinality, FieldIndex, FieldPlan, Kind, MessageIndex, MessagePlan};
 use crate::wire::read::{LEN, Reader, START_GROUP};
 
@@ -42,7 +43,7 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let base = self.scratch.entries.len();
         self.collect(plan, content, None, depth)?;
         let mut at = base;
@@ -53,7 +54,7 @@ impl<'c> Converter<'c> {
             next = usize::from(index);
             let field = plan.field(FieldIndex(index));
             let start = self.out.len();
-            self.out.extend_from_slice(&field.key);
+            Slot::after(&field.label, self.out).end();
             let written = self.run(field, at, end, depth)?;
             if self.end_field(field, start, written) {
                 next += 1;
@@ -71,7 +72,7 @@ impl<'c> Converter<'c> {
         message: MessageIndex,
         index: FieldIndex,
         content: Content,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let plan = self.plan.message(message);
         let field = plan.field(index);
         let start = self.out.len();
@@ -85,8 +86,8 @@ impl<'c> Converter<'c> {
             self.out.truncate(start);
             match field.cardinality {
                 Cardinality::Singular => self.unset_body(field, 1)?,
-                Cardinality::Repeated | Cardinality::Packed => self.out.extend_from_slice(b"[]"),
-                Cardinality::Map => self.out.extend_from_slice(b"{}"),
+                Cardinality::Repeated | Cardinality::Packed => self.out.extend_from_slice(b"[],"),
+                Cardinality::Map => self.out.extend_from_slice(b"{},"),
             }
         }
         Ok(())
@@ -100,7 +101,7 @@ impl<'c> Converter<'c> {
         content: Content,
         only: Option<FieldIndex>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let base = self.scratch.entries.len();
         match content {
             Content::Whole { start, end } => {
@@ -137,14 +138,14 @@ impl<'c> Converter<'c> {
         mut reader: Reader<'c>,
         only: Option<FieldIndex>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         while !reader.is_at_end() {
-            let (number, wire_type) = reader.tag()?;
+            let (number, wire_type) = self.noted(reader.tag())?;
             let value = reader.clone();
             let end = if wire_type == START_GROUP {
-                reader.group(number, depth)?.end
+                self.noted(reader.group(number, depth))?.end
             } else {
-                reader.skip(number, wire_type, depth)?;
+                self.noted(reader.skip(number, wire_type, depth))?;
                 reader.offset()
             };
             let Some(index) = plan.numbers.find(number) else {
@@ -219,11 +220,11 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         match field.cardinality {
             Cardinality::Singular => self.singular_run(field, first, end, depth),
             Cardinality::Repeated | Cardinality::Packed => {
-                self.out.push(b'[');
+                Slot::new(self.out).open(b'[');
                 self.list_run(field, first, end, depth)
             }
             Cardinality::Map => self.map_run(field, first, end, depth),
@@ -236,7 +237,7 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         if let Kind::Message(index) | Kind::Group(index) = field.kind
             && end - first > 1
         {
@@ -253,13 +254,13 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         let start = self.out.len();
         for at in first..end {
             if self.wire_type_at(at) != field.kind.wire_type() {
                 self.packed(field, &mut self.entry_reader(at))?;
-            } else if self.entry_value(field, at, depth)? != Written::Nothing {
-                self.out.push(b',');
+            } else {
+                self.entry_value(field, at, depth)?;
             }
         }
         Ok(self.end_list(start))
@@ -271,13 +272,13 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         let Some(entry) = self.entry_plan(field) else {
             return Ok(Written::Nothing);
         };
         let base = self.scratch.map_entries.len();
         for at in first..end {
-            let range = self.entry_reader(at).delimited()?;
+            let range = self.noted(self.entry_reader(at).delimited())?;
             self.read_map_entry(entry, range, depth)?;
         }
         self.map(entry, base, depth)
@@ -289,22 +290,22 @@ impl<'c> Converter<'c> {
         field: &'c FieldPlan,
         at: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         if let Kind::Message(index) | Kind::Group(index) = field.kind {
             let content = Content::range(self.piece(at)?);
             self.message(index, content, depth + 1)?;
             return Ok(Written::Value);
         }
-        self.value(field, &mut self.entry_reader(at), depth)
+        self.value(None, field, &mut self.entry_reader(at), depth)
     }
 
     /// Where the bytes of the message in one entry are.
-    pub(super) fn piece(&self, at: usize) -> Result<Range<usize>, Stop> {
+    pub(super) fn piece(&mut self, at: usize) -> Result<Range<usize>, Stopped> {
         match self.scratch.entries.get(at) {
             Some(entry) if entry.wire_type == START_GROUP => {
                 Ok(entry.start as usize..entry.end as usize)
             }
-            _ => Ok(self.entry_reader(at).delimited()?),
+            _ => self.noted(self.entry_reader(at).delimited()),
         }
     }
 

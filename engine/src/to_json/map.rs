@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use super::message::{Content, accepts};
 use super::value::Written;
-use super::{Converter, Stop};
+use super::{Converter, Stopped};
 use crate::error::Error;
-use crate::json::write;
+use crate::json::Slot;
 use crate::plan::{FieldPlan, Kind, MessagePlan};
 use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 
@@ -57,7 +57,7 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         range: Range<usize>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let [key_field, value_field] = &*plan.fields else {
             return Ok(());
         };
@@ -69,13 +69,13 @@ impl<'c> Converter<'c> {
         let mut is_unknown = false;
         let mut reader = Reader::new(self.wire, range.clone());
         while !reader.is_at_end() {
-            let (number, wire_type) = reader.tag()?;
+            let (number, wire_type) = self.noted(reader.tag())?;
             if number == 1 && accepts(key_field, wire_type) {
-                key = read_key(key_field.kind, &mut reader)?;
+                key = self.noted(read_key(key_field.kind, &mut reader))?;
                 continue;
             }
             let at = reader.clone();
-            reader.skip(number, wire_type, depth)?;
+            self.noted(reader.skip(number, wire_type, depth))?;
             if number != 2 || !accepts(value_field, wire_type) {
                 continue;
             }
@@ -111,12 +111,12 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         base: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         let [key_field, value_field] = &*plan.fields else {
             return Ok(Written::Nothing);
         };
         self.settle(key_field.kind, base);
-        self.out.push(b'{');
+        Slot::new(self.out).open(b'{');
         let end = self.scratch.map_entries.len();
         for at in base..end {
             let Some(&entry) = self.scratch.map_entries.get(at) else {
@@ -124,9 +124,8 @@ impl<'c> Converter<'c> {
             };
             self.write_key(key_field.kind, entry.key)?;
             self.map_value(plan, value_field, entry.value, depth)?;
-            self.out.push(b',');
         }
-        self.close(b'}');
+        Slot::close(b'}', self.out);
         self.scratch.map_entries.truncate(base);
         Ok(if end == base {
             Written::Nothing
@@ -170,18 +169,18 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes a key and its colon; all keys of JSON are strings.
-    fn write_key(&mut self, kind: Kind, key: u64) -> Result<(), Error> {
+    fn write_key(&mut self, kind: Kind, key: u64) -> Result<(), Stopped> {
         match kind {
-            Kind::String => {
-                let (start, end) = stretch(key);
-                self.string_at(start, end)?;
+            Kind::String => self.string_at(None, stretch(key))?,
+            Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\","),
+            Kind::Bool => self.out.extend_from_slice(b"\"true\","),
+            _ if is_signed(kind) => {
+                let key = (key ^ SIGN).cast_signed();
+                Slot::new(self.out).int64(key < 0, key.unsigned_abs(), true);
             }
-            Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\""),
-            Kind::Bool => self.out.extend_from_slice(b"\"true\""),
-            _ if is_signed(kind) => write::quoted_integer((key ^ SIGN).cast_signed(), self.out),
-            _ => write::quoted_integer(key, self.out),
+            _ => Slot::new(self.out).int64(false, key, true),
         }
-        self.out.push(b':');
+        Slot::colon(self.out);
         Ok(())
     }
 
@@ -191,12 +190,12 @@ impl<'c> Converter<'c> {
         field: &'c FieldPlan,
         value: ValueAt,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         match value {
             ValueAt::Missing { start } => self.default_value(field, start as usize, depth),
             ValueAt::Once { start, end } => {
                 let mut reader = Reader::new(self.wire, start as usize..end as usize);
-                self.value(field, &mut reader, depth).map(drop)
+                self.value(None, field, &mut reader, depth).map(drop)
             }
             ValueAt::Pieces { start, end } => {
                 let base = self.scratch.entries.len();
@@ -273,14 +272,11 @@ fn compare_keys(wire: &[u8], kind: Kind, left: u64, right: u64) -> Ordering {
     if kind != Kind::String {
         return left.cmp(&right);
     }
-    let bytes = |key| {
-        let (start, end) = stretch(key);
-        wire.get(start..end).unwrap_or_default()
-    };
+    let bytes = |key| wire.get(stretch(key)).unwrap_or_default();
     bytes(left).cmp(bytes(right))
 }
 
 /// Where the bytes of a string key are.
-const fn stretch(key: u64) -> (usize, usize) {
-    ((key >> 32) as usize, (key & 0xffff_ffff) as usize)
+const fn stretch(key: u64) -> Range<usize> {
+    (key >> 32) as usize..(key & 0xffff_ffff) as usize
 }

@@ -4,8 +4,9 @@
 use std::ops::Range;
 
 use super::value::Written;
-use super::{Converter, Stop};
-use crate::error::{Error, ErrorKind};
+use super::{Converter, Stop, Stopped};
+use crate::error::ErrorKind;
+use crate::json::Slot;
 use crate::limits::DEPTH_MAX;
 use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessageIndex, MessagePlan};
 use crate::wire::read::{LEN, Reader};
@@ -25,6 +26,7 @@ impl Content {
         Self::range(0..wire.len())
     }
 
+    #[inline(always)]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "convert has checked that the wire is shorter than 2^32"
@@ -41,25 +43,28 @@ impl Content {
 const WATCHED_ONEOF_COUNT: u16 = 64;
 
 impl<'c> Converter<'c> {
-    /// Writes one message in its JSON form. `depth` is its level, 1 for the root.
+    /// Writes one message in its JSON form, and a comma. `depth` is its level, 1 for the root.
     pub(super) fn message(
         &mut self,
         index: MessageIndex,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let plan = self.plan.message(index);
         // SEMANTICS 96. A `Value` is no level: the objects and lists in it are, and they are checked.
         if depth > DEPTH_MAX && plan.form != Form::Value {
             let offset = self.offset(content);
-            return Err(Error::reply(ErrorKind::WireTooDeep, offset).into());
+            return Err(self.fault(ErrorKind::WireTooDeep, offset));
         }
-        self.check_len(|converter| converter.offset(content))?;
+        if self.is_too_long() {
+            let offset = self.offset(content);
+            return Err(self.fault(ErrorKind::ReplyTooLarge, offset));
+        }
         match plan.form {
             Form::Object => {
-                self.out.push(b'{');
+                Slot::new(self.out).open(b'{');
                 self.members(plan, content, depth)?;
-                self.close(b'}');
+                Slot::close(b'}', self.out);
                 Ok(())
             }
             Form::Timestamp => self.timestamp(content, depth),
@@ -79,7 +84,7 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let is_careful =
             self.is_careful || plan.has_spread_oneof || plan.oneof_count > WATCHED_ONEOF_COUNT;
         if let Content::Whole { start, end } = content
@@ -90,15 +95,17 @@ impl<'c> Converter<'c> {
             let out_len = self.out.len();
             let entry_count = self.scratch.entries.len();
             let map_entry_count = self.scratch.map_entries.len();
-            match self.members_in_order(plan, range, depth) {
-                Err(Stop::OutOfOrder(_)) if len <= self.redo_len_left => {
-                    self.redo_len_left -= len;
-                    self.out.truncate(out_len);
-                    self.scratch.entries.truncate(entry_count);
-                    self.scratch.map_entries.truncate(map_entry_count);
-                }
-                done => return done,
+            if self.members_in_order(plan, range, depth).is_ok() {
+                return Ok(());
             }
+            // Only their order may have stopped them, and then they are written again.
+            if !matches!(self.stop, Stop::OutOfOrder(_)) || len > self.redo_len_left {
+                return Err(Stopped);
+            }
+            self.redo_len_left -= len;
+            self.out.truncate(out_len);
+            self.scratch.entries.truncate(entry_count);
+            self.scratch.map_entries.truncate(map_entry_count);
         }
         self.members_collected(plan, content, depth)
     }
@@ -108,41 +115,55 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         range: Range<usize>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let mut reader = Reader::new(self.wire, range);
         // Fields of a lower index are written, set or unset.
-        let mut next = 0;
+        let mut next = 0_usize;
         // One bit for each oneof that has a member.
         let mut oneofs = 0_u64;
         while !reader.is_at_end() {
             let tag_offset = reader.offset();
-            let (number, wire_type) = reader.tag()?;
-            // SEMANTICS 107
-            let Some(index) = plan.numbers.find(number) else {
-                reader.skip(number, wire_type, depth)?;
-                continue;
+            // Encoders write fields in order, and most fields are set: the next one is compared with before any look-up.
+            let (field, is_packed) = match plan.fields.get(next) {
+                Some(field) if reader.take(field.tag.word(), field.tag.len) => {
+                    (field, field.cardinality == Cardinality::Packed)
+                }
+                _ => {
+                    let (number, wire_type) = self.noted(reader.tag())?;
+                    let known = plan.numbers.find(number).map(|index| (index, plan.field(index)));
+                    // SEMANTICS 107
+                    let Some((index, field)) = known.filter(|(_, field)| accepts(field, wire_type))
+                    else {
+                        self.noted(reader.skip(number, wire_type, depth))?;
+                        continue;
+                    };
+                    let index = usize::from(index.0);
+                    if index < next {
+                        return Err(self.out_of_order(tag_offset));
+                    }
+                    self.unset_fields(plan, next..index);
+                    next = index;
+                    (field, wire_type != field.kind.wire_type())
+                }
             };
-            let field = plan.field(index);
-            if !accepts(field, wire_type) {
-                reader.skip(number, wire_type, depth)?;
+            let start = self.out.len();
+            let written = match field.cardinality {
+                Cardinality::Singular => {
+                    self.value(Some(&field.label), field, &mut reader, depth)?
+                }
+                Cardinality::Repeated | Cardinality::Packed => {
+                    self.list_in_order(field, is_packed, &mut reader, depth)?
+                }
+                Cardinality::Map => self.map_in_order(field, &mut reader, depth)?,
+            };
+            if !self.end_field(field, start, written) {
                 continue;
             }
-            let index = usize::from(index.0);
-            if index < next {
-                return Err(Stop::OutOfOrder(tag_offset));
-            }
-            if next < index {
-                self.unset_fields(plan, next..index);
-                next = index;
-            }
-            if !self.field_in_order(field, wire_type, &mut reader, depth)? {
-                continue;
-            }
-            next += 1;
+            next = next.wrapping_add(1);
             if let Some(oneof) = field.oneof {
                 let bit = 1 << (oneof % WATCHED_ONEOF_COUNT);
                 if oneofs & bit != 0 {
-                    return Err(Stop::OutOfOrder(tag_offset));
+                    return Err(self.out_of_order(tag_offset));
                 }
                 oneofs |= bit;
             }
@@ -151,29 +172,8 @@ impl<'c> Converter<'c> {
         Ok(())
     }
 
-    /// Writes a field whose tag has been read, with a comma after it. False if that leaves it unset and unwritten.
-    #[inline]
-    fn field_in_order(
-        &mut self,
-        field: &'c FieldPlan,
-        wire_type: u8,
-        reader: &mut Reader<'c>,
-        depth: u32,
-    ) -> Result<bool, Stop> {
-        let start = self.out.len();
-        self.out.extend_from_slice(&field.key);
-        let written = match field.cardinality {
-            Cardinality::Singular => self.value(field, reader, depth)?,
-            Cardinality::Repeated | Cardinality::Packed => {
-                self.list_in_order(field, wire_type, reader, depth)?
-            }
-            Cardinality::Map => self.map_in_order(field, reader, depth)?,
-        };
-        Ok(self.end_field(field, start, written))
-    }
-
     /// Ends a field that was begun at `start` of the output. False if that leaves it unset and unwritten.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_field(&mut self, field: &FieldPlan, start: usize, written: Written) -> bool {
         match written {
             Written::Nothing => {
@@ -185,7 +185,7 @@ impl<'c> Converter<'c> {
                 self.out.truncate(start);
                 self.unset_field(field);
             }
-            _ => self.out.push(b','),
+            _ => {}
         }
         true
     }
@@ -194,21 +194,29 @@ impl<'c> Converter<'c> {
     fn list_in_order(
         &mut self,
         field: &'c FieldPlan,
-        wire_type: u8,
+        is_packed: bool,
         reader: &mut Reader<'c>,
         depth: u32,
-    ) -> Result<Written, Stop> {
-        self.out.push(b'[');
+    ) -> Result<Written, Stopped> {
+        Slot::after(&field.label, self.out).open(b'[');
         let start = self.out.len();
-        if wire_type == field.kind.wire_type() {
+        let (tag, tag_len) = (field.element_tag.word(), field.element_tag.len);
+        if is_packed {
+            self.packed(field, reader)?;
+        } else if field.kind == Kind::String {
             loop {
-                self.element(field, reader, depth)?;
-                if !reader.take(field.element_tag.as_bytes()) {
+                self.string(None, reader)?;
+                if !reader.take(tag, tag_len) {
                     break;
                 }
             }
         } else {
-            self.packed(field, reader)?;
+            loop {
+                self.element(field, reader, depth)?;
+                if !reader.take(tag, tag_len) {
+                    break;
+                }
+            }
         }
         Ok(self.end_list(start))
     }
@@ -220,7 +228,7 @@ impl<'c> Converter<'c> {
         } else {
             Written::Value
         };
-        self.close(b']');
+        Slot::close(b']', self.out);
         written
     }
 
@@ -229,48 +237,64 @@ impl<'c> Converter<'c> {
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         let Some(entry) = self.entry_plan(field) else {
             return Ok(Written::Nothing);
         };
+        Slot::after(&field.label, self.out).end();
         let base = self.scratch.map_entries.len();
         loop {
-            let range = reader.delimited()?;
+            let range = self.noted(reader.delimited())?;
             self.read_map_entry(entry, range, depth)?;
-            if !reader.take(field.tag.as_bytes()) {
+            if !reader.take(field.tag.word(), field.tag.len) {
                 break;
             }
         }
         self.map(entry, base, depth)
     }
 
-    /// Writes an element, with a comma after it.
+    /// Writes an element.
     #[inline]
     pub(super) fn element(
         &mut self,
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
         depth: u32,
-    ) -> Result<(), Stop> {
-        self.check_len(|_| reader.offset())?;
-        if self.value(field, reader, depth)? != Written::Nothing {
-            self.out.push(b',');
+    ) -> Result<(), Stopped> {
+        if self.is_too_long() {
+            return Err(self.fault(ErrorKind::ReplyTooLarge, reader.offset()));
         }
+        self.value(None, field, reader, depth)?;
         Ok(())
     }
 
-    /// Writes the elements of one packed field, each with a comma after it.
+    /// Writes the elements of one packed field.
     pub(super) fn packed(
         &mut self,
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
-    ) -> Result<(), Stop> {
-        let mut elements = Reader::new(self.wire, reader.delimited()?);
+    ) -> Result<(), Stopped> {
+        let range = self.noted(reader.delimited())?;
+        let elements = Reader::new(self.wire, range);
+        // A kind that is known when compiled makes a loop of its own.
+        match field.kind {
+            Kind::Double => self.packed_of(Kind::Double, elements),
+            Kind::Float => self.packed_of(Kind::Float, elements),
+            Kind::Int32 => self.packed_of(Kind::Int32, elements),
+            Kind::Int64 => self.packed_of(Kind::Int64, elements),
+            Kind::Uint32 => self.packed_of(Kind::Uint32, elements),
+            Kind::Uint64 => self.packed_of(Kind::Uint64, elements),
+            kind => self.packed_of(kind, elements),
+        }
+    }
+
+    #[inline(always)]
+    fn packed_of(&mut self, kind: Kind, mut elements: Reader<'c>) -> Result<(), Stopped> {
         while !elements.is_at_end() {
-            self.check_len(|_| elements.offset())?;
-            if self.packable(field.kind, &mut elements)? != Written::Nothing {
-                self.out.push(b',');
+            if self.is_too_long() {
+                return Err(self.fault(ErrorKind::ReplyTooLarge, elements.offset()));
             }
+            self.packable(None, kind, &mut elements)?;
         }
         Ok(())
     }
@@ -283,29 +307,16 @@ impl<'c> Converter<'c> {
 
     #[inline]
     fn unset_field(&mut self, field: &FieldPlan) {
-        if !field.unset.is_empty() {
-            self.out.extend_from_slice(&field.unset);
-            self.out.push(b',');
+        if field.unset.len() > 0 {
+            Slot::after(&field.unset, self.out).end();
         }
     }
 
-    /// Ends an object or array whose members each have a comma after them: the last comma gives way to the bracket.
-    #[inline]
-    pub(super) fn close(&mut self, bracket: u8) {
-        match self.out.last_mut() {
-            Some(last) if *last == b',' => *last = bracket,
-            _ => self.out.push(bracket),
-        }
-    }
-
-    /// Refuses to go on where the output is too long. Asked before what may be far longer as JSON than on the wire: a message, for the fields
+    /// Whether the output is too long to go on. Asked before what may be far longer as JSON than on the wire: a message, for the fields
     /// that it leaves unset, and an element, for the name of an enum's value. Nothing else can grow more than six times.
-    #[inline]
-    fn check_len(&self, offset: impl Fn(&Self) -> usize) -> Result<(), Error> {
-        if self.out.len() > self.out_len_max {
-            return Err(Error::reply(ErrorKind::ReplyTooLarge, offset(self)));
-        }
-        Ok(())
+    #[inline(always)]
+    fn is_too_long(&self) -> bool {
+        self.out.len() > self.out_len_max
     }
 
     /// The plan of a map's entries.

@@ -107,52 +107,49 @@ pub(crate) fn any_to_json(
     })
 }
 
-fn convert<'c>(
-    plan: &'c Plan,
-    wire: &'c [u8],
+fn convert(
+    plan: &Plan,
+    wire: &[u8],
     is_lenient: bool,
-    scratch: &'c mut Scratch,
-    out: &'c mut Vec<u8>,
-    write: impl Fn(&mut Converter<'c>) -> Result<(), Stop>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+    write: impl Fn(&mut Converter<'_>) -> Result<(), Stopped>,
 ) -> Result<(), Error> {
     if u32::try_from(wire.len()).is_err() {
         return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
     }
     let start = out.len();
-    scratch.clear();
     let mut converter = Converter {
         plan,
         wire,
         scratch,
         out,
-        int64: plan.options.int64,
+        start,
+        out_len_max: start.saturating_add(JSON_LEN_MAX),
+        redo_len_left: 0,
+        stop: Stop::OutOfOrder(0),
+        int64_is_quoted: plan.options.int64 == Int64Style::String,
         sorts_map_keys: plan.options.sort_map_keys,
         is_lenient,
         is_careful: false,
-        redo_len_left: wire.len(),
-        out_len_max: start.saturating_add(JSON_LEN_MAX),
+        has_high_bits: false,
+        // What is at fault in an `Any` must be known before the next one begins.
+        checks_each_text: is_lenient,
     };
+    converter.clear();
     let mut done = write(&mut converter);
-    if let Err(Stop::OutOfOrder(_)) = done {
-        converter.out.truncate(start);
-        converter.scratch.clear();
+    if done.is_err() && matches!(converter.stop, Stop::OutOfOrder(_)) {
+        converter.clear();
         converter.is_careful = true;
         done = write(&mut converter);
     }
-    converter.scratch.clear();
-    match done {
-        Ok(()) => Ok(()),
-        Err(Stop::Fault(error)) => {
-            converter.out.truncate(start);
-            Err(error)
-        }
-        // A careful converter lists everything first, so nothing can be out of order; the fault would be ours.
-        Err(Stop::OutOfOrder(offset)) => {
-            debug_assert!(false, "a careful converter met a field out of order");
-            converter.out.truncate(start);
-            Err(Error::reply(ErrorKind::WireTag, offset))
-        }
+    if done.is_ok() && !converter.is_text() {
+        // Once more, to find the string.
+        converter.clear();
+        converter.checks_each_text = true;
+        done = write(&mut converter);
     }
+    converter.finish(done)
 }
 
 impl Scratch {
@@ -170,16 +167,24 @@ struct Converter<'c> {
     wire: &'c [u8],
     scratch: &'c mut Scratch,
     out: &'c mut Vec<u8>,
-    int64: Int64Style,
+    /// Where in `out` the text begins. `start <= out.len()`.
+    start: usize,
+    /// Bytes of output behind which no further message or element begins.
+    out_len_max: usize,
+    /// Bytes that may still be written a second time. `redo_len_left <= wire.len()`.
+    redo_len_left: usize,
+    /// Why, once a function has returned [`Stopped`].
+    stop: Stop,
+    int64_is_quoted: bool,
     sorts_map_keys: bool,
     /// Whether an `Any` that cannot be resolved or read is written as base64.
     is_lenient: bool,
     /// Whether every message is listed before it is written.
     is_careful: bool,
-    /// Bytes that may still be written a second time. `redo_len_left <= wire.len()`.
-    redo_len_left: usize,
-    /// Bytes of output behind which no further message or element begins.
-    out_len_max: usize,
+    /// Whether a string with a byte beyond ASCII has been written.
+    has_high_bits: bool,
+    /// Whether each such string is checked by itself, rather than all of the text at the end.
+    checks_each_text: bool,
 }
 
 /// Why a conversion stopped.
@@ -190,8 +195,80 @@ enum Stop {
     OutOfOrder(usize),
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Fault(error)
+/// A conversion has stopped, and [`Converter::stop`] says why. Without the reason in it, results travel in registers.
+#[derive(Clone, Copy, Debug)]
+struct Stopped;
+
+/// Takes what was read, or notes why the conversion stops.
+#[inline(always)]
+fn noted<T>(read: Result<T, Error>, stop: &mut Stop) -> Result<T, Stopped> {
+    match read {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            note(error, stop);
+            Err(Stopped)
+        }
+    }
+}
+
+#[cold]
+fn note(error: Error, stop: &mut Stop) {
+    *stop = Stop::Fault(error);
+}
+
+impl Converter<'_> {
+    /// Takes what was read, or stops.
+    #[inline(always)]
+    fn noted<T>(&mut self, read: Result<T, Error>) -> Result<T, Stopped> {
+        noted(read, &mut self.stop)
+    }
+
+    #[cold]
+    fn fault(&mut self, kind: ErrorKind, offset: usize) -> Stopped {
+        note(Error::reply(kind, offset), &mut self.stop);
+        Stopped
+    }
+
+    #[cold]
+    fn out_of_order(&mut self, offset: usize) -> Stopped {
+        self.stop = Stop::OutOfOrder(offset);
+        Stopped
+    }
+
+    /// Forgets what was written.
+    fn clear(&mut self) {
+        self.out.truncate(self.start);
+        self.scratch.clear();
+        self.has_high_bits = false;
+        self.redo_len_left = self.wire.len();
+    }
+
+    /// Whether what was written is UTF-8 (SEMANTICS 106). One look at all of the text costs less than one at each string, and
+    /// tells the same: a sequence that a string leaves open ends at its quote.
+    fn is_text(&self) -> bool {
+        !self.has_high_bits
+            || self.checks_each_text
+            || self
+                .out
+                .get(self.start..)
+                .is_none_or(|text| simdutf8::basic::from_utf8(text).is_ok())
+    }
+
+    fn finish(self, done: Result<(), Stopped>) -> Result<(), Error> {
+        self.scratch.clear();
+        if done.is_ok() {
+            // The comma behind the value; there is no other.
+            self.out.pop();
+            return Ok(());
+        }
+        self.out.truncate(self.start);
+        match self.stop {
+            Stop::Fault(error) => Err(error),
+            // A careful converter lists everything first, so nothing can be out of order; the fault would be ours.
+            Stop::OutOfOrder(offset) => {
+                debug_assert!(false, "a careful converter met a field out of order");
+                Err(Error::reply(ErrorKind::WireTag, offset))
+            }
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! One value of a field. In: a reader behind the tag. Out: the value as JSON. Always: one value is read, whatever it is.
 
+use std::ops::Range;
+
 use super::message::Content;
-use super::{Converter, Stop};
-use crate::error::{Error, ErrorKind};
-use crate::json::write;
-use crate::plan::{EnumIndex, FieldPlan, Form, Int64Style, Kind};
+use super::{Converter, Stopped, noted};
+use crate::error::ErrorKind;
+use crate::json::{Slot, Snippet};
+use crate::plan::{EnumPlan, FieldPlan, Form, Kind};
 use crate::text::base64;
 use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 
@@ -20,6 +22,7 @@ pub(super) enum Written {
 }
 
 impl Written {
+    #[inline(always)]
     fn unless_default(is_default: bool) -> Self {
         if is_default {
             Self::Default
@@ -30,29 +33,32 @@ impl Written {
 }
 
 impl<'c> Converter<'c> {
-    /// Writes the one value that comes next. `depth` is the level of the message it is in.
+    /// Writes the one value that comes next, behind its label if it has one, with a comma. `depth` is the level of the message it is in.
     #[inline(always)]
     pub(super) fn value(
         &mut self,
+        label: Option<&Snippet>,
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
         depth: u32,
-    ) -> Result<Written, Stop> {
-        Ok(match field.kind {
-            Kind::String => self.string(reader)?,
-            Kind::Bytes => self.bytes(reader)?,
+    ) -> Result<Written, Stopped> {
+        match field.kind {
+            Kind::String => self.string(label, reader),
+            Kind::Bytes => self.bytes(label, reader),
             Kind::Message(index) => {
-                let range = reader.delimited()?;
-                self.message(index, Content::range(range), depth + 1)?;
-                Written::Value
+                let range = self.noted(reader.delimited())?;
+                slot(label, self.out).end();
+                self.message(index, Content::range(range), depth.wrapping_add(1))?;
+                Ok(Written::Value)
             }
             Kind::Group(index) => {
-                let range = reader.group(field.number, depth)?;
-                self.message(index, Content::range(range), depth + 1)?;
-                Written::Value
+                let range = self.noted(reader.group(field.number, depth))?;
+                slot(label, self.out).end();
+                self.message(index, Content::range(range), depth.wrapping_add(1))?;
+                Ok(Written::Value)
             }
-            kind => self.packable(kind, reader)?,
-        })
+            kind => self.packable(label, kind, reader),
+        }
     }
 
     /// Writes the one value that comes next, of a kind that a packed list may have.
@@ -63,63 +69,108 @@ impl<'c> Converter<'c> {
     )]
     pub(super) fn packable(
         &mut self,
+        label: Option<&Snippet>,
         kind: Kind,
         reader: &mut Reader<'c>,
-    ) -> Result<Written, Error> {
-        Ok(match kind {
-            Kind::Enum(index) => self.enumeration(index, reader.varint()? as i32),
-            Kind::Bool => self.boolean(reader.varint()? != 0),
-            Kind::Int32 => self.int32(reader.varint()? as i32),
-            Kind::Sint32 => self.int32(unzigzag32(reader.varint()? as u32)),
-            Kind::Sfixed32 => self.int32(reader.fixed32()?.cast_signed()),
-            Kind::Uint32 => self.uint32(reader.varint()? as u32),
-            Kind::Fixed32 => self.uint32(reader.fixed32()?),
-            Kind::Sint64 => self.int64(unzigzag64(reader.varint()?)),
-            Kind::Sfixed64 => self.int64(reader.fixed64()?.cast_signed()),
-            Kind::Uint64 => self.uint64(reader.varint()?),
-            Kind::Fixed64 => self.uint64(reader.fixed64()?),
-            Kind::Double => {
-                let bits = reader.fixed64()?;
-                write::double(f64::from_bits(bits), self.out);
+    ) -> Result<Written, Stopped> {
+        let slot = slot(label, self.out);
+        let is_quoted = self.int64_is_quoted;
+        let stop = &mut self.stop;
+        let is_default = match kind.wire_type() {
+            1 => {
+                let bits = noted(reader.fixed64(), stop)?;
+                match kind {
+                    Kind::Double => slot.double(f64::from_bits(bits)),
+                    Kind::Sfixed64 => {
+                        let value = bits.cast_signed();
+                        slot.int64(value < 0, value.unsigned_abs(), is_quoted);
+                    }
+                    _ => slot.int64(false, bits, is_quoted),
+                }
                 // By its bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
-                Written::unless_default(bits == 0)
+                bits == 0
             }
-            Kind::Float => {
-                let bits = reader.fixed32()?;
-                write::float(f32::from_bits(bits), self.out);
-                Written::unless_default(bits == 0)
+            5 => {
+                let bits = noted(reader.fixed32(), stop)?;
+                match kind {
+                    Kind::Float => slot.float(f32::from_bits(bits)),
+                    Kind::Sfixed32 => slot.int32(bits.cast_signed()),
+                    _ => slot.uint32(bits),
+                }
+                bits == 0
             }
-            // Only `Int64` is left.
-            _ => self.int64(reader.varint()?.cast_signed()),
-        })
+            _ => {
+                let bits = noted(reader.varint(), stop)?;
+                match kind {
+                    Kind::Enum(index) => {
+                        return Ok(enumeration(self.plan.enumeration(index), bits as i32, slot));
+                    }
+                    Kind::Bool => slot.boolean(bits != 0),
+                    Kind::Int32 => slot.int32(bits as i32),
+                    Kind::Sint32 => slot.int32(unzigzag32(bits as u32)),
+                    Kind::Uint32 => slot.uint32(bits as u32),
+                    Kind::Uint64 => slot.int64(false, bits, is_quoted),
+                    Kind::Sint64 => {
+                        let value = unzigzag64(bits);
+                        slot.int64(value < 0, value.unsigned_abs(), is_quoted);
+                    }
+                    // Only `Int64` is left.
+                    _ => {
+                        let value = bits.cast_signed();
+                        slot.int64(value < 0, value.unsigned_abs(), is_quoted);
+                    }
+                }
+                match kind {
+                    Kind::Int32 | Kind::Sint32 | Kind::Uint32 => bits as u32 == 0,
+                    _ => bits == 0,
+                }
+            }
+        };
+        Ok(Written::unless_default(is_default))
     }
 
-    fn string(&mut self, reader: &mut Reader<'c>) -> Result<Written, Error> {
-        let range = reader.delimited()?;
-        self.string_at(range.start, range.end)?;
-        Ok(Written::unless_default(range.is_empty()))
+    #[inline(always)]
+    pub(super) fn string(
+        &mut self,
+        label: Option<&Snippet>,
+        reader: &mut Reader<'c>,
+    ) -> Result<Written, Stopped> {
+        let range = self.noted(reader.delimited())?;
+        let written = Written::unless_default(range.is_empty());
+        self.string_at(label, range)?;
+        Ok(written)
     }
 
-    /// Writes a stretch of the wire as a string.
-    #[inline]
-    pub(super) fn string_at(&mut self, start: usize, end: usize) -> Result<(), Error> {
-        let bytes = self.wire.get(start..end).unwrap_or_default();
-        if !write::plain_string(bytes, self.out) {
-            let text = self.text(start, end)?;
-            write::string(text, self.out);
+    /// Writes a stretch of the wire as a string, and a comma.
+    #[inline(always)]
+    pub(super) fn string_at(
+        &mut self,
+        label: Option<&Snippet>,
+        range: Range<usize>,
+    ) -> Result<(), Stopped> {
+        if self.checks_each_text {
+            self.text(range.clone())?;
         }
+        let source = self.wire.get(range.start..).unwrap_or_default();
+        self.has_high_bits |= slot(label, self.out).string(source, range.len());
         Ok(())
     }
 
     /// A stretch of the wire that is text.
-    pub(super) fn text(&self, start: usize, end: usize) -> Result<&'c str, Error> {
+    pub(super) fn text(&mut self, range: Range<usize>) -> Result<&'c str, Stopped> {
+        let start = range.start;
         // SEMANTICS 106: never a broken reply.
-        str::from_utf8(self.wire.get(start..end).unwrap_or_default())
-            .map_err(|fault| Error::reply(ErrorKind::WireUtf8, start + fault.valid_up_to()))
+        str::from_utf8(self.wire.get(range).unwrap_or_default())
+            .map_err(|fault| self.fault(ErrorKind::WireUtf8, start + fault.valid_up_to()))
     }
 
-    fn bytes(&mut self, reader: &mut Reader<'c>) -> Result<Written, Error> {
-        let bytes = reader.bytes()?;
+    fn bytes(
+        &mut self,
+        label: Option<&Snippet>,
+        reader: &mut Reader<'c>,
+    ) -> Result<Written, Stopped> {
+        let bytes = self.noted(reader.bytes())?;
+        slot(label, self.out).end();
         self.base64(bytes);
         Ok(Written::unless_default(bytes.is_empty()))
     }
@@ -127,51 +178,7 @@ impl<'c> Converter<'c> {
     pub(super) fn base64(&mut self, bytes: &[u8]) {
         self.out.push(b'"');
         base64::encode(bytes, self.out);
-        self.out.push(b'"');
-    }
-
-    fn boolean(&mut self, value: bool) -> Written {
-        let text: &[u8] = if value { b"true" } else { b"false" };
-        self.out.extend_from_slice(text);
-        Written::unless_default(!value)
-    }
-
-    fn int32(&mut self, value: i32) -> Written {
-        write::integer(value, self.out);
-        Written::unless_default(value == 0)
-    }
-
-    fn uint32(&mut self, value: u32) -> Written {
-        write::integer(value, self.out);
-        Written::unless_default(value == 0)
-    }
-
-    fn int64(&mut self, value: i64) -> Written {
-        match self.int64 {
-            Int64Style::String => write::quoted_integer(value, self.out),
-            Int64Style::Number => write::integer(value, self.out),
-        }
-        Written::unless_default(value == 0)
-    }
-
-    fn uint64(&mut self, value: u64) -> Written {
-        match self.int64 {
-            Int64Style::String => write::quoted_integer(value, self.out),
-            Int64Style::Number => write::integer(value, self.out),
-        }
-        Written::unless_default(value == 0)
-    }
-
-    fn enumeration(&mut self, index: EnumIndex, number: i32) -> Written {
-        let plan = self.plan.enumeration(index);
-        // SEMANTICS 102
-        match plan.find_value(number) {
-            Some(value) => self.out.extend_from_slice(&value.text),
-            None if plan.is_null_value => self.out.extend_from_slice(b"null"),
-            None if plan.is_closed => return Written::Nothing,
-            None => write::integer(number, self.out),
-        }
-        Written::unless_default(number == 0)
+        self.out.extend_from_slice(b"\",");
     }
 
     /// Whether the enum value that comes next is unknown to a closed enum.
@@ -179,7 +186,11 @@ impl<'c> Converter<'c> {
         clippy::cast_possible_truncation,
         reason = "protobuf cuts a varint to the width of its field"
     )]
-    pub(super) fn is_unknown_enum(&self, kind: Kind, reader: &Reader<'c>) -> Result<bool, Error> {
+    pub(super) fn is_unknown_enum(
+        &mut self,
+        kind: Kind,
+        reader: &Reader<'c>,
+    ) -> Result<bool, Stopped> {
         let Kind::Enum(index) = kind else {
             return Ok(false);
         };
@@ -187,50 +198,71 @@ impl<'c> Converter<'c> {
         if !plan.is_closed || plan.is_null_value {
             return Ok(false);
         }
-        let number = reader.clone().varint()? as i32;
+        let number = self.noted(reader.clone().varint())? as i32;
         Ok(plan.find_value(number).is_none())
     }
 
-    /// Writes the value that an unset field of this kind has. `offset` is where it could have been, for errors.
+    /// Writes the value that an unset field of this kind has, and a comma. `offset` is where it could have been, for errors.
     pub(super) fn default_value(
         &mut self,
         field: &'c FieldPlan,
         offset: usize,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         match field.kind {
             Kind::Message(index) | Kind::Group(index) => {
                 return self.message(index, Content::range(offset..offset), depth + 1);
             }
             Kind::Enum(index) => {
-                let default = self.plan.enumeration(index).default;
-                self.enumeration(index, default);
+                let plan = self.plan.enumeration(index);
+                enumeration(plan, plan.default, Slot::new(self.out));
             }
-            Kind::Bool => self.out.extend_from_slice(b"false"),
-            Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\""),
+            Kind::Bool => self.out.extend_from_slice(b"false,"),
+            Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\","),
             Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => {
-                self.int64(0);
+                Slot::new(self.out).int64(false, 0, self.int64_is_quoted);
             }
-            _ => self.out.push(b'0'),
+            _ => self.out.extend_from_slice(b"0,"),
         }
         Ok(())
     }
 
-    /// Writes what stands for an unset field that is a whole HTTP body (SEMANTICS 108).
-    pub(super) fn unset_body(&mut self, field: &'c FieldPlan, depth: u32) -> Result<(), Stop> {
+    /// Writes what stands for an unset field that is a whole HTTP body (SEMANTICS 108), and a comma.
+    pub(super) fn unset_body(&mut self, field: &'c FieldPlan, depth: u32) -> Result<(), Stopped> {
         let (Kind::Message(index) | Kind::Group(index)) = field.kind else {
             return self.default_value(field, 0, depth);
         };
         let text: &[u8] = match self.plan.message(index).form {
-            Form::Object | Form::Struct | Form::Any => b"{}",
+            Form::Object | Form::Struct | Form::Any => b"{},",
             Form::Timestamp
             | Form::Duration
             | Form::FieldMask
             | Form::Value
             | Form::ListValue
-            | Form::Wrapper => b"null",
+            | Form::Wrapper => b"null,",
         };
         self.out.extend_from_slice(text);
         Ok(())
     }
+}
+
+/// Room for a value, behind its label if it has one.
+#[inline(always)]
+fn slot<'o>(label: Option<&Snippet>, out: &'o mut Vec<u8>) -> Slot<'o> {
+    match label {
+        Some(label) => Slot::after(label, out),
+        None => Slot::new(out),
+    }
+}
+
+#[inline(always)]
+fn enumeration(plan: &EnumPlan, number: i32, slot: Slot<'_>) -> Written {
+    // SEMANTICS 102
+    match plan.find_value(number) {
+        Some(value) => slot.snippet(&value.text),
+        None if plan.is_null_value => slot.null(),
+        None if plan.is_closed => return Written::Nothing,
+        None => slot.int32(number),
+    }
+    Written::unless_default(number == 0)
 }

@@ -13,23 +13,29 @@ pub(crate) const START_GROUP: u8 = 3;
 /// The wire type of a tag that closes a group.
 pub(crate) const END_GROUP: u8 = 4;
 
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
 /// A place in a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'w> {
-    /// The whole reply up to the end of the message being read, so that offsets count from its start.
-    bytes: &'w [u8],
-    /// Bytes already read. `offset <= bytes.len()`.
+    /// The whole reply, so that offsets count from its start, and so that eight bytes can be loaded at once near the end of a message
+    /// that others follow.
+    wire: &'w [u8],
+    /// Bytes already read. `offset <= end`.
     offset: usize,
+    /// Where the message ends. `end <= wire.len()`.
+    end: usize,
 }
 
 impl<'w> Reader<'w> {
     /// Reads `range` of `wire`; what of the range lies outside does not exist.
     #[inline]
     pub(crate) fn new(wire: &'w [u8], range: Range<usize>) -> Self {
-        let bytes = wire.get(..range.end).unwrap_or(wire);
+        let end = range.end.min(wire.len());
         Self {
-            bytes,
-            offset: range.start.min(bytes.len()),
+            wire,
+            offset: range.start.min(end),
+            end,
         }
     }
 
@@ -42,18 +48,18 @@ impl<'w> Reader<'w> {
     /// Whether all has been read.
     #[inline]
     pub(crate) fn is_at_end(&self) -> bool {
-        self.offset == self.bytes.len()
+        self.offset >= self.end
     }
 
-    /// Steps over `tag` if that is what comes next.
-    #[inline]
-    pub(crate) fn take(&mut self, tag: &[u8]) -> bool {
-        let is_next = self
-            .bytes
-            .get(self.offset..)
-            .is_some_and(|rest| rest.starts_with(tag));
+    /// Steps over a tag of `len` bytes, the first of them lowest in `tag`, if that is what comes next. `len` is 1 to 5.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, tag: u64, len: u8) -> bool {
+        let after = self.offset.wrapping_add(usize::from(len));
+        let word = self.word().unwrap_or_else(|| self.last_word());
+        // The bytes behind the tag are shifted out.
+        let is_next = after <= self.end && (word ^ tag) << (64 - 8 * u32::from(len)) == 0;
         if is_next {
-            self.offset += tag.len();
+            self.offset = after;
         }
         is_next
     }
@@ -68,57 +74,61 @@ impl<'w> Reader<'w> {
         }
     }
 
+    /// The next eight bytes of the reply, those behind the message too, if there are so many.
+    #[inline(always)]
+    fn word(&self) -> Option<u64> {
+        let bytes = self.wire.get(self.offset..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    /// The next bytes where there are fewer than eight, with zeros behind them.
+    #[cold]
+    fn last_word(&self) -> u64 {
+        let mut bytes = [0; 8];
+        for (byte, next) in bytes.iter_mut().zip(self.rest()) {
+            *byte = *next;
+        }
+        u64::from_le_bytes(bytes)
+    }
+
+    /// What of the message has not been read.
+    #[inline]
+    fn rest(&self) -> &'w [u8] {
+        self.wire.get(self.offset..self.end).unwrap_or_default()
+    }
+
     /// A varint of at most 64 bits.
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Error> {
-        match self.bytes.get(self.offset) {
-            Some(&byte) if byte < 0x80 => {
-                self.offset += 1;
-                Ok(u64::from(byte))
-            }
-            _ => self.long_varint().ok_or_else(|| self.varint_fault()),
-        }
-    }
-
-    /// A varint that takes two bytes or more, or is broken.
-    #[inline(never)]
-    fn long_varint(&mut self) -> Option<u64> {
-        let start = self.offset;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        if let [low, high, ..] = *rest
-            && high < 0x80
+        if let Some(&byte) = self.wire.get(self.offset)
+            && byte < 0x80
+            && self.offset < self.end
         {
-            self.offset = start + 2;
-            return Some(u64::from(low & 0x7f) | u64::from(high) << 7);
+            self.offset += 1;
+            return Ok(u64::from(byte));
         }
-        if let Some(word) = rest.first_chunk() {
-            let word = u64::from_le_bytes(*word);
-            // The high bit of each byte that says that no more come; one of eight bytes mostly does.
-            let last = !word & 0x8080808080808080;
-            if last != 0 {
-                let unused_bit_count = 63 - last.trailing_zeros();
-                self.offset = start + 8 - unused_bit_count as usize / 8;
-                return Some(squeeze(word << unused_bit_count >> unused_bit_count));
+        if let Some(word) = self.word()
+            && let last @ 1.. = !word & HIGH_BITS
+        {
+            // The high bit of each byte says that more come. What stands behind the lowest byte without it is cut off.
+            let unused_bit_count = 63 - last.trailing_zeros();
+            let after = self.offset + 8 - (unused_bit_count / 8) as usize;
+            if after <= self.end {
+                self.offset = after;
+                return Ok(squeeze(word << unused_bit_count >> unused_bit_count));
             }
         }
-        let mut value = 0;
-        for (index, &byte) in rest.iter().take(10).enumerate() {
-            // Of the tenth byte only one bit is left for a number of 64.
-            if index == 9 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                self.offset = start + index + 1;
-                return Some(value);
-            }
+        let (value, len) = long_varint(self.rest());
+        if len == 0 {
+            return Err(self.varint_fault());
         }
-        None
+        self.offset += len;
+        Ok(value)
     }
 
     #[cold]
     fn varint_fault(&self) -> Error {
-        let kind = if self.bytes.len() - self.offset < 10 {
+        let kind = if self.end - self.offset < 10 {
             ErrorKind::WireTruncated
         } else {
             ErrorKind::WireVarint
@@ -140,28 +150,25 @@ impl<'w> Reader<'w> {
 
     #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let array = self
-            .bytes
-            .get(self.offset..)
-            .and_then(|rest| rest.first_chunk::<N>());
-        match array {
-            Some(array) => {
-                self.offset += N;
+        let after = self.offset.wrapping_add(N);
+        match self.wire.get(self.offset..).and_then(<[u8]>::first_chunk) {
+            Some(array) if after <= self.end => {
+                self.offset = after;
                 Ok(*array)
             }
-            None => Err(Error::reply(ErrorKind::WireTruncated, self.offset)),
+            _ => Err(Error::reply(ErrorKind::WireTruncated, self.offset)),
         }
     }
 
     /// A length and where its bytes are.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn delimited(&mut self) -> Result<Range<usize>, Error> {
         let start = self.offset;
         let len = self.varint()?;
-        let left = self.bytes.len() - self.offset;
+        let left = self.end.wrapping_sub(self.offset);
         match usize::try_from(len) {
             Ok(len) if len <= left => {
-                let range = self.offset..self.offset + len;
+                let range = self.offset..self.offset.wrapping_add(len);
                 self.offset = range.end;
                 Ok(range)
             }
@@ -173,7 +180,7 @@ impl<'w> Reader<'w> {
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'w [u8], Error> {
         let range = self.delimited()?;
-        Ok(self.bytes.get(range).unwrap_or_default())
+        Ok(self.wire.get(range).unwrap_or_default())
     }
 
     /// What lies between the tag of a group, which has been read, and the tag that closes it. `depth` is the level of the message
@@ -211,7 +218,25 @@ impl<'w> Reader<'w> {
     }
 }
 
+/// A varint of any length and how many bytes it takes: none if it is broken or cut off.
+#[inline(never)]
+fn long_varint(rest: &[u8]) -> (u64, usize) {
+    let mut value = 0;
+    for (index, &byte) in rest.iter().take(10).enumerate() {
+        // Of the tenth byte only one bit is left for a number of 64.
+        if index == 9 && byte > 1 {
+            break;
+        }
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return (value, index + 1);
+        }
+    }
+    (0, 0)
+}
+
 /// Puts the low seven bits of each of eight bytes together.
+#[inline]
 const fn squeeze(word: u64) -> u64 {
     let pairs = word & 0x007f007f007f007f | (word & 0x7f007f007f007f00) >> 1;
     let quads = pairs & 0x00003fff00003fff | (pairs & 0x3fff00003fff0000) >> 2;
