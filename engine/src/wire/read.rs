@@ -18,13 +18,13 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// A place in a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'w> {
-    /// The whole reply, so that offsets count from its start, and so that eight bytes can be loaded at once near the end of a message
-    /// that others follow.
-    wire: &'w [u8],
-    /// Bytes already read. `offset <= end`.
-    offset: usize,
-    /// Where the message ends. `end <= wire.len()`.
-    end: usize,
+    /// What has not been read of the whole reply: of what follows the message too, so that eight bytes can be looked at at once
+    /// near the end of a message that others follow.
+    rest: &'w [u8],
+    /// How many bytes follow the message. `behind_len <= rest.len()`.
+    behind_len: usize,
+    /// The length of the whole reply, from whose start offsets count. `rest.len() <= wire_len`.
+    wire_len: usize,
 }
 
 impl<'w> Reader<'w> {
@@ -33,107 +33,108 @@ impl<'w> Reader<'w> {
     pub(crate) fn new(wire: &'w [u8], range: Range<usize>) -> Self {
         let end = range.end.min(wire.len());
         Self {
-            wire,
-            offset: range.start.min(end),
-            end,
+            rest: wire.get(range.start.min(end)..).unwrap_or_default(),
+            behind_len: wire.len().wrapping_sub(end),
+            wire_len: wire.len(),
         }
     }
 
     /// How many bytes of the reply lie before the next one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offset(&self) -> usize {
-        self.offset
+        self.wire_len.wrapping_sub(self.rest.len())
     }
 
     /// Whether all has been read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_at_end(&self) -> bool {
-        self.offset >= self.end
+        self.rest.len() <= self.behind_len
     }
 
     /// Steps over a tag of `len` bytes, the first of them lowest in `tag`, if that is what comes next. `len` is 1 to 5.
     #[inline(always)]
     pub(crate) fn take(&mut self, tag: u64, len: u8) -> bool {
-        let after = self.offset.wrapping_add(usize::from(len));
-        let word = self.word().unwrap_or_else(|| self.last_word());
+        let word = match self.rest.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => self.last_word(),
+        };
         // The bytes behind the tag are shifted out.
-        let is_next = after <= self.end && (word ^ tag) << (64 - 8 * u32::from(len)) == 0;
-        if is_next {
-            self.offset = after;
-        }
-        is_next
+        (word ^ tag).wrapping_shl(64_u32.wrapping_sub(8 * u32::from(len & 7))) == 0
+            && self.step_over(usize::from(len)).is_some()
     }
 
-    /// A field number, from 1, and a wire type of 0 to 5.
+    /// Steps over `len` bytes, if the message has so many.
     #[inline(always)]
-    pub(crate) fn tag(&mut self) -> Result<(u32, u8), Error> {
-        let start = self.offset;
-        match u32::try_from(self.varint()?) {
-            Ok(value @ 8..) if value & 7 <= 5 => Ok((value >> 3, (value & 7) as u8)),
-            _ => Err(Error::reply(ErrorKind::WireTag, start)),
+    fn step_over(&mut self, len: usize) -> Option<()> {
+        let rest = self.rest.get(len..)?;
+        if rest.len() < self.behind_len {
+            return None;
         }
-    }
-
-    /// The next eight bytes of the reply, those behind the message too, if there are so many.
-    #[inline(always)]
-    fn word(&self) -> Option<u64> {
-        let bytes = self.wire.get(self.offset..)?.first_chunk()?;
-        Some(u64::from_le_bytes(*bytes))
+        self.rest = rest;
+        Some(())
     }
 
     /// The next bytes where there are fewer than eight, with zeros behind them.
     #[cold]
     fn last_word(&self) -> u64 {
         let mut bytes = [0; 8];
-        for (byte, next) in bytes.iter_mut().zip(self.rest()) {
+        for (byte, next) in bytes.iter_mut().zip(self.rest) {
             *byte = *next;
         }
         u64::from_le_bytes(bytes)
     }
 
-    /// What of the message has not been read.
-    #[inline]
-    fn rest(&self) -> &'w [u8] {
-        self.wire.get(self.offset..self.end).unwrap_or_default()
+    /// A field number, from 1, and a wire type of 0 to 5.
+    #[inline(always)]
+    pub(crate) fn tag(&mut self) -> Result<(u32, u8), Error> {
+        let start = self.offset();
+        match u32::try_from(self.varint()?) {
+            Ok(value @ 8..) if value & 7 <= 5 => Ok((value >> 3, (value & 7) as u8)),
+            _ => Err(Error::reply(ErrorKind::WireTag, start)),
+        }
     }
 
     /// A varint of at most 64 bits.
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Error> {
-        if let Some(&byte) = self.wire.get(self.offset)
-            && byte < 0x80
-            && self.offset < self.end
+        if let [byte @ ..0x80, rest @ ..] = self.rest
+            && rest.len() >= self.behind_len
         {
-            self.offset += 1;
-            return Ok(u64::from(byte));
+            self.rest = rest;
+            return Ok(u64::from(*byte));
         }
-        if let Some(word) = self.word()
+        if let Some(bytes) = self.rest.first_chunk()
+            && let word = u64::from_le_bytes(*bytes)
             && let last @ 1.. = !word & HIGH_BITS
         {
             // The high bit of each byte says that more come. What stands behind the lowest byte without it is cut off.
             let unused_bit_count = 63 - last.trailing_zeros();
-            let after = self.offset + 8 - (unused_bit_count / 8) as usize;
-            if after <= self.end {
-                self.offset = after;
+            if self.step_over(8 - (unused_bit_count / 8) as usize).is_some() {
                 return Ok(squeeze(word << unused_bit_count >> unused_bit_count));
             }
         }
-        let (value, len) = long_varint(self.rest());
-        if len == 0 {
+        let (value, len) = long_varint(self.message_rest());
+        if len == 0 || self.step_over(len).is_none() {
             return Err(self.varint_fault());
         }
-        self.offset += len;
         Ok(value)
+    }
+
+    /// What has not been read of the message.
+    #[inline]
+    fn message_rest(&self) -> &'w [u8] {
+        let len = self.rest.len().wrapping_sub(self.behind_len);
+        self.rest.get(..len).unwrap_or_default()
     }
 
     #[cold]
     fn varint_fault(&self) -> Error {
-        let kind = if self.end - self.offset < 10 {
+        let kind = if self.message_rest().len() < 10 {
             ErrorKind::WireTruncated
         } else {
             ErrorKind::WireVarint
         };
-        Error::reply(kind, self.offset)
+        Error::reply(kind, self.offset())
     }
 
     /// Four bytes, little-endian.
@@ -150,48 +151,51 @@ impl<'w> Reader<'w> {
 
     #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let after = self.offset.wrapping_add(N);
-        match self.wire.get(self.offset..).and_then(<[u8]>::first_chunk) {
-            Some(array) if after <= self.end => {
-                self.offset = after;
+        match self.rest.split_first_chunk() {
+            Some((array, rest)) if rest.len() >= self.behind_len => {
+                self.rest = rest;
                 Ok(*array)
             }
-            _ => Err(Error::reply(ErrorKind::WireTruncated, self.offset)),
+            _ => Err(Error::reply(ErrorKind::WireTruncated, self.offset())),
         }
     }
 
     /// A length and where its bytes are.
     #[inline(always)]
     pub(crate) fn delimited(&mut self) -> Result<Range<usize>, Error> {
-        let start = self.offset;
-        let len = self.varint()?;
-        let left = self.end.wrapping_sub(self.offset);
-        match usize::try_from(len) {
-            Ok(len) if len <= left => {
-                let range = self.offset..self.offset.wrapping_add(len);
-                self.offset = range.end;
-                Ok(range)
-            }
-            _ => Err(Error::reply(ErrorKind::WireTruncated, start)),
-        }
+        let (source, len) = self.source()?;
+        let start = self.wire_len.wrapping_sub(source.len());
+        Ok(start..start.wrapping_add(len))
     }
 
     /// A length and its bytes.
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'w [u8], Error> {
-        let range = self.delimited()?;
-        Ok(self.wire.get(range).unwrap_or_default())
+        let (source, len) = self.source()?;
+        Ok(source.get(..len).unwrap_or_default())
+    }
+
+    /// A length that is not beyond the end of the message, and its bytes with all that follow them in the reply.
+    #[inline(always)]
+    pub(crate) fn source(&mut self) -> Result<(&'w [u8], usize), Error> {
+        let start = self.offset();
+        let len = self.varint()?;
+        let source = self.rest;
+        match usize::try_from(len) {
+            Ok(len) if self.step_over(len).is_some() => Ok((source, len)),
+            _ => Err(Error::reply(ErrorKind::WireTruncated, start)),
+        }
     }
 
     /// What lies between the tag of a group, which has been read, and the tag that closes it. `depth` is the level of the message
     /// that the group is in.
     pub(crate) fn group(&mut self, number: u32, depth: u32) -> Result<Range<usize>, Error> {
-        let start = self.offset;
+        let start = self.offset();
         if depth >= DEPTH_MAX {
             return Err(Error::reply(ErrorKind::WireTooDeep, start));
         }
         while !self.is_at_end() {
-            let end = self.offset;
+            let end = self.offset();
             let (inner, wire_type) = self.tag()?;
             if wire_type != END_GROUP {
                 self.skip(inner, wire_type, depth + 1)?;
@@ -213,7 +217,7 @@ impl<'w> Reader<'w> {
             START_GROUP => self.group(number, depth).map(drop),
             5 => self.fixed32().map(drop),
             // The end of a group that was not begun.
-            _ => Err(Error::reply(ErrorKind::WireGroup, self.offset)),
+            _ => Err(Error::reply(ErrorKind::WireGroup, self.offset())),
         }
     }
 }
