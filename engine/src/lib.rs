@@ -43,6 +43,7 @@ pub mod limits;
 mod plan;
 pub mod route;
 mod schema;
+mod simd;
 mod text;
 pub mod to_json;
 pub mod to_wire;

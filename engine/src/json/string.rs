@@ -1,9 +1,8 @@
 //! Strings of JSON. In: the text after an opening quote. Out: the raw bytes up to the closing one, and what their escapes stand for.
 //! Always: no raw control character and only UTF-8 (SEMANTICS 82); escapes are checked where they are decoded or skipped.
 
-use super::scan;
 use crate::error::{Error, ErrorKind};
-use crate::text;
+use crate::{simd, text};
 
 /// The inside of a string, as it stands in the text.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +21,7 @@ impl<'j> JsonString<'j> {
         let mut has_escapes = false;
         let mut has_high_bit = false;
         loop {
-            let clean = scan::clean_len(json.get(end..).unwrap_or_default());
+            let clean = simd::clean_len(json.get(end..).unwrap_or_default());
             end += clean.len;
             has_high_bit |= clean.has_high_bit;
             match json.get(end) {
@@ -114,7 +113,7 @@ impl<'j> JsonString<'j> {
         let mut rest = self.raw;
         loop {
             // A quote or control character stands nowhere but behind the backslash that is found here first.
-            let (clean, escape) = rest.split_at(scan::clean_len(rest).len);
+            let (clean, escape) = rest.split_at(simd::clean_len(rest).len);
             if escape.is_empty() {
                 each(clean, None);
                 return Ok(());

@@ -1,6 +1,7 @@
 //! JSON text from values. In: strings and numbers. Out: bytes appended to the caller's buffer. Always: valid JSON.
 
 use super::scan;
+use crate::simd;
 
 /// Appends `text` as a JSON string, quotes included. Escapes what RFC 8259 demands and nothing else (SEMANTICS 106).
 pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
@@ -8,7 +9,7 @@ pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     out.reserve(rest.len() + 2);
     out.push(b'"');
     loop {
-        let (clean, special) = rest.split_at(scan::clean_len(rest).len);
+        let (clean, special) = rest.split_at(simd::clean_len(rest).len);
         out.extend_from_slice(clean);
         let Some((&byte, after)) = special.split_first() else {
             break;

@@ -3,7 +3,7 @@
 /// Whether `bytes` are valid UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_ok()
+    simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
 #[cfg(test)]

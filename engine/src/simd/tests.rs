@@ -1,0 +1,88 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn is_stop(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// What [`clean_len`] is to say, looked up byte by byte.
+fn plain_clean_len(bytes: &[u8]) -> Clean {
+    let run = || bytes.iter().take_while(|&&byte| !is_stop(byte));
+    Clean {
+        len: run().count(),
+        has_high_bit: run().any(|&byte| byte >= 0x80),
+    }
+}
+
+fn plain_space_len(bytes: &[u8]) -> usize {
+    let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\n' | b'\r');
+    bytes.iter().take_while(is_space).count()
+}
+
+fn assert_twins_agree(block: &Block) {
+    assert_eq!(stops(block), portable::stops(block), "{block:x?}");
+    assert_eq!(high(block), portable::high(block), "{block:x?}");
+    assert_eq!(
+        others_than_digits(block),
+        portable::others_than_digits(block),
+        "{block:x?}"
+    );
+    assert_eq!(spaces(block), portable::spaces(block), "{block:x?}");
+}
+
+fn assert_runs_agree(bytes: &[u8]) {
+    let expected = plain_clean_len(bytes);
+    assert_eq!(clean_len(bytes), expected, "{bytes:x?}");
+    assert_eq!(clean_len_by_blocks(bytes), expected, "{bytes:x?}");
+    assert_eq!(long_clean_len(bytes), expected, "{bytes:x?}");
+    assert_eq!(space_len(bytes), plain_space_len(bytes), "{bytes:x?}");
+}
+
+#[test]
+fn every_byte_at_every_place_is_judged_alike_by_both_twins() {
+    for byte in 0..=255 {
+        for at in 0..BLOCK_LEN {
+            for other in [b'a', b'5', b' '] {
+                let mut block = [other; BLOCK_LEN];
+                *block.get_mut(at).unwrap() = byte;
+                assert_twins_agree(&block);
+                assert_eq!(
+                    same(&block, &[other; BLOCK_LEN]) >> at & 1 == 1,
+                    byte == other
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_may_end_at_any_place_of_any_length() {
+    for len in 0..=256 {
+        assert_runs_agree(&vec![b'a'; len]);
+        assert_runs_agree(&vec![b' '; len]);
+        for at in 0..len {
+            for end in [b'"', b'\\', 0x1f, 0xff] {
+                let mut bytes = vec![b'a'; len];
+                *bytes.get_mut(at).unwrap() = end;
+                assert_runs_agree(&bytes);
+            }
+            let mut bytes = vec![b' '; len];
+            *bytes.get_mut(at).unwrap() = b'{';
+            assert_runs_agree(&bytes);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn twins_agree_on_any_block(block in any::<Block>(), other in any::<Block>()) {
+        assert_twins_agree(&block);
+        prop_assert_eq!(same(&block, &other), portable::same(&block, &other));
+    }
+
+    #[test]
+    fn runs_agree_on_any_bytes(bytes in proptest::collection::vec(0x1e_u8..=0x81, 0..300)) {
+        assert_runs_agree(&bytes);
+    }
+}
