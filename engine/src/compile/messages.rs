@@ -7,7 +7,8 @@ use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDesc
 use crate::json::{self, Snippet};
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
-    Form, Int64Style, Kind, MessageIndex, MessagePlan, NameTable, NumberTable, Options, Plan, Tag,
+    Form, Int64Style, Kind, MemberPlan, MessageIndex, MessagePlan, NameTable, NumberTable, Options,
+    Plan, Tag,
 };
 use crate::schema::SchemaError;
 
@@ -105,6 +106,7 @@ impl Compiler {
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
             has_spread_oneof: has_spread_oneof(&fields),
+            members: fields.iter().map(MemberPlan::new).collect(),
             fields,
         })
     }

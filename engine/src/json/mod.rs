@@ -15,6 +15,6 @@ pub(crate) mod write;
 
 pub(crate) use cursor::Cursor;
 pub(crate) use locate::{Found, Step, found_at, steps_to};
-pub(crate) use raw::Slot;
+pub(crate) use raw::{LABEL_LEN_MAX, Slot};
 pub(crate) use snippet::Snippet;
 pub(crate) use string::JsonString;

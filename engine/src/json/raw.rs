@@ -7,15 +7,16 @@
 
 use super::snippet::{CHUNK_LEN, Snippet};
 use super::write;
+use crate::simd::{self, BLOCK_LEN, Block};
 
 /// Bytes that a number, a bool or a bracket may take, with what is written beyond it and not kept.
 const SLOT_LEN: usize = 64;
 
-/// Bytes of a string that are copied and looked at at once.
-const STEP_LEN: usize = 16;
+/// Bytes of a label that is copied at once, whatever its length.
+pub(crate) const LABEL_LEN_MAX: usize = 32;
 
-/// Room for what a string takes beside its bytes: quotes, comma, the longest escape, and what the last step writes beyond it.
-const STRING_SLACK_LEN: usize = 4 + 8 + STEP_LEN;
+/// Room for what a string takes beside its bytes: quotes, comma, an escape, and what its last block writes beyond it.
+const STRING_SLACK_LEN: usize = 4 + 8 + BLOCK_LEN;
 
 /// Room at the end of a buffer for one value. What has been written becomes part of the buffer when the slot is used up by the method
 /// that writes the value; a slot that is dropped leaves the buffer as it was.
@@ -38,6 +39,15 @@ impl<'o> Slot<'o> {
         let chunks = text.chunks();
         let mut slot = Self::with_room(chunks.as_flattened().len() + SLOT_LEN, out);
         slot.copy(text);
+        slot
+    }
+
+    /// A slot behind the first `len` bytes of a label.
+    #[inline(always)]
+    pub(crate) fn behind(label: &[u8; LABEL_LEN_MAX], len: u8, out: &'o mut Vec<u8>) -> Self {
+        let mut slot = Self::with_room(LABEL_LEN_MAX + SLOT_LEN, out);
+        // SAFETY: there is room for all of the label, and `len` is cut to that.
+        unsafe { slot.put(*label, usize::from(len).min(LABEL_LEN_MAX)) };
         slot
     }
 
@@ -126,9 +136,18 @@ impl<'o> Slot<'o> {
         self.end();
     }
 
-    /// `value`, negative or not, in quotes or not.
     #[inline(always)]
-    pub(crate) fn int64(mut self, is_negative: bool, value: u64, is_quoted: bool) {
+    pub(crate) fn int64(self, value: i64, is_quoted: bool) {
+        self.wide_integer(value < 0, value.unsigned_abs(), is_quoted);
+    }
+
+    #[inline(always)]
+    pub(crate) fn uint64(self, value: u64, is_quoted: bool) {
+        self.wide_integer(false, value, is_quoted);
+    }
+
+    #[inline(always)]
+    fn wide_integer(mut self, is_negative: bool, magnitude: u64, is_quoted: bool) {
         let (end, end_len) = if is_quoted {
             (*b"\",", 2)
         } else {
@@ -138,7 +157,7 @@ impl<'o> Slot<'o> {
         unsafe {
             self.put([b'"'], usize::from(is_quoted));
             self.put([b'-'], usize::from(is_negative));
-            self.at = put_u64(self.at, value);
+            self.at = put_u64(self.at, magnitude);
             self.put(end, end_len);
         }
         self.end();
@@ -147,6 +166,14 @@ impl<'o> Slot<'o> {
     /// The shortest number that reads back as the same double, or what cannot be a number as a string (SEMANTICS 101).
     #[inline(always)]
     pub(crate) fn double(self, value: f64) {
+        match millionths(value) {
+            Some(count) => self.millionths(value.is_sign_negative(), count),
+            None => self.long_double(value),
+        }
+    }
+
+    #[inline(never)]
+    fn long_double(self, value: f64) {
         if value.is_finite() {
             self.number(zmij::Buffer::new().format_finite(value).as_bytes());
         } else {
@@ -157,11 +184,40 @@ impl<'o> Slot<'o> {
     /// As [`Slot::double`] for a float.
     #[inline(always)]
     pub(crate) fn float(self, value: f32) {
+        match float_millionths(value) {
+            Some(count) => self.millionths(value.is_sign_negative(), count),
+            None => self.long_float(value),
+        }
+    }
+
+    #[inline(never)]
+    fn long_float(self, value: f32) {
         if value.is_finite() {
             self.number(zmij::Buffer::new().format_finite(value).as_bytes());
         } else {
             self.not_finite(f64::from(value));
         }
+    }
+
+    /// A number of millionths, of which there are at most 10^15, without trailing zeros.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both parts are 10^9 at most"
+    )]
+    fn millionths(mut self, is_negative: bool, count: u64) {
+        let (whole, fraction) = (count / 1_000_000, (count % 1_000_000) as u32);
+        let digits = eight_digits(fraction.wrapping_mul(100));
+        let kept_len = 8_u32.wrapping_sub(digits.leading_zeros() / 8) as usize;
+        // SAFETY: a slot has room for SLOT_LEN bytes; this takes 35 at most.
+        unsafe {
+            self.put([b'-'], usize::from(is_negative));
+            self.at = put_u32(self.at, whole as u32);
+            self.put([b'.'], usize::from(fraction != 0));
+            self.put((digits | ASCII_ZEROS).to_le_bytes(), kept_len);
+            self.put([b','], 1);
+        }
+        self.end();
     }
 
     #[cold]
@@ -217,57 +273,78 @@ impl<'o> Slot<'o> {
     }
 
     /// The first `len` bytes of `source` as a string: quotes, and escapes for what RFC 8259 demands and nothing else (SEMANTICS 106).
-    /// The bytes behind them may be read, but do not matter. Tells whether a byte is not ASCII; whether those are UTF-8 is the
+    /// The bytes behind them may be looked at, but do not matter. Tells whether a byte is not ASCII; whether those are UTF-8 is the
     /// caller's to ask.
     #[inline(always)]
     pub(crate) fn string(self, source: &[u8], len: usize) -> bool {
         let len = len.min(source.len());
-        let mut slot = self.reserved(len + STRING_SLACK_LEN);
-        // SAFETY: the room is len + STRING_SLACK_LEN.
+        let mut slot = self.reserved(len.wrapping_add(STRING_SLACK_LEN));
+        // SAFETY: the quote is within the slack.
         unsafe { slot.put([b'"'], 1) };
-        let mut high_bits = 0;
-        let mut from = 0;
+        // Most strings are plain and no longer than a block.
+        if len <= BLOCK_LEN
+            && let Some(block) = source.first_chunk()
+        {
+            let inside = !(u32::MAX.unbounded_shl(len as u32));
+            let high = simd::high(block) & inside;
+            if simd::stops(block) & inside == 0 {
+                // SAFETY: a block is within the slack, and `len` is not more.
+                unsafe { slot.put(*block, len) };
+                // SAFETY: quote and comma are within the slack.
+                unsafe { slot.put(*b"\",", 2) };
+                slot.end();
+                return high != 0;
+            }
+        }
+        slot.long_string(source, len)
+    }
+
+    /// The rest of [`Slot::string`] behind the first quote: any string, block by block.
+    #[inline(never)]
+    fn long_string(self, source: &[u8], len: usize) -> bool {
+        let mut slot = self;
+        let mut high = 0;
+        let mut rest = source;
+        // Always so many bytes of the text are left at the start of `rest`, and room behind `at` for them and for the slack without a quote.
+        let mut left = len;
         loop {
-            // Room behind `at`: what is left of the text, and the slack less the quote before it.
-            let rest = source.get(from..).unwrap_or_default();
-            let step = match rest.first_chunk() {
-                Some(step) => *step,
+            let block = match rest.first_chunk() {
+                Some(block) => *block,
                 None => padded(rest),
             };
-            let left = len.wrapping_sub(from);
-            let inside = if left >= STEP_LEN { 0xffff } else { (1 << left) - 1 };
-            let seen = look(step);
-            high_bits |= seen.high_bits & inside;
-            let special = seen.special & inside;
-            // SAFETY: one step is within the slack.
-            unsafe { slot.put(step, 0) };
-            if special == 0 {
-                let count = left.min(STEP_LEN);
-                // SAFETY: the bytes were written by this step.
-                slot.at = unsafe { slot.at.add(count) };
-                if left <= STEP_LEN {
+            let inside = !(u32::MAX.unbounded_shl(left.min(BLOCK_LEN) as u32));
+            high |= simd::high(&block) & inside;
+            let stops = simd::stops(&block) & inside;
+            // SAFETY: a block is within the slack.
+            unsafe { slot.put(block, 0) };
+            if stops == 0 {
+                // SAFETY: the bytes were written with the block.
+                slot.at = unsafe { slot.at.add(left.min(BLOCK_LEN)) };
+                if left <= BLOCK_LEN {
                     break;
                 }
-                from = from.wrapping_add(STEP_LEN);
+                left = left.wrapping_sub(BLOCK_LEN);
+                rest = rest.get(BLOCK_LEN..).unwrap_or_default();
                 continue;
             }
-            let count = special.trailing_zeros() as usize;
-            // SAFETY: the bytes were written by this step.
+            let count = stops.trailing_zeros() as usize;
+            // SAFETY: the bytes were written with the block.
             slot.at = unsafe { slot.at.add(count) };
-            from = from.wrapping_add(count).wrapping_add(1);
-            let byte = step.get(count).copied().unwrap_or_default();
+            let byte = block.get(count).copied().unwrap_or_default();
             let (escape, escape_len) = escape(byte);
-            // SAFETY: an escape of 8 bytes is within the slack.
+            // SAFETY: an escape is within the slack.
             unsafe { slot.put(escape, escape_len) };
-            slot = slot.reserved(len.wrapping_sub(from).wrapping_add(STRING_SLACK_LEN));
-            if from == len {
+            left = left.wrapping_sub(count).wrapping_sub(1);
+            rest = rest.get(count.wrapping_add(1)..).unwrap_or_default();
+            slot = slot.reserved(left.wrapping_add(STRING_SLACK_LEN));
+            if left == 0 {
                 break;
             }
         }
         // SAFETY: quote and comma are within the slack.
         unsafe { slot.put(*b"\",", 2) };
         slot.end();
-        high_bits != 0
+        high != 0
     }
 
     /// A colon in place of the comma that was written last.
@@ -330,6 +407,44 @@ impl<'o> Slot<'o> {
         // SAFETY: len <= N.
         self.at = unsafe { self.at.add(len) };
     }
+}
+
+/// How many millionths `value` is without its sign, if that number of at most 15 digits is what is to be written.
+///
+/// A quotient is rounded to the nearest double, so the decimal number reads back as `value` if the quotient is equal to it. No two
+/// decimal numbers of 15 digits read as the same double, so that there is no other one as short or shorter.
+#[inline(always)]
+fn millionths(value: f64) -> Option<u64> {
+    const MILLION: f64 = 1e6;
+    let magnitude = value.abs();
+    let (count, rounded) = to_integer(magnitude * MILLION);
+    // Below a thousandth, more digits and an exponent may be due.
+    let is_in_range = magnitude < 1e9 && (magnitude >= 1e-3 || magnitude == 0.0);
+    (is_in_range && rounded / MILLION == magnitude).then_some(count)
+}
+
+/// As [`millionths`] for a float, of which six digits are unique, or all of them where the decimal number is the very value: below
+/// 2^16 no shorter number is near enough to a count of eighths.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "that is what is asked")]
+fn float_millionths(value: f32) -> Option<u64> {
+    const THOUSAND: f64 = 1e3;
+    let magnitude = f64::from(value.abs());
+    let (count, rounded) = to_integer(magnitude * THOUSAND);
+    let quotient = rounded / THOUSAND;
+    let is_short = magnitude < 999.0 && (magnitude >= 1e-3 || magnitude == 0.0);
+    let is_found = (is_short && quotient as f32 == value.abs())
+        || (magnitude < 65_536.0 && quotient == magnitude);
+    is_found.then_some(count.wrapping_mul(1000))
+}
+
+/// The integer nearest to a number of 0 to 2^52, as such and as a double. What any other number gives has no meaning.
+#[inline(always)]
+fn to_integer(value: f64) -> (u64, f64) {
+    // Doubles from here to twice that are the integers.
+    const FIRST: f64 = 4_503_599_627_370_496.0;
+    let shifted = value + FIRST;
+    (shifted.to_bits() & ((1 << 52) - 1), shifted - FIRST)
 }
 
 /// Writes a number and returns where it ends.
@@ -421,74 +536,20 @@ const fn eight_digits(value: u32) -> u64 {
     tens | (twos.wrapping_sub(tens.wrapping_mul(10))) << 8
 }
 
-/// Bits of a step, the first byte lowest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    /// Quotes, backslashes and control characters.
-    special: u32,
-    /// Bytes that are not ASCII.
-    high_bits: u32,
-}
-
-#[inline(always)]
-fn look(step: [u8; STEP_LEN]) -> Look {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every processor of this architecture has SSE2.
-    return unsafe { look_sse2(step) };
-    #[cfg(not(target_arch = "x86_64"))]
-    look_portable(step)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "sse2")]
-fn look_sse2(step: [u8; STEP_LEN]) -> Look {
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-    };
-    // SAFETY: both types are 16 bytes of which every pattern is valid.
-    let bytes = unsafe { std::mem::transmute::<[u8; STEP_LEN], __m128i>(step) };
-    let is = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
-    let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-    let special = _mm_or_si128(_mm_or_si128(is(b'"'), is(b'\\')), control);
-    Look {
-        special: _mm_movemask_epi8(special).cast_unsigned(),
-        high_bits: _mm_movemask_epi8(bytes).cast_unsigned(),
-    }
-}
-
-/// The twin that any processor runs.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn look_portable(step: [u8; STEP_LEN]) -> Look {
-    let mut look = Look {
-        special: 0,
-        high_bits: 0,
-    };
-    for (index, &byte) in step.iter().enumerate() {
-        let is_special = byte < 0x20 || byte == b'"' || byte == b'\\';
-        look.special |= u32::from(is_special) << index;
-        look.high_bits |= u32::from(byte >= 0x80) << index;
-    }
-    look
-}
-
 /// The last bytes of a source, with zeros behind them.
 #[cold]
-fn padded(rest: &[u8]) -> [u8; STEP_LEN] {
-    let mut step = [0; STEP_LEN];
-    for (byte, given) in step.iter_mut().zip(rest) {
+fn padded(rest: &[u8]) -> Block {
+    let mut block = [0; BLOCK_LEN];
+    for (byte, given) in block.iter_mut().zip(rest) {
         *byte = *given;
     }
-    step
+    block
 }
 
 /// What stands for a special byte, and its length.
 #[inline(always)]
 fn escape(byte: u8) -> ([u8; 8], usize) {
-    let mut escape = ESCAPES
-        .get(usize::from(byte))
-        .copied()
-        .unwrap_or_default();
+    let mut escape = ESCAPES.get(usize::from(byte)).copied().unwrap_or_default();
     let [.., len] = &mut escape;
     let len = usize::from(std::mem::take(len)).min(6);
     (escape, len)

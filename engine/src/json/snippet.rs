@@ -41,7 +41,10 @@ impl Snippet {
 
     /// The text.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.chunks.as_flattened().get(..self.len).unwrap_or_default()
+        self.chunks
+            .as_flattened()
+            .get(..self.len)
+            .unwrap_or_default()
     }
 }
 

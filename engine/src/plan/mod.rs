@@ -18,7 +18,7 @@ pub(crate) use route::{
 };
 pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
-use crate::json::Snippet;
+use crate::json::{LABEL_LEN_MAX, Snippet};
 
 /// All message and enum plans of one schema.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(crate) struct MessagePlan {
     pub(crate) form: Form,
     /// In ascending order of field number: the order in which a well-behaved encoder writes them.
     pub(crate) fields: Box<[FieldPlan]>,
+    /// What `to_json` needs of each of `fields`, for most of them and at most times.
+    pub(crate) members: Box<[MemberPlan]>,
     /// JSON name and proto name, both, to the field.
     pub(crate) names: NameTable,
     /// Field number to the field.
@@ -125,6 +127,29 @@ pub(crate) struct FieldPlan {
     /// Key, value and comma as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
     /// `"pageSize":0,`.
     pub(crate) unset: Snippet,
+}
+
+/// Oneofs of a message that writing in order can watch, one bit each.
+pub(crate) const WATCHED_ONEOF_COUNT: u16 = 64;
+
+/// One field as `to_json` passes it: as little as will do, in one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct MemberPlan {
+    /// The key, quoted, escaped, with its colon, and bytes that have no meaning.
+    pub(crate) label: [u8; LABEL_LEN_MAX],
+    /// [`Tag::word`] of the field's tag.
+    pub(crate) tag: u64,
+    pub(crate) kind: Kind,
+    /// `label_len <= LABEL_LEN_MAX`.
+    pub(crate) label_len: u8,
+    /// The bit of the field's oneof in a set of [`WATCHED_ONEOF_COUNT`]; zero without a oneof or if it is beyond them.
+    pub(crate) oneof: u64,
+    /// 1 to 5.
+    pub(crate) tag_len: u8,
+    /// Whether the field is singular, no group, and its label fits.
+    pub(crate) is_plain: bool,
+    pub(crate) has_presence: bool,
 }
 
 /// How often a field occurs.
@@ -270,6 +295,38 @@ impl EnumPlan {
             .binary_search_by_key(&number, |value| value.number)
             .ok()?;
         self.values.get(index)
+    }
+}
+
+impl FieldPlan {
+    /// The wire type of [`FieldPlan::tag`].
+    pub(crate) fn wire_type(&self) -> u8 {
+        self.tag.bytes[0] & 7
+    }
+}
+
+impl MemberPlan {
+    pub(crate) fn new(field: &FieldPlan) -> Self {
+        let text = field.key.get(..LABEL_LEN_MAX.min(field.key.len()));
+        let mut label = [0; LABEL_LEN_MAX];
+        for (byte, given) in label.iter_mut().zip(text.unwrap_or_default()) {
+            *byte = *given;
+        }
+        Self {
+            label,
+            label_len: u8::try_from(field.key.len()).unwrap_or(u8::MAX),
+            tag: field.tag.word(),
+            tag_len: field.tag.len,
+            oneof: match field.oneof {
+                Some(oneof @ ..WATCHED_ONEOF_COUNT) => 1 << oneof,
+                _ => 0,
+            },
+            kind: field.kind,
+            is_plain: field.cardinality == Cardinality::Singular
+                && !matches!(field.kind, Kind::Group(_))
+                && field.key.len() <= LABEL_LEN_MAX,
+            has_presence: field.has_presence,
+        }
     }
 }
 

@@ -175,10 +175,9 @@ impl<'c> Converter<'c> {
             Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\","),
             Kind::Bool => self.out.extend_from_slice(b"\"true\","),
             _ if is_signed(kind) => {
-                let key = (key ^ SIGN).cast_signed();
-                Slot::new(self.out).int64(key < 0, key.unsigned_abs(), true);
+                Slot::new(self.out).int64((key ^ SIGN).cast_signed(), true);
             }
-            _ => Slot::new(self.out).int64(false, key, true),
+            _ => Slot::new(self.out).uint64(key, true),
         }
         Slot::colon(self.out);
         Ok(())

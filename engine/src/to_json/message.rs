@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 
-use super::value::Written;
+use super::value::{ScalarContext, Written, scalar};
 use super::{Converter, Stop, Stopped};
 use crate::error::ErrorKind;
 use crate::json::Slot;
 use crate::limits::DEPTH_MAX;
-use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessageIndex, MessagePlan};
+use crate::plan::{
+    Cardinality, FieldPlan, Form, Kind, MemberPlan, MessageIndex, MessagePlan, WATCHED_ONEOF_COUNT,
+};
 use crate::wire::read::{LEN, Reader};
 
 /// Where the bytes of one message are. Offsets are below 2^32, as `convert` has checked.
@@ -39,11 +41,17 @@ impl Content {
     }
 }
 
-/// Oneofs that writing in order can watch, one bit each.
-const WATCHED_ONEOF_COUNT: u16 = 64;
+/// What a tag that was not expected is.
+enum Found {
+    /// The field with this index, and whether it is encoded as it was declared: a list can be packed or not.
+    Member(usize, bool),
+    /// Nothing that is known.
+    Skipped,
+}
 
 impl<'c> Converter<'c> {
     /// Writes one message in its JSON form, and a comma. `depth` is its level, 1 for the root.
+    #[inline]
     pub(super) fn message(
         &mut self,
         index: MessageIndex,
@@ -51,30 +59,41 @@ impl<'c> Converter<'c> {
         depth: u32,
     ) -> Result<(), Stopped> {
         let plan = self.plan.message(index);
+        if plan.form != Form::Object || depth > DEPTH_MAX || self.is_too_long() {
+            return self.special_message(plan, content, depth);
+        }
+        Slot::new(self.out).open(b'{');
+        self.members(plan, content, depth)?;
+        Slot::close(b'}', self.out);
+        Ok(())
+    }
+
+    /// A message that has a form of its own or is not to be written at all.
+    #[inline(never)]
+    fn special_message(
+        &mut self,
+        plan: &'c MessagePlan,
+        content: Content,
+        depth: u32,
+    ) -> Result<(), Stopped> {
         // SEMANTICS 96. A `Value` is no level: the objects and lists in it are, and they are checked.
         if depth > DEPTH_MAX && plan.form != Form::Value {
             let offset = self.offset(content);
             return Err(self.fault(ErrorKind::WireTooDeep, offset));
         }
-        if self.is_too_long() {
-            let offset = self.offset(content);
-            return Err(self.fault(ErrorKind::ReplyTooLarge, offset));
-        }
         match plan.form {
-            Form::Object => {
-                Slot::new(self.out).open(b'{');
-                self.members(plan, content, depth)?;
-                Slot::close(b'}', self.out);
-                Ok(())
+            Form::Timestamp if !self.is_too_long() => self.timestamp(content, depth),
+            Form::Duration if !self.is_too_long() => self.duration(content, depth),
+            Form::FieldMask if !self.is_too_long() => self.field_mask(content, depth),
+            Form::Struct if !self.is_too_long() => self.structure(plan, content, depth),
+            Form::Value if !self.is_too_long() => self.dynamic_value(plan, content, depth),
+            Form::ListValue if !self.is_too_long() => self.list_value(plan, content, depth),
+            Form::Any if !self.is_too_long() => self.any(content, depth),
+            Form::Wrapper if !self.is_too_long() => self.wrapper(plan, content, depth),
+            _ => {
+                let offset = self.offset(content);
+                Err(self.fault(ErrorKind::ReplyTooLarge, offset))
             }
-            Form::Timestamp => self.timestamp(content, depth),
-            Form::Duration => self.duration(content, depth),
-            Form::FieldMask => self.field_mask(content, depth),
-            Form::Struct => self.structure(plan, content, depth),
-            Form::Value => self.dynamic_value(plan, content, depth),
-            Form::ListValue => self.list_value(plan, content, depth),
-            Form::Any => self.any(content, depth),
-            Form::Wrapper => self.wrapper(plan, content, depth),
         }
     }
 
@@ -123,53 +142,149 @@ impl<'c> Converter<'c> {
         let mut oneofs = 0_u64;
         while !reader.is_at_end() {
             let tag_offset = reader.offset();
+            let mut member = plan.members.get(next);
+            let mut is_as_declared = true;
             // Encoders write fields in order, and most fields are set: the next one is compared with before any look-up.
-            let (field, is_packed) = match plan.fields.get(next) {
-                Some(field) if reader.take(field.tag.word(), field.tag.len) => {
-                    (field, field.cardinality == Cardinality::Packed)
-                }
-                _ => {
-                    let (number, wire_type) = self.noted(reader.tag())?;
-                    let known = plan.numbers.find(number).map(|index| (index, plan.field(index)));
-                    // SEMANTICS 107
-                    let Some((index, field)) = known.filter(|(_, field)| accepts(field, wire_type))
-                    else {
-                        self.noted(reader.skip(number, wire_type, depth))?;
-                        continue;
-                    };
-                    let index = usize::from(index.0);
-                    if index < next {
-                        return Err(self.out_of_order(tag_offset));
-                    }
-                    self.unset_fields(plan, next..index);
-                    next = index;
-                    (field, wire_type != field.kind.wire_type())
-                }
-            };
-            let start = self.out.len();
-            let written = match field.cardinality {
-                Cardinality::Singular => {
-                    self.value(Some(&field.label), field, &mut reader, depth)?
-                }
-                Cardinality::Repeated | Cardinality::Packed => {
-                    self.list_in_order(field, is_packed, &mut reader, depth)?
-                }
-                Cardinality::Map => self.map_in_order(field, &mut reader, depth)?,
-            };
-            if !self.end_field(field, start, written) {
-                continue;
+            if !member.is_some_and(|member| reader.take(member.tag, member.tag_len)) {
+                // Readers that are lent out are copies, so that this one need not be in memory.
+                let mut lent = reader.clone();
+                let found = self.find_member(plan, next, &mut lent, depth)?;
+                reader = lent;
+                let Found::Member(index, as_declared) = found else {
+                    continue;
+                };
+                next = index;
+                member = plan.members.get(next);
+                is_as_declared = as_declared;
             }
-            next = next.wrapping_add(1);
-            if let Some(oneof) = field.oneof {
-                let bit = 1 << (oneof % WATCHED_ONEOF_COUNT);
-                if oneofs & bit != 0 {
-                    return Err(self.out_of_order(tag_offset));
+            let Some(member) = member else { break };
+            if member.oneof & oneofs != 0 {
+                return Err(self.out_of_order(tag_offset));
+            }
+            let start = self.out.len();
+            let written = if member.is_plain {
+                self.plain_member(member, &mut reader, depth)?
+            } else {
+                let field = plan.fields.get(next);
+                let mut lent = reader.clone();
+                let written = self.other_member(field, is_as_declared, &mut lent, depth)?;
+                reader = lent;
+                written
+            };
+            match written {
+                Written::Value => {}
+                Written::Default if member.has_presence => {}
+                _ => {
+                    if !self.end_unset(plan, next, start, written) {
+                        continue;
+                    }
                 }
-                oneofs |= bit;
+            }
+            oneofs |= member.oneof;
+            next = next.wrapping_add(1);
+        }
+        if next < plan.fields.len() {
+            self.unset_fields(plan, next..plan.fields.len());
+        }
+        Ok(())
+    }
+
+    /// Reads a tag that is not that of the field `next` and says whose it is, unless it has been skipped.
+    #[inline(never)]
+    fn find_member(
+        &mut self,
+        plan: &'c MessagePlan,
+        next: usize,
+        reader: &mut Reader<'c>,
+        depth: u32,
+    ) -> Result<Found, Stopped> {
+        let tag_offset = reader.offset();
+        let (number, wire_type) = self.noted(reader.tag())?;
+        // SEMANTICS 107
+        let known = plan
+            .numbers
+            .find(number)
+            .map(|index| (index, plan.field(index)));
+        let Some((index, field)) = known.filter(|(_, field)| accepts(field, wire_type)) else {
+            self.noted(reader.skip(number, wire_type, depth))?;
+            return Ok(Found::Skipped);
+        };
+        let index = usize::from(index.0);
+        if index < next {
+            return Err(self.out_of_order(tag_offset));
+        }
+        self.unset_fields(plan, next..index);
+        Ok(Found::Member(index, wire_type == field.wire_type()))
+    }
+
+    /// Writes a singular member behind its label.
+    #[inline(always)]
+    fn plain_member(
+        &mut self,
+        member: &'c MemberPlan,
+        reader: &mut Reader<'c>,
+        depth: u32,
+    ) -> Result<Written, Stopped> {
+        match member.kind {
+            Kind::String => {
+                let (source, len) = self.noted(reader.source())?;
+                let slot = Slot::behind(&member.label, member.label_len, self.out);
+                self.has_high_bits |= slot.string(source, len);
+                Ok(Written::unless_default(len == 0))
+            }
+            Kind::Bytes => {
+                let bytes = self.noted(reader.bytes())?;
+                Slot::behind(&member.label, member.label_len, self.out).end();
+                self.base64(bytes);
+                Ok(Written::unless_default(bytes.is_empty()))
+            }
+            Kind::Message(index) => {
+                let range = self.noted(reader.delimited())?;
+                Slot::behind(&member.label, member.label_len, self.out).end();
+                self.message(index, Content::range(range), depth.wrapping_add(1))?;
+                Ok(Written::Value)
+            }
+            kind => {
+                let slot = Slot::behind(&member.label, member.label_len, self.out);
+                let context = ScalarContext::new(self.plan, &mut self.stop);
+                scalar(kind, reader, slot, context)
             }
         }
-        self.unset_fields(plan, next..plan.fields.len());
-        Ok(())
+    }
+
+    /// Writes a member that is a list, a map, a group, or has a long label.
+    #[inline(never)]
+    fn other_member(
+        &mut self,
+        field: Option<&'c FieldPlan>,
+        is_as_declared: bool,
+        reader: &mut Reader<'c>,
+        depth: u32,
+    ) -> Result<Written, Stopped> {
+        let Some(field) = field else {
+            return Ok(Written::Nothing);
+        };
+        match field.cardinality {
+            Cardinality::Singular => self.value(Some(&field.label), field, reader, depth),
+            Cardinality::Repeated => self.list_in_order(field, !is_as_declared, reader, depth),
+            Cardinality::Packed => self.list_in_order(field, is_as_declared, reader, depth),
+            Cardinality::Map => self.map_in_order(field, reader, depth),
+        }
+    }
+
+    /// Ends a field that was begun at `start` of the output and that is unset after all. False if it is not written either.
+    #[cold]
+    fn end_unset(
+        &mut self,
+        plan: &MessagePlan,
+        index: usize,
+        start: usize,
+        written: Written,
+    ) -> bool {
+        match plan.fields.get(index) {
+            Some(field) => self.end_field(field, start, written),
+            None => false,
+        }
     }
 
     /// Ends a field that was begun at `start` of the output. False if that leaves it unset and unwritten.
@@ -294,7 +409,8 @@ impl<'c> Converter<'c> {
             if self.is_too_long() {
                 return Err(self.fault(ErrorKind::ReplyTooLarge, elements.offset()));
             }
-            self.packable(None, kind, &mut elements)?;
+            let context = ScalarContext::new(self.plan, &mut self.stop);
+            scalar(kind, &mut elements, Slot::new(self.out), context)?;
         }
         Ok(())
     }

@@ -17,7 +17,8 @@ mod well_known;
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::JSON_LEN_MAX;
-use crate::plan::{FieldIndex, Int64Style, Message, MessageIndex, Plan};
+use crate::plan::{FieldIndex, Message, MessageIndex, Plan};
+use crate::text::utf8;
 use collected::Entry;
 use map::MapEntry;
 use message::Content;
@@ -128,13 +129,11 @@ fn convert(
         out_len_max: start.saturating_add(JSON_LEN_MAX),
         redo_len_left: 0,
         stop: Stop::OutOfOrder(0),
-        int64_is_quoted: plan.options.int64 == Int64Style::String,
         sorts_map_keys: plan.options.sort_map_keys,
         is_lenient,
-        is_careful: false,
-        has_high_bits: false,
         // What is at fault in an `Any` must be known before the next one begins.
-        checks_each_text: is_lenient,
+        is_careful: is_lenient,
+        has_high_bits: false,
     };
     converter.clear();
     let mut done = write(&mut converter);
@@ -146,7 +145,7 @@ fn convert(
     if done.is_ok() && !converter.is_text() {
         // Once more, to find the string.
         converter.clear();
-        converter.checks_each_text = true;
+        converter.is_careful = true;
         done = write(&mut converter);
     }
     converter.finish(done)
@@ -175,16 +174,14 @@ struct Converter<'c> {
     redo_len_left: usize,
     /// Why, once a function has returned [`Stopped`].
     stop: Stop,
-    int64_is_quoted: bool,
     sorts_map_keys: bool,
     /// Whether an `Any` that cannot be resolved or read is written as base64.
     is_lenient: bool,
-    /// Whether every message is listed before it is written.
+    /// Whether every message is listed before it is written, and every string checked by itself rather than all of the text
+    /// at the end.
     is_careful: bool,
     /// Whether a string with a byte beyond ASCII has been written.
     has_high_bits: bool,
-    /// Whether each such string is checked by itself, rather than all of the text at the end.
-    checks_each_text: bool,
 }
 
 /// Why a conversion stopped.
@@ -247,11 +244,8 @@ impl Converter<'_> {
     /// tells the same: a sequence that a string leaves open ends at its quote.
     fn is_text(&self) -> bool {
         !self.has_high_bits
-            || self.checks_each_text
-            || self
-                .out
-                .get(self.start..)
-                .is_none_or(|text| simdutf8::basic::from_utf8(text).is_ok())
+            || self.is_careful
+            || self.out.get(self.start..).is_none_or(utf8::is_valid)
     }
 
     fn finish(self, done: Result<(), Stopped>) -> Result<(), Error> {

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::message::Content;
-use super::{Converter, Stopped, noted};
+use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
 use crate::json::{Slot, Snippet};
-use crate::plan::{EnumPlan, FieldPlan, Form, Kind};
+use crate::plan::{EnumPlan, FieldPlan, Form, Int64Style, Kind, Plan};
 use crate::text::base64;
 use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 
@@ -23,7 +23,7 @@ pub(super) enum Written {
 
 impl Written {
     #[inline(always)]
-    fn unless_default(is_default: bool) -> Self {
+    pub(super) fn unless_default(is_default: bool) -> Self {
         if is_default {
             Self::Default
         } else {
@@ -57,76 +57,11 @@ impl<'c> Converter<'c> {
                 self.message(index, Content::range(range), depth.wrapping_add(1))?;
                 Ok(Written::Value)
             }
-            kind => self.packable(label, kind, reader),
+            kind => {
+                let context = ScalarContext::new(self.plan, &mut self.stop);
+                scalar(kind, reader, slot(label, self.out), context)
+            }
         }
-    }
-
-    /// Writes the one value that comes next, of a kind that a packed list may have.
-    #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "protobuf cuts a varint to the width of its field"
-    )]
-    pub(super) fn packable(
-        &mut self,
-        label: Option<&Snippet>,
-        kind: Kind,
-        reader: &mut Reader<'c>,
-    ) -> Result<Written, Stopped> {
-        let slot = slot(label, self.out);
-        let is_quoted = self.int64_is_quoted;
-        let stop = &mut self.stop;
-        let is_default = match kind.wire_type() {
-            1 => {
-                let bits = noted(reader.fixed64(), stop)?;
-                match kind {
-                    Kind::Double => slot.double(f64::from_bits(bits)),
-                    Kind::Sfixed64 => {
-                        let value = bits.cast_signed();
-                        slot.int64(value < 0, value.unsigned_abs(), is_quoted);
-                    }
-                    _ => slot.int64(false, bits, is_quoted),
-                }
-                // By its bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
-                bits == 0
-            }
-            5 => {
-                let bits = noted(reader.fixed32(), stop)?;
-                match kind {
-                    Kind::Float => slot.float(f32::from_bits(bits)),
-                    Kind::Sfixed32 => slot.int32(bits.cast_signed()),
-                    _ => slot.uint32(bits),
-                }
-                bits == 0
-            }
-            _ => {
-                let bits = noted(reader.varint(), stop)?;
-                match kind {
-                    Kind::Enum(index) => {
-                        return Ok(enumeration(self.plan.enumeration(index), bits as i32, slot));
-                    }
-                    Kind::Bool => slot.boolean(bits != 0),
-                    Kind::Int32 => slot.int32(bits as i32),
-                    Kind::Sint32 => slot.int32(unzigzag32(bits as u32)),
-                    Kind::Uint32 => slot.uint32(bits as u32),
-                    Kind::Uint64 => slot.int64(false, bits, is_quoted),
-                    Kind::Sint64 => {
-                        let value = unzigzag64(bits);
-                        slot.int64(value < 0, value.unsigned_abs(), is_quoted);
-                    }
-                    // Only `Int64` is left.
-                    _ => {
-                        let value = bits.cast_signed();
-                        slot.int64(value < 0, value.unsigned_abs(), is_quoted);
-                    }
-                }
-                match kind {
-                    Kind::Int32 | Kind::Sint32 | Kind::Uint32 => bits as u32 == 0,
-                    _ => bits == 0,
-                }
-            }
-        };
-        Ok(Written::unless_default(is_default))
     }
 
     #[inline(always)]
@@ -135,10 +70,13 @@ impl<'c> Converter<'c> {
         label: Option<&Snippet>,
         reader: &mut Reader<'c>,
     ) -> Result<Written, Stopped> {
-        let range = self.noted(reader.delimited())?;
-        let written = Written::unless_default(range.is_empty());
-        self.string_at(label, range)?;
-        Ok(written)
+        let (source, len) = self.noted(reader.source())?;
+        if self.is_careful {
+            let start = self.wire.len() - source.len();
+            self.text(start..start + len)?;
+        }
+        self.has_high_bits |= slot(label, self.out).string(source, len);
+        Ok(Written::unless_default(len == 0))
     }
 
     /// Writes a stretch of the wire as a string, and a comma.
@@ -148,7 +86,7 @@ impl<'c> Converter<'c> {
         label: Option<&Snippet>,
         range: Range<usize>,
     ) -> Result<(), Stopped> {
-        if self.checks_each_text {
+        if self.is_careful {
             self.text(range.clone())?;
         }
         let source = self.wire.get(range.start..).unwrap_or_default();
@@ -220,7 +158,8 @@ impl<'c> Converter<'c> {
             Kind::Bool => self.out.extend_from_slice(b"false,"),
             Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\","),
             Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => {
-                Slot::new(self.out).int64(false, 0, self.int64_is_quoted);
+                let is_quoted = self.plan.options.int64 == Int64Style::String;
+                Slot::new(self.out).uint64(0, is_quoted);
             }
             _ => self.out.extend_from_slice(b"0,"),
         }
@@ -253,6 +192,83 @@ fn slot<'o>(label: Option<&Snippet>, out: &'o mut Vec<u8>) -> Slot<'o> {
         Some(label) => Slot::after(label, out),
         None => Slot::new(out),
     }
+}
+
+/// What [`scalar`] needs of a converter, whose output is lent out to the slot.
+pub(super) struct ScalarContext<'s> {
+    plan: &'s Plan,
+    int64_is_quoted: bool,
+    stop: &'s mut Stop,
+}
+
+impl<'s> ScalarContext<'s> {
+    #[inline(always)]
+    pub(super) fn new(plan: &'s Plan, stop: &'s mut Stop) -> Self {
+        Self {
+            plan,
+            int64_is_quoted: plan.options.int64 == Int64Style::String,
+            stop,
+        }
+    }
+}
+
+/// Writes the one value that comes next, of a kind that a packed list may have.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "protobuf cuts a varint to the width of its field"
+)]
+pub(super) fn scalar(
+    kind: Kind,
+    reader: &mut Reader<'_>,
+    slot: Slot<'_>,
+    context: ScalarContext<'_>,
+) -> Result<Written, Stopped> {
+    let is_quoted = context.int64_is_quoted;
+    let is_default = match kind.wire_type() {
+        1 => {
+            let bits = noted(reader.fixed64(), context.stop)?;
+            match kind {
+                Kind::Double => slot.double(f64::from_bits(bits)),
+                Kind::Sfixed64 => slot.int64(bits.cast_signed(), is_quoted),
+                _ => slot.uint64(bits, is_quoted),
+            }
+            // By its bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
+            bits == 0
+        }
+        5 => {
+            let bits = noted(reader.fixed32(), context.stop)?;
+            match kind {
+                Kind::Float => slot.float(f32::from_bits(bits)),
+                Kind::Sfixed32 => slot.int32(bits.cast_signed()),
+                _ => slot.uint32(bits),
+            }
+            bits == 0
+        }
+        _ => {
+            let bits = noted(reader.varint(), context.stop)?;
+            let low = bits as u32;
+            match kind {
+                Kind::Enum(index) => {
+                    let plan = context.plan.enumeration(index);
+                    return Ok(enumeration(plan, low.cast_signed(), slot));
+                }
+                Kind::Bool => slot.boolean(bits != 0),
+                Kind::Int32 => slot.int32(low.cast_signed()),
+                Kind::Sint32 => slot.int32(unzigzag32(low)),
+                Kind::Uint32 => slot.uint32(low),
+                Kind::Uint64 => slot.uint64(bits, is_quoted),
+                Kind::Sint64 => slot.int64(unzigzag64(bits), is_quoted),
+                // Only `Int64` is left.
+                _ => slot.int64(bits.cast_signed(), is_quoted),
+            }
+            match kind {
+                Kind::Int32 | Kind::Sint32 | Kind::Uint32 => low == 0,
+                _ => bits == 0,
+            }
+        }
+    };
+    Ok(Written::unless_default(is_default))
 }
 
 #[inline(always)]

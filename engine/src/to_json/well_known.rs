@@ -304,7 +304,11 @@ impl<'c> Converter<'c> {
     }
 
     /// A reader of the piece of a message with this index, if it has so many.
-    fn piece_reader(&mut self, content: Content, index: usize) -> Result<Option<Reader<'c>>, Stopped> {
+    fn piece_reader(
+        &mut self,
+        content: Content,
+        index: usize,
+    ) -> Result<Option<Reader<'c>>, Stopped> {
         let range = match content {
             Content::Whole { start, end } if index == 0 => start as usize..end as usize,
             Content::Pieces { first, end } if index < end - first => self.piece(first + index)?,

@@ -109,7 +109,10 @@ impl<'w> Reader<'w> {
         {
             // The high bit of each byte says that more come. What stands behind the lowest byte without it is cut off.
             let unused_bit_count = 63 - last.trailing_zeros();
-            if self.step_over(8 - (unused_bit_count / 8) as usize).is_some() {
+            if self
+                .step_over(8 - (unused_bit_count / 8) as usize)
+                .is_some()
+            {
                 return Ok(squeeze(word << unused_bit_count >> unused_bit_count));
             }
         }
