@@ -4,6 +4,7 @@
 //! skipped too, so that no two readers of one body can differ about what it says.
 
 mod cursor;
+mod digits;
 mod locate;
 pub(crate) mod number;
 mod raw;
@@ -15,6 +16,6 @@ pub(crate) mod write;
 
 pub(crate) use cursor::Cursor;
 pub(crate) use locate::{Found, Step, found_at, steps_to};
-pub(crate) use raw::{LABEL_LEN_MAX, Slot};
+pub(crate) use raw::{LABEL_LEN_MAX, Slot, Text};
 pub(crate) use snippet::Snippet;
 pub(crate) use string::JsonString;

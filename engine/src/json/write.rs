@@ -101,7 +101,7 @@ pub(crate) fn double(value: f64, out: &mut Vec<u8>) {
     if value.is_finite() {
         finite(zmij::Buffer::new().format_finite(value), out);
     } else {
-        not_finite(value, out);
+        out.extend_from_slice(not_finite(value));
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn float(value: f32, out: &mut Vec<u8>) {
     if value.is_finite() {
         finite(zmij::Buffer::new().format_finite(value), out);
     } else {
-        not_finite(f64::from(value), out);
+        out.extend_from_slice(not_finite(f64::from(value)));
     }
 }
 
@@ -121,14 +121,14 @@ fn finite(text: &str, out: &mut Vec<u8>) {
 }
 
 #[cold]
-pub(super) fn not_finite(value: f64, out: &mut Vec<u8>) {
-    out.extend_from_slice(if value.is_nan() {
+pub(super) fn not_finite(value: f64) -> &'static [u8] {
+    if value.is_nan() {
         b"\"NaN\""
     } else if value > 0.0 {
         b"\"Infinity\""
     } else {
         b"\"-Infinity\""
-    });
+    }
 }
 
 #[cfg(test)]

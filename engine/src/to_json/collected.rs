@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::message::{Content, accepts};
 use super::value::Written;
 use super::{Converter, Stopped};
-use crate::json::Slot;
+use crate::json::{Slot, Text};
 use crate::plan::{Cardinality, FieldIndex, FieldPlan, Kind, MessageIndex, MessagePlan};
 use crate::wire::read::{LEN, Reader, START_GROUP};
 
@@ -54,7 +54,7 @@ impl<'c> Converter<'c> {
             next = usize::from(index);
             let field = plan.field(FieldIndex(index));
             let start = self.out.len();
-            Slot::after(&field.label, self.out).end();
+            Text::new(self.out).after(&field.label).nothing().end();
             let written = self.run(field, at, end, depth)?;
             if self.end_field(field, start, written) {
                 next += 1;
@@ -224,7 +224,7 @@ impl<'c> Converter<'c> {
         match field.cardinality {
             Cardinality::Singular => self.singular_run(field, first, end, depth),
             Cardinality::Repeated | Cardinality::Packed => {
-                Slot::new(self.out).open(b'[');
+                Slot::new(self.out).open(b'[').end();
                 self.list_run(field, first, end, depth)
             }
             Cardinality::Map => self.map_run(field, first, end, depth),

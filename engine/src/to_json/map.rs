@@ -8,7 +8,7 @@ use super::message::{Content, accepts};
 use super::value::Written;
 use super::{Converter, Stopped};
 use crate::error::Error;
-use crate::json::Slot;
+use crate::json::{Slot, Text};
 use crate::plan::{FieldPlan, Kind, MessagePlan};
 use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 
@@ -116,7 +116,7 @@ impl<'c> Converter<'c> {
             return Ok(Written::Nothing);
         };
         self.settle(key_field.kind, base);
-        Slot::new(self.out).open(b'{');
+        Slot::new(self.out).open(b'{').end();
         let end = self.scratch.map_entries.len();
         for at in base..end {
             let Some(&entry) = self.scratch.map_entries.get(at) else {
@@ -125,7 +125,7 @@ impl<'c> Converter<'c> {
             self.write_key(key_field.kind, entry.key)?;
             self.map_value(plan, value_field, entry.value, depth)?;
         }
-        Slot::close(b'}', self.out);
+        Text::new(self.out).close(b'}').end();
         self.scratch.map_entries.truncate(base);
         Ok(if end == base {
             Written::Nothing
@@ -175,11 +175,13 @@ impl<'c> Converter<'c> {
             Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\","),
             Kind::Bool => self.out.extend_from_slice(b"\"true\","),
             _ if is_signed(kind) => {
-                Slot::new(self.out).int64((key ^ SIGN).cast_signed(), true);
+                Slot::new(self.out)
+                    .int64((key ^ SIGN).cast_signed(), true)
+                    .end();
             }
-            _ => Slot::new(self.out).uint64(key, true),
+            _ => Slot::new(self.out).uint64(key, true).end(),
         }
-        Slot::colon(self.out);
+        Text::colon(self.out);
         Ok(())
     }
 

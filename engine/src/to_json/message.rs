@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use super::value::{ScalarContext, Written, scalar};
-use super::{Converter, Stop, Stopped};
+use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
-use crate::json::Slot;
+use crate::json::{Slot, Text};
 use crate::limits::DEPTH_MAX;
 use crate::plan::{
     Cardinality, FieldPlan, Form, Kind, MemberPlan, MessageIndex, MessagePlan, WATCHED_ONEOF_COUNT,
@@ -62,9 +62,9 @@ impl<'c> Converter<'c> {
         if plan.form != Form::Object || depth > DEPTH_MAX || self.is_too_long() {
             return self.special_message(plan, content, depth);
         }
-        Slot::new(self.out).open(b'{');
+        Slot::new(self.out).open(b'{').end();
         self.members(plan, content, depth)?;
-        Slot::close(b'}', self.out);
+        Text::new(self.out).close(b'}').end();
         Ok(())
     }
 
@@ -136,46 +136,89 @@ impl<'c> Converter<'c> {
         depth: u32,
     ) -> Result<(), Stopped> {
         let mut reader = Reader::new(self.wire, range);
+        // What is lent to a function, readers and the text alike, is a copy, so that these need not be in memory.
+        let mut text = Text::new(self.out);
         // Fields of a lower index are written, set or unset.
         let mut next = 0_usize;
         // One bit for each oneof that has a member.
         let mut oneofs = 0_u64;
         while !reader.is_at_end() {
-            let tag_offset = reader.offset();
             let mut member = plan.members.get(next);
             let mut is_as_declared = true;
             // Encoders write fields in order, and most fields are set: the next one is compared with before any look-up.
-            if !member.is_some_and(|member| reader.take(member.tag, member.tag_len)) {
-                // Readers that are lent out are copies, so that this one need not be in memory.
-                let mut lent = reader.clone();
-                let found = self.find_member(plan, next, &mut lent, depth)?;
-                reader = lent;
-                let Found::Member(index, as_declared) = found else {
-                    continue;
-                };
-                next = index;
-                member = plan.members.get(next);
-                is_as_declared = as_declared;
-            }
+            let ahead = match member.and_then(|member| reader.tag_ahead(member.tag, member.tag_len))
+            {
+                Some(ahead) => ahead,
+                None => {
+                    text.end();
+                    let mut lent = reader.clone();
+                    let found = self.find_member(plan, next, &mut lent, depth)?;
+                    reader = lent;
+                    text = Text::new(self.out);
+                    let Found::Member(index, as_declared) = found else {
+                        continue;
+                    };
+                    next = index;
+                    member = plan.members.get(next);
+                    is_as_declared = as_declared;
+                    reader.ahead()
+                }
+            };
             let Some(member) = member else { break };
             if member.oneof & oneofs != 0 {
-                return Err(self.out_of_order(tag_offset));
+                return Err(self.out_of_order(reader.offset()));
             }
-            let start = self.out.len();
-            let written = if member.is_plain {
-                self.plain_member(member, &mut reader, depth)?
-            } else {
-                let field = plan.fields.get(next);
-                let mut lent = reader.clone();
-                let written = self.other_member(field, is_as_declared, &mut lent, depth)?;
-                reader = lent;
-                written
-            };
+            let start = text.len();
+            let written;
+            match member.kind {
+                _ if !member.is_plain => {
+                    text.end();
+                    let mut lent = reader.clone();
+                    self.noted(lent.step(ahead))?;
+                    written = self.other_member(plan, next, is_as_declared, &mut lent, depth)?;
+                    reader = lent;
+                    text = Text::new(self.out);
+                }
+                Kind::String => {
+                    let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
+                    let slot = text.behind(&member.label, member.label_len);
+                    let is_high;
+                    (text, is_high) = slot.string(source, len);
+                    self.has_high_bits |= is_high;
+                    written = Written::unless_default(len == 0);
+                }
+                Kind::Message(index) => {
+                    let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
+                    let start = reader.offset_of(source);
+                    text.behind(&member.label, member.label_len).nothing().end();
+                    let content = Content::range(start..start.wrapping_add(len));
+                    self.message(index, content, depth.wrapping_add(1))?;
+                    text = Text::new(self.out);
+                    written = Written::Value;
+                }
+                Kind::Bytes => {
+                    let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
+                    text.behind(&member.label, member.label_len).nothing().end();
+                    self.base64(source.get(..len).unwrap_or_default());
+                    text = Text::new(self.out);
+                    written = Written::unless_default(len == 0);
+                }
+                kind => {
+                    let slot = text.behind(&member.label, member.label_len);
+                    let context = ScalarContext::new(self.plan, &mut self.stop);
+                    (text, written) = scalar(kind, &mut reader, ahead, slot, context)?;
+                }
+            }
             match written {
                 Written::Value => {}
                 Written::Default if member.has_presence => {}
                 _ => {
-                    if !self.end_unset(plan, next, start, written) {
+                    text.cut(start).end();
+                    if written == Written::Default {
+                        self.unset_fields(plan, next..next.wrapping_add(1));
+                    }
+                    text = Text::new(self.out);
+                    if written == Written::Nothing {
                         continue;
                     }
                 }
@@ -183,8 +226,9 @@ impl<'c> Converter<'c> {
             oneofs |= member.oneof;
             next = next.wrapping_add(1);
         }
-        if next < plan.fields.len() {
-            self.unset_fields(plan, next..plan.fields.len());
+        text.end();
+        if next < plan.members.len() {
+            self.unset_fields(plan, next..plan.members.len());
         }
         Ok(())
     }
@@ -217,51 +261,17 @@ impl<'c> Converter<'c> {
         Ok(Found::Member(index, wire_type == field.wire_type()))
     }
 
-    /// Writes a singular member behind its label.
-    #[inline(always)]
-    fn plain_member(
-        &mut self,
-        member: &'c MemberPlan,
-        reader: &mut Reader<'c>,
-        depth: u32,
-    ) -> Result<Written, Stopped> {
-        match member.kind {
-            Kind::String => {
-                let (source, len) = self.noted(reader.source())?;
-                let slot = Slot::behind(&member.label, member.label_len, self.out);
-                self.has_high_bits |= slot.string(source, len);
-                Ok(Written::unless_default(len == 0))
-            }
-            Kind::Bytes => {
-                let bytes = self.noted(reader.bytes())?;
-                Slot::behind(&member.label, member.label_len, self.out).end();
-                self.base64(bytes);
-                Ok(Written::unless_default(bytes.is_empty()))
-            }
-            Kind::Message(index) => {
-                let range = self.noted(reader.delimited())?;
-                Slot::behind(&member.label, member.label_len, self.out).end();
-                self.message(index, Content::range(range), depth.wrapping_add(1))?;
-                Ok(Written::Value)
-            }
-            kind => {
-                let slot = Slot::behind(&member.label, member.label_len, self.out);
-                let context = ScalarContext::new(self.plan, &mut self.stop);
-                scalar(kind, reader, slot, context)
-            }
-        }
-    }
-
     /// Writes a member that is a list, a map, a group, or has a long label.
     #[inline(never)]
     fn other_member(
         &mut self,
-        field: Option<&'c FieldPlan>,
+        plan: &'c MessagePlan,
+        index: usize,
         is_as_declared: bool,
         reader: &mut Reader<'c>,
         depth: u32,
     ) -> Result<Written, Stopped> {
-        let Some(field) = field else {
+        let Some(field) = plan.fields.get(index) else {
             return Ok(Written::Nothing);
         };
         match field.cardinality {
@@ -269,21 +279,6 @@ impl<'c> Converter<'c> {
             Cardinality::Repeated => self.list_in_order(field, !is_as_declared, reader, depth),
             Cardinality::Packed => self.list_in_order(field, is_as_declared, reader, depth),
             Cardinality::Map => self.map_in_order(field, reader, depth),
-        }
-    }
-
-    /// Ends a field that was begun at `start` of the output and that is unset after all. False if it is not written either.
-    #[cold]
-    fn end_unset(
-        &mut self,
-        plan: &MessagePlan,
-        index: usize,
-        start: usize,
-        written: Written,
-    ) -> bool {
-        match plan.fields.get(index) {
-            Some(field) => self.end_field(field, start, written),
-            None => false,
         }
     }
 
@@ -313,7 +308,7 @@ impl<'c> Converter<'c> {
         reader: &mut Reader<'c>,
         depth: u32,
     ) -> Result<Written, Stopped> {
-        Slot::after(&field.label, self.out).open(b'[');
+        Text::new(self.out).after(&field.label).open(b'[').end();
         let start = self.out.len();
         let (tag, tag_len) = (field.element_tag.word(), field.element_tag.len);
         if is_packed {
@@ -343,7 +338,7 @@ impl<'c> Converter<'c> {
         } else {
             Written::Value
         };
-        Slot::close(b']', self.out);
+        Text::new(self.out).close(b']').end();
         written
     }
 
@@ -356,7 +351,7 @@ impl<'c> Converter<'c> {
         let Some(entry) = self.entry_plan(field) else {
             return Ok(Written::Nothing);
         };
-        Slot::after(&field.label, self.out).end();
+        Text::new(self.out).after(&field.label).nothing().end();
         let base = self.scratch.map_entries.len();
         loop {
             let range = self.noted(reader.delimited())?;
@@ -405,13 +400,16 @@ impl<'c> Converter<'c> {
 
     #[inline(always)]
     fn packed_of(&mut self, kind: Kind, mut elements: Reader<'c>) -> Result<(), Stopped> {
+        let mut text = Text::new(self.out);
         while !elements.is_at_end() {
-            if self.is_too_long() {
+            if text.len() > self.out_len_max {
                 return Err(self.fault(ErrorKind::ReplyTooLarge, elements.offset()));
             }
             let context = ScalarContext::new(self.plan, &mut self.stop);
-            scalar(kind, &mut elements, Slot::new(self.out), context)?;
+            let ahead = elements.ahead();
+            (text, _) = scalar(kind, &mut elements, ahead, text.slot(), context)?;
         }
+        text.end();
         Ok(())
     }
 
@@ -424,7 +422,7 @@ impl<'c> Converter<'c> {
     #[inline]
     fn unset_field(&mut self, field: &FieldPlan) {
         if field.unset.len() > 0 {
-            Slot::after(&field.unset, self.out).end();
+            Text::new(self.out).after(&field.unset).nothing().end();
         }
     }
 

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::message::Content;
 use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
-use crate::json::{Slot, Snippet};
+use crate::json::{Slot, Snippet, Text};
 use crate::plan::{EnumPlan, FieldPlan, Form, Int64Style, Kind, Plan};
 use crate::text::base64;
-use crate::wire::read::{Reader, unzigzag32, unzigzag64};
+use crate::wire::read::{Ahead, Reader, unzigzag32, unzigzag64};
 
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +47,22 @@ impl<'c> Converter<'c> {
             Kind::Bytes => self.bytes(label, reader),
             Kind::Message(index) => {
                 let range = self.noted(reader.delimited())?;
-                slot(label, self.out).end();
+                slot(label, self.out).nothing().end();
                 self.message(index, Content::range(range), depth.wrapping_add(1))?;
                 Ok(Written::Value)
             }
             Kind::Group(index) => {
                 let range = self.noted(reader.group(field.number, depth))?;
-                slot(label, self.out).end();
+                slot(label, self.out).nothing().end();
                 self.message(index, Content::range(range), depth.wrapping_add(1))?;
                 Ok(Written::Value)
             }
             kind => {
                 let context = ScalarContext::new(self.plan, &mut self.stop);
-                scalar(kind, reader, slot(label, self.out), context)
+                let slot = slot(label, self.out);
+                let (text, written) = scalar(kind, reader, reader.ahead(), slot, context)?;
+                text.end();
+                Ok(written)
             }
         }
     }
@@ -75,7 +78,9 @@ impl<'c> Converter<'c> {
             let start = self.wire.len() - source.len();
             self.text(start..start + len)?;
         }
-        self.has_high_bits |= slot(label, self.out).string(source, len);
+        let (text, is_high) = slot(label, self.out).string(source, len);
+        text.end();
+        self.has_high_bits |= is_high;
         Ok(Written::unless_default(len == 0))
     }
 
@@ -90,7 +95,9 @@ impl<'c> Converter<'c> {
             self.text(range.clone())?;
         }
         let source = self.wire.get(range.start..).unwrap_or_default();
-        self.has_high_bits |= slot(label, self.out).string(source, range.len());
+        let (text, is_high) = slot(label, self.out).string(source, range.len());
+        text.end();
+        self.has_high_bits |= is_high;
         Ok(())
     }
 
@@ -108,7 +115,7 @@ impl<'c> Converter<'c> {
         reader: &mut Reader<'c>,
     ) -> Result<Written, Stopped> {
         let bytes = self.noted(reader.bytes())?;
-        slot(label, self.out).end();
+        slot(label, self.out).nothing().end();
         self.base64(bytes);
         Ok(Written::unless_default(bytes.is_empty()))
     }
@@ -153,13 +160,13 @@ impl<'c> Converter<'c> {
             }
             Kind::Enum(index) => {
                 let plan = self.plan.enumeration(index);
-                enumeration(plan, plan.default, Slot::new(self.out));
+                enumeration(plan, plan.default, Slot::new(self.out)).0.end();
             }
             Kind::Bool => self.out.extend_from_slice(b"false,"),
             Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\","),
             Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => {
                 let is_quoted = self.plan.options.int64 == Int64Style::String;
-                Slot::new(self.out).uint64(0, is_quoted);
+                Slot::new(self.out).uint64(0, is_quoted).end();
             }
             _ => self.out.extend_from_slice(b"0,"),
         }
@@ -189,7 +196,7 @@ impl<'c> Converter<'c> {
 #[inline(always)]
 fn slot<'o>(label: Option<&Snippet>, out: &'o mut Vec<u8>) -> Slot<'o> {
     match label {
-        Some(label) => Slot::after(label, out),
+        Some(label) => Text::new(out).after(label),
         None => Slot::new(out),
     }
 }
@@ -197,88 +204,118 @@ fn slot<'o>(label: Option<&Snippet>, out: &'o mut Vec<u8>) -> Slot<'o> {
 /// What [`scalar`] needs of a converter, whose output is lent out to the slot.
 pub(super) struct ScalarContext<'s> {
     plan: &'s Plan,
-    int64_is_quoted: bool,
     stop: &'s mut Stop,
 }
 
 impl<'s> ScalarContext<'s> {
     #[inline(always)]
     pub(super) fn new(plan: &'s Plan, stop: &'s mut Stop) -> Self {
-        Self {
-            plan,
-            int64_is_quoted: plan.options.int64 == Int64Style::String,
-            stop,
-        }
+        Self { plan, stop }
     }
 }
 
-/// Writes the one value that comes next, of a kind that a packed list may have.
+/// Writes the one value that comes next behind a tag whose place is told by `ahead`, of a kind that a packed list may have.
 #[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "protobuf cuts a varint to the width of its field"
 )]
-pub(super) fn scalar(
+pub(super) fn scalar<'o>(
     kind: Kind,
     reader: &mut Reader<'_>,
-    slot: Slot<'_>,
+    ahead: Ahead,
+    slot: Slot<'o>,
     context: ScalarContext<'_>,
-) -> Result<Written, Stopped> {
-    let is_quoted = context.int64_is_quoted;
-    let is_default = match kind.wire_type() {
-        1 => {
-            let bits = noted(reader.fixed64(), context.stop)?;
-            match kind {
-                Kind::Double => slot.double(f64::from_bits(bits)),
-                Kind::Sfixed64 => slot.int64(bits.cast_signed(), is_quoted),
-                _ => slot.uint64(bits, is_quoted),
-            }
+) -> Result<(Text<'o>, Written), Stopped> {
+    let is_quoted = || context.plan.options.int64 == Int64Style::String;
+    macro_rules! varint {
+        () => {
+            noted(reader.varint_ahead(ahead), context.stop)?
+        };
+    }
+    macro_rules! fixed {
+        ($read:ident) => {
+            noted(
+                reader.step(ahead).and_then(|()| reader.$read()),
+                context.stop,
+            )?
+        };
+    }
+    // Each kind reads for itself, so that one jump leads to all that is to be done.
+    let (text, is_default) = match kind {
+        Kind::Double => {
+            let bits = fixed!(fixed64);
             // By its bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
-            bits == 0
+            (slot.double(f64::from_bits(bits)), bits == 0)
         }
-        5 => {
-            let bits = noted(reader.fixed32(), context.stop)?;
-            match kind {
-                Kind::Float => slot.float(f32::from_bits(bits)),
-                Kind::Sfixed32 => slot.int32(bits.cast_signed()),
-                _ => slot.uint32(bits),
-            }
-            bits == 0
+        Kind::Float => {
+            let bits = fixed!(fixed32);
+            (slot.float(f32::from_bits(bits)), bits == 0)
         }
-        _ => {
-            let bits = noted(reader.varint(), context.stop)?;
-            let low = bits as u32;
-            match kind {
-                Kind::Enum(index) => {
-                    let plan = context.plan.enumeration(index);
-                    return Ok(enumeration(plan, low.cast_signed(), slot));
-                }
-                Kind::Bool => slot.boolean(bits != 0),
-                Kind::Int32 => slot.int32(low.cast_signed()),
-                Kind::Sint32 => slot.int32(unzigzag32(low)),
-                Kind::Uint32 => slot.uint32(low),
-                Kind::Uint64 => slot.uint64(bits, is_quoted),
-                Kind::Sint64 => slot.int64(unzigzag64(bits), is_quoted),
-                // Only `Int64` is left.
-                _ => slot.int64(bits.cast_signed(), is_quoted),
-            }
-            match kind {
-                Kind::Int32 | Kind::Sint32 | Kind::Uint32 => low == 0,
-                _ => bits == 0,
-            }
+        Kind::Int32 => {
+            let value = varint!() as i32;
+            (slot.int32(value), value == 0)
+        }
+        Kind::Uint32 => {
+            let value = varint!() as u32;
+            (slot.uint32(value), value == 0)
+        }
+        Kind::Sint32 => {
+            let value = unzigzag32(varint!() as u32);
+            (slot.int32(value), value == 0)
+        }
+        Kind::Int64 => {
+            let value = varint!().cast_signed();
+            (slot.int64(value, is_quoted()), value == 0)
+        }
+        Kind::Uint64 => {
+            let value = varint!();
+            (slot.uint64(value, is_quoted()), value == 0)
+        }
+        Kind::Sint64 => {
+            let value = unzigzag64(varint!());
+            (slot.int64(value, is_quoted()), value == 0)
+        }
+        Kind::Fixed32 => {
+            let value = fixed!(fixed32);
+            (slot.uint32(value), value == 0)
+        }
+        Kind::Sfixed32 => {
+            let value = fixed!(fixed32).cast_signed();
+            (slot.int32(value), value == 0)
+        }
+        Kind::Fixed64 => {
+            let value = fixed!(fixed64);
+            (slot.uint64(value, is_quoted()), value == 0)
+        }
+        Kind::Sfixed64 => {
+            let value = fixed!(fixed64).cast_signed();
+            (slot.int64(value, is_quoted()), value == 0)
+        }
+        Kind::Bool => {
+            let value = varint!() != 0;
+            (slot.boolean(value), !value)
+        }
+        Kind::Enum(index) => {
+            let number = varint!() as i32;
+            return Ok(enumeration(context.plan.enumeration(index), number, slot));
+        }
+        // These are no scalars of which lists can be packed; nobody asks for them here.
+        Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) => {
+            return Ok((slot.nothing(), Written::Nothing));
         }
     };
-    Ok(Written::unless_default(is_default))
+    Ok((text, Written::unless_default(is_default)))
 }
 
 #[inline(always)]
-fn enumeration(plan: &EnumPlan, number: i32, slot: Slot<'_>) -> Written {
+fn enumeration<'o>(plan: &EnumPlan, number: i32, slot: Slot<'o>) -> (Text<'o>, Written) {
     // SEMANTICS 102
-    match plan.find_value(number) {
+    let text = match plan.find_value(number) {
         Some(value) => slot.snippet(&value.text),
         None if plan.is_null_value => slot.null(),
-        None if plan.is_closed => return Written::Nothing,
+        None if plan.is_closed => return (slot.nothing(), Written::Nothing),
         None => slot.int32(number),
-    }
-    Written::unless_default(number == 0)
+    };
+    (text, Written::unless_default(number == 0))
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::message::Content;
 use super::{Converter, Stop, Stopped};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::Slot;
+use crate::json::{Slot, Text};
 use crate::limits::DEPTH_MAX;
 use crate::plan::{FieldIndex, FieldPlan, Form, MessagePlan};
 use crate::text::{duration, field_mask, timestamp};
@@ -118,7 +118,7 @@ impl<'c> Converter<'c> {
         let Some(values) = plan.fields.first() else {
             return Ok(());
         };
-        Slot::new(self.out).open(b'[');
+        Slot::new(self.out).open(b'[').end();
         let mut piece = 0;
         while let Some(mut reader) = self.piece_reader(content, piece)? {
             piece += 1;
@@ -131,7 +131,7 @@ impl<'c> Converter<'c> {
                 }
             }
         }
-        Slot::close(b']', self.out);
+        Text::new(self.out).close(b']').end();
         Ok(())
     }
 
@@ -224,11 +224,13 @@ impl<'c> Converter<'c> {
         let entry_count = self.scratch.entries.len();
         let map_entry_count = self.scratch.map_entries.len();
         self.out.extend_from_slice(b"{\"@type\":");
-        Slot::new(self.out).string(name.as_bytes(), name.len());
+        let (text, is_high) = Slot::new(self.out).string(name.as_bytes(), name.len());
+        text.end();
+        self.has_high_bits |= is_high;
         let type_end = self.out.len();
         let resolved = self.any_value(name, Content::range(value.clone()), depth);
         if resolved.is_ok() {
-            Slot::close(b'}', self.out);
+            Text::new(self.out).close(b'}').end();
             return Ok(());
         }
         if !self.is_lenient || matches!(self.stop, Stop::OutOfOrder(_)) {
@@ -240,7 +242,7 @@ impl<'c> Converter<'c> {
         self.out.truncate(type_end);
         self.out.extend_from_slice(b"\"value\":");
         self.base64(self.wire.get(value).unwrap_or_default());
-        Slot::close(b'}', self.out);
+        Text::new(self.out).close(b'}').end();
         Ok(())
     }
 

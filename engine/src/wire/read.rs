@@ -27,6 +27,14 @@ pub(crate) struct Reader<'w> {
     wire_len: usize,
 }
 
+/// The bytes behind a tag that is yet to be stepped over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead {
+    /// Three bytes or more, the first of them lowest. What lies beyond the reply is zero.
+    word: u64,
+    tag_len: usize,
+}
+
 impl<'w> Reader<'w> {
     /// Reads `range` of `wire`; what of the range lies outside does not exist.
     #[inline]
@@ -54,13 +62,82 @@ impl<'w> Reader<'w> {
     /// Steps over a tag of `len` bytes, the first of them lowest in `tag`, if that is what comes next. `len` is 1 to 5.
     #[inline(always)]
     pub(crate) fn take(&mut self, tag: u64, len: u8) -> bool {
+        match self.tag_ahead(tag, len) {
+            Some(ahead) => self.step(ahead).is_ok(),
+            None => false,
+        }
+    }
+
+    /// What lies behind a tag, if that is what comes next.
+    #[inline(always)]
+    pub(crate) fn tag_ahead(&self, tag: u64, len: u8) -> Option<Ahead> {
+        let bit_count = 8 * u32::from(len & 7);
+        let word = self.ahead().word;
+        // The bytes behind the tag are shifted out.
+        let is_next = (word ^ tag).wrapping_shl(bit_count.wrapping_neg()) == 0;
+        is_next.then_some(Ahead {
+            word: word.wrapping_shr(bit_count),
+            tag_len: usize::from(len & 7),
+        })
+    }
+
+    /// What comes next, with no tag before it.
+    #[inline(always)]
+    pub(crate) fn ahead(&self) -> Ahead {
         let word = match self.rest.first_chunk() {
             Some(bytes) => u64::from_le_bytes(*bytes),
             None => self.last_word(),
         };
-        // The bytes behind the tag are shifted out.
-        (word ^ tag).wrapping_shl(64_u32.wrapping_sub(8 * u32::from(len & 7))) == 0
-            && self.step_over(usize::from(len)).is_some()
+        Ahead { word, tag_len: 0 }
+    }
+
+    /// Steps over the tag.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, ahead: Ahead) -> Result<(), Error> {
+        match self.step_over(ahead.tag_len) {
+            Some(()) => Ok(()),
+            None => Err(Error::reply(ErrorKind::WireTruncated, self.offset())),
+        }
+    }
+
+    /// Steps over the tag and takes a varint.
+    #[inline(always)]
+    pub(crate) fn varint_ahead(&mut self, ahead: Ahead) -> Result<u64, Error> {
+        let Ahead { word, tag_len } = ahead;
+        // A tag of at most five bytes leaves three.
+        if word & 0x80 == 0 && self.step_over(tag_len.wrapping_add(1)).is_some() {
+            return Ok(word & 0x7f);
+        }
+        if word & 0x8080 == 0x80 && self.step_over(tag_len.wrapping_add(2)).is_some() {
+            return Ok(word & 0x7f | word >> 1 & 0x3f80);
+        }
+        self.step(ahead)?;
+        self.varint()
+    }
+
+    /// Steps over the tag and takes a length, which is not beyond the end of the message, and its bytes with all that follow
+    /// them in the reply.
+    #[inline(always)]
+    pub(crate) fn source_ahead(&mut self, ahead: Ahead) -> Result<(&'w [u8], usize), Error> {
+        let before = self.rest;
+        let len = self.varint_ahead(ahead)?;
+        let source = self.rest;
+        match usize::try_from(len) {
+            Ok(len) if self.step_over(len).is_some() => Ok((source, len)),
+            _ => {
+                let offset = self.wire_len.wrapping_sub(before.len());
+                Err(Error::reply(
+                    ErrorKind::WireTruncated,
+                    offset.wrapping_add(ahead.tag_len),
+                ))
+            }
+        }
+    }
+
+    /// How many bytes of the reply lie before `source`, which this reader gave.
+    #[inline(always)]
+    pub(crate) fn offset_of(&self, source: &[u8]) -> usize {
+        self.wire_len.wrapping_sub(source.len())
     }
 
     /// Steps over `len` bytes, if the message has so many.
@@ -181,13 +258,7 @@ impl<'w> Reader<'w> {
     /// A length that is not beyond the end of the message, and its bytes with all that follow them in the reply.
     #[inline(always)]
     pub(crate) fn source(&mut self) -> Result<(&'w [u8], usize), Error> {
-        let start = self.offset();
-        let len = self.varint()?;
-        let source = self.rest;
-        match usize::try_from(len) {
-            Ok(len) if self.step_over(len).is_some() => Ok((source, len)),
-            _ => Err(Error::reply(ErrorKind::WireTruncated, start)),
-        }
+        self.source_ahead(self.ahead())
     }
 
     /// What lies between the tag of a group, which has been read, and the tag that closes it. `depth` is the level of the message
