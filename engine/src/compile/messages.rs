@@ -11,6 +11,7 @@ use crate::plan::{
     Plan, Tag,
 };
 use crate::schema::SchemaError;
+use crate::wire::read::TagPattern;
 
 /// Compiles every message and enum of the pool.
 pub(super) fn compile(pool: &DescriptorPool, options: Options) -> Result<Plan, SchemaError> {
@@ -140,6 +141,8 @@ impl Compiler {
             unset.extend_from_slice(&value);
             unset.push(b',');
         }
+        let tag = Tag::new(descriptor.number(), wire_type);
+        let element_tag = Tag::new(descriptor.number(), kind.wire_type());
         FieldPlan {
             name: descriptor.name().into(),
             json_name: descriptor.json_name().into(),
@@ -148,8 +151,10 @@ impl Compiler {
             cardinality,
             has_presence: descriptor.supports_presence(),
             oneof,
-            tag: Tag::new(descriptor.number(), wire_type),
-            element_tag: Tag::new(descriptor.number(), kind.wire_type()),
+            tag,
+            element_tag,
+            tag_pattern: TagPattern::new(tag.as_bytes()),
+            element_tag_pattern: TagPattern::new(element_tag.as_bytes()),
             label: Snippet::new(&key),
             key: key.into(),
             owns_key: true,

@@ -34,8 +34,8 @@ pub(crate) struct Text<'o> {
 }
 
 /// A text with room for one value: `end - at >= SLOT_LEN`.
-#[must_use = "what is not ended is lost"]
-pub(crate) struct Slot<'o>(Text<'o>);
+#[must_use = "a slot is there to be filled"]
+pub(crate) struct Slot<'t, 'o>(&'t mut Text<'o>);
 
 impl<'o> Text<'o> {
     #[inline(always)]
@@ -65,86 +65,88 @@ impl<'o> Text<'o> {
 
     /// Takes back what has been written since the length was `len`.
     #[inline(always)]
-    pub(crate) fn cut(self, len: usize) -> Self {
+    pub(crate) fn cut(&mut self, len: usize) {
         debug_assert!(len <= self.len());
         let len = len.min(self.len());
         // SAFETY: all up to the present length is in the allocation.
-        let at = unsafe { self.out.as_mut_ptr().add(len) };
-        Self { at, ..self }
+        self.at = unsafe { self.out.as_mut_ptr().add(len) };
     }
 
     /// Room for a value.
     #[inline(always)]
-    pub(crate) fn slot(self) -> Slot<'o> {
-        Slot(self.with_room(SLOT_LEN))
+    pub(crate) fn slot(&mut self) -> Slot<'_, 'o> {
+        self.make_room(SLOT_LEN);
+        Slot(self)
     }
 
     /// Room for a value behind the first `len` bytes of a label.
     #[inline(always)]
-    pub(crate) fn behind(self, label: &[u8; LABEL_LEN_MAX], len: u8) -> Slot<'o> {
-        let mut text = self.with_room(LABEL_LEN_MAX + SLOT_LEN);
-        debug_assert!(usize::from(len) <= LABEL_LEN_MAX);
-        // SAFETY: there is room for all of the label.
-        unsafe { text.put(*label, usize::from(len & 63)) };
-        Slot(text)
+    pub(crate) fn behind(&mut self, label: &[u8; LABEL_LEN_MAX], len: u8) -> Slot<'_, 'o> {
+        self.make_room(LABEL_LEN_MAX + SLOT_LEN);
+        // SAFETY: there is room for all of the label, and `len` is cut to that.
+        unsafe { self.put(*label, usize::from(len).min(LABEL_LEN_MAX)) };
+        Slot(self)
+    }
+
+    /// A label without its value.
+    #[inline(always)]
+    pub(crate) fn label(&mut self, label: &[u8; LABEL_LEN_MAX], len: u8) {
+        let _ = self.behind(label, len);
+    }
+
+    /// A text as it is.
+    #[inline(always)]
+    pub(crate) fn snippet(&mut self, snippet: &Snippet) {
+        let _ = self.after(snippet);
     }
 
     /// Room for a value behind a snippet.
     #[inline(always)]
-    pub(crate) fn after(self, snippet: &Snippet) -> Slot<'o> {
+    pub(crate) fn after(&mut self, snippet: &Snippet) -> Slot<'_, 'o> {
         let chunks = snippet.chunks();
-        let text = self.with_room(chunks.as_flattened().len().wrapping_add(SLOT_LEN));
-        let start = text.at;
-        let mut to = start;
+        self.make_room(chunks.as_flattened().len().wrapping_add(SLOT_LEN));
+        let start = self.at;
         for chunk in chunks {
             // SAFETY: there is room for every chunk.
-            unsafe { to.cast::<[u8; CHUNK_LEN]>().write_unaligned(*chunk) };
-            // SAFETY: as before.
-            to = unsafe { to.add(CHUNK_LEN) };
+            unsafe { self.put(*chunk, CHUNK_LEN) };
         }
         // SAFETY: a snippet is no longer than its chunks.
-        let at = unsafe { start.add(snippet.len()) };
-        Slot(Text { at, ..text })
+        self.at = unsafe { start.add(snippet.len()) };
+        Slot(self)
     }
 
     /// A bracket that closes: the comma behind the last member or element gives way to it, and another one follows it.
     #[inline(always)]
-    pub(crate) fn close(self, bracket: u8) -> Self {
-        let mut text = self.with_room(2);
+    pub(crate) fn close(&mut self, bracket: u8) {
+        self.make_room(2);
         // SAFETY: where the text has a length, the byte before `at` is in the allocation and initialized.
-        let has_member = text.len() > 0 && unsafe { text.at.sub(1).read() } == b',';
+        let has_member = self.len() > 0 && unsafe { self.at.sub(1).read() } == b',';
         // SAFETY: as before.
-        text.at = unsafe { text.at.sub(usize::from(has_member)) };
+        self.at = unsafe { self.at.sub(usize::from(has_member)) };
         // SAFETY: room for two bytes was made.
-        unsafe { text.put([bracket, b','], 2) };
-        text
+        unsafe { self.put([bracket, b','], 2) };
     }
 
-    /// A colon in place of the comma that was written last: what was a value is a key.
-    pub(crate) fn colon(out: &mut Vec<u8>) {
-        if let Some(last) = out.last_mut() {
-            debug_assert_eq!(*last, b',');
-            *last = b':';
-        }
-    }
-
-    /// The same text with this much room.
+    /// Makes what has been written part of the buffer, lets `write` do with it, and goes on behind it.
     #[inline(always)]
-    fn with_room(self, len: usize) -> Self {
-        if self.end.addr().wrapping_sub(self.at.addr()) >= len {
-            return self;
-        }
-        self.grown(len)
+    pub(crate) fn lend<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let len = self.len();
+        // SAFETY: `at` is in the allocation and all before it is initialized.
+        unsafe { self.out.set_len(len) };
+        let result = write(self.out);
+        let start = self.out.as_mut_ptr();
+        // SAFETY: the length is within the allocation.
+        self.at = unsafe { start.add(self.out.len()) };
+        // SAFETY: the allocation is as long as the capacity.
+        self.end = unsafe { start.add(self.out.capacity()) };
+        result
     }
 
-    #[cold]
-    #[inline(never)]
-    fn grown(self, len: usize) -> Self {
-        let used = self.len();
-        // SAFETY: `at` is in the allocation and all before it is initialized.
-        unsafe { self.out.set_len(used) };
-        self.out.reserve(len);
-        Self::new(self.out)
+    #[inline(always)]
+    fn make_room(&mut self, len: usize) {
+        if self.end.addr().wrapping_sub(self.at.addr()) < len {
+            self.lend(|out| reserve(out, len));
+        }
     }
 
     /// Writes a few bytes and keeps the first `len` of them.
@@ -217,43 +219,30 @@ impl<'o> Text<'o> {
     }
 }
 
-impl<'o> Slot<'o> {
-    #[inline(always)]
-    pub(crate) fn new(out: &'o mut Vec<u8>) -> Self {
-        Text::new(out).slot()
-    }
-
-    /// The text with no value.
-    #[inline(always)]
-    pub(crate) fn nothing(self) -> Text<'o> {
-        self.0
-    }
-
+impl Slot<'_, '_> {
     /// A bracket that opens, without a comma.
     #[inline(always)]
-    pub(crate) fn open(self, bracket: u8) -> Text<'o> {
-        let Self(mut text) = self;
+    pub(crate) fn open(self, bracket: u8) {
+        let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes.
         unsafe { text.put([bracket], 1) };
-        text
     }
 
     /// A value that has its comma already.
     #[inline(always)]
-    pub(crate) fn snippet(self, value: &Snippet) -> Text<'o> {
-        self.0.after(value).0
+    pub(crate) fn snippet(self, value: &Snippet) {
+        let _ = self.0.after(value);
     }
 
-    pub(crate) fn null(self) -> Text<'o> {
-        let Self(mut text) = self;
+    pub(crate) fn null(self) {
+        let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes.
         unsafe { text.put(*b"null,", 5) };
-        text
     }
 
     #[inline(always)]
-    pub(crate) fn boolean(self, value: bool) -> Text<'o> {
-        let Self(mut text) = self;
+    pub(crate) fn boolean(self, value: bool) {
+        let Self(text) = self;
         let (word, len) = if value {
             (*b"true,\0\0\0", 5)
         } else {
@@ -261,44 +250,42 @@ impl<'o> Slot<'o> {
         };
         // SAFETY: a slot has room for SLOT_LEN bytes.
         unsafe { text.put(word, len) };
-        text
     }
 
     #[inline(always)]
-    pub(crate) fn uint32(self, value: u32) -> Text<'o> {
+    pub(crate) fn uint32(self, value: u32) {
         self.integer(false, value)
     }
 
     #[inline(always)]
-    pub(crate) fn int32(self, value: i32) -> Text<'o> {
+    pub(crate) fn int32(self, value: i32) {
         self.integer(value < 0, value.unsigned_abs())
     }
 
     #[inline(always)]
-    fn integer(self, is_negative: bool, magnitude: u32) -> Text<'o> {
-        let Self(mut text) = self;
+    fn integer(self, is_negative: bool, magnitude: u32) {
+        let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes; sign, number and comma take 18 at most.
         unsafe {
             text.put([b'-'], usize::from(is_negative));
             text.put_u32(magnitude);
             text.put([b','], 1);
         }
-        text
     }
 
     #[inline(always)]
-    pub(crate) fn uint64(self, value: u64, is_quoted: bool) -> Text<'o> {
+    pub(crate) fn uint64(self, value: u64, is_quoted: bool) {
         self.wide_integer(false, value, is_quoted)
     }
 
     #[inline(always)]
-    pub(crate) fn int64(self, value: i64, is_quoted: bool) -> Text<'o> {
+    pub(crate) fn int64(self, value: i64, is_quoted: bool) {
         self.wide_integer(value < 0, value.unsigned_abs(), is_quoted)
     }
 
     #[inline(always)]
-    fn wide_integer(self, is_negative: bool, magnitude: u64, is_quoted: bool) -> Text<'o> {
-        let Self(mut text) = self;
+    fn wide_integer(self, is_negative: bool, magnitude: u64, is_quoted: bool) {
+        let Self(text) = self;
         let quote_len = usize::from(is_quoted);
         let end = if is_quoted { *b"\"," } else { *b",\0" };
         // SAFETY: a slot has room for SLOT_LEN bytes; quotes, sign, number and comma take 28 at most.
@@ -308,12 +295,11 @@ impl<'o> Slot<'o> {
             text.put_u64(magnitude);
             text.put(end, 1 + quote_len);
         }
-        text
     }
 
     /// The shortest number that reads back as the same double, or what cannot be a number as a string (SEMANTICS 101).
     #[inline(always)]
-    pub(crate) fn double(self, value: f64) -> Text<'o> {
+    pub(crate) fn double(self, value: f64) {
         match digits::millionths(value) {
             Some(count) => self.millionths(value.is_sign_negative(), count),
             None => self.any_double(value),
@@ -322,7 +308,7 @@ impl<'o> Slot<'o> {
 
     /// As [`Slot::double`] for a float.
     #[inline(always)]
-    pub(crate) fn float(self, value: f32) -> Text<'o> {
+    pub(crate) fn float(self, value: f32) {
         match digits::float_millionths(value) {
             Some(count) => self.millionths(value.is_sign_negative(), count),
             None => self.any_float(value),
@@ -335,8 +321,8 @@ impl<'o> Slot<'o> {
         clippy::cast_possible_truncation,
         reason = "both parts are 10^9 at most"
     )]
-    fn millionths(self, is_negative: bool, count: u64) -> Text<'o> {
-        let Self(mut text) = self;
+    fn millionths(self, is_negative: bool, count: u64) {
+        let Self(text) = self;
         let (whole, millionths) = ((count / 1_000_000) as u32, (count % 1_000_000) as u32);
         let (fraction, fraction_len) = digits::fraction(millionths);
         // SAFETY: a slot has room for SLOT_LEN bytes; sign, number, point, fraction and comma take 27 at most.
@@ -347,36 +333,26 @@ impl<'o> Slot<'o> {
             text.put(fraction, fraction_len);
             text.put([b','], 1);
         }
-        text
     }
 
-    #[inline(never)]
-    fn any_double(self, value: f64) -> Text<'o> {
-        if value.is_finite() {
-            self.number(zmij::Buffer::new().format_finite(value).as_bytes())
-        } else {
-            self.number(write::not_finite(value))
-        }
+    fn any_double(self, value: f64) {
+        self.0.lend(|out| write_any_double(value, out));
     }
 
-    #[inline(never)]
-    fn any_float(self, value: f32) -> Text<'o> {
-        if value.is_finite() {
-            self.number(zmij::Buffer::new().format_finite(value).as_bytes())
-        } else {
-            self.number(write::not_finite(f64::from(value)))
-        }
+    fn any_float(self, value: f32) {
+        self.0.lend(|out| write_any_float(value, out));
     }
 
     /// The text of a number, of at most 24 bytes.
     #[inline(always)]
-    fn number(self, number: &[u8]) -> Text<'o> {
-        let Self(mut text) = self;
-        // Pieces that overlap need no loop. The first is written whole, and the last over it where it belongs.
+    fn number(self, number: &[u8]) {
+        let Self(text) = self;
+        let (number, _) = number.split_at(number.len().min(24));
+        // Pieces that overlap need no loop: the first is written whole, and the last over it where it belongs.
         if let (Some(first), Some(last)) = (number.first_chunk::<16>(), number.last_chunk::<16>()) {
             // SAFETY: a slot has room for SLOT_LEN bytes.
-            unsafe { text.put(*first, number.len().min(32) - 16) };
-            // SAFETY: these are the bytes up to the length of the number, which is at most 32.
+            unsafe { text.put(*first, number.len() - 16) };
+            // SAFETY: as before; the number has at most 24.
             unsafe { text.put(*last, 16) };
         } else if let (Some(first), Some(last)) =
             (number.first_chunk::<8>(), number.last_chunk::<8>())
@@ -397,83 +373,112 @@ impl<'o> Slot<'o> {
         text.at = unsafe { text.at.sub(zero_len) };
         // SAFETY: a slot has room for SLOT_LEN bytes.
         unsafe { text.put([b','], 1) };
-        text
     }
 
     /// The first `len` bytes of `source` as a string: quotes, and escapes for what RFC 8259 demands and nothing else (SEMANTICS 106).
-    /// The bytes behind them may be looked at, but do not matter. Tells also whether a byte is not ASCII; whether those are UTF-8
-    /// is the caller's to ask.
+    /// The bytes behind them may be looked at, but do not matter. Tells whether a byte is not ASCII; whether those are UTF-8 is the
+    /// caller's to ask.
     #[inline(always)]
-    pub(crate) fn string(self, source: &[u8], len: usize) -> (Text<'o>, bool) {
+    pub(crate) fn string(self, source: &[u8], len: usize) -> bool {
         let Self(text) = self;
-        let len = len.min(source.len());
-        let mut text = text.with_room(len.wrapping_add(STRING_SLACK_LEN));
-        // SAFETY: the quote is within the slack.
-        unsafe { text.put([b'"'], 1) };
         // Most strings are plain and no longer than a block.
         if len <= BLOCK_LEN
             && let Some(block) = source.first_chunk()
         {
             let inside = first_bits(len);
             if simd::stops(block) & inside == 0 {
-                // SAFETY: a block is within the slack, and `len` is not more.
-                unsafe { text.put(*block, len) };
-                // SAFETY: quote and comma are within the slack.
-                unsafe { text.put(*b"\",", 2) };
-                return (text, simd::high(block) & inside != 0);
+                // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
+                unsafe {
+                    text.put([b'"'], 1);
+                    text.put(*block, len);
+                    text.put(*b"\",", 2);
+                }
+                return simd::high(block) & inside != 0;
             }
         }
-        text.long_string(source, len)
+        text.lend(|out| write_string(source, len, out))
     }
 }
 
-impl Text<'_> {
-    /// The rest of [`Slot::string`] behind the first quote: any string, block by block. There is room for `len` bytes and for the
-    /// slack without that quote.
-    #[inline(never)]
-    fn long_string(mut self, source: &[u8], len: usize) -> (Self, bool) {
-        let mut high = 0;
-        let mut rest = source;
-        // Bytes of the text at the start of `rest`. There is always room for them and the slack without a quote.
-        let mut left = len;
-        loop {
-            let block = match rest.first_chunk() {
-                Some(block) => *block,
-                None => padded(rest),
-            };
-            let count = left.min(BLOCK_LEN);
-            let inside = first_bits(count);
-            high |= simd::high(&block) & inside;
-            let stops = simd::stops(&block) & inside;
-            if stops == 0 {
-                // SAFETY: a block is within the slack.
-                unsafe { self.put(block, count) };
-                if left <= BLOCK_LEN {
-                    break;
-                }
-                left = left.wrapping_sub(BLOCK_LEN);
-                rest = rest.get(BLOCK_LEN..).unwrap_or_default();
-                continue;
-            }
-            let count = stops.trailing_zeros() as usize;
+#[cold]
+#[inline(never)]
+fn reserve(out: &mut Vec<u8>, len: usize) {
+    out.reserve(len);
+}
+
+#[inline(never)]
+fn write_any_double(value: f64, out: &mut Vec<u8>) {
+    let mut text = Text::new(out);
+    if value.is_finite() {
+        let mut buffer = zmij::Buffer::new();
+        text.slot().number(buffer.format_finite(value).as_bytes());
+    } else {
+        text.slot().number(write::not_finite(value));
+    }
+    text.end();
+}
+
+#[inline(never)]
+fn write_any_float(value: f32, out: &mut Vec<u8>) {
+    let mut text = Text::new(out);
+    if value.is_finite() {
+        let mut buffer = zmij::Buffer::new();
+        text.slot().number(buffer.format_finite(value).as_bytes());
+    } else {
+        text.slot().number(write::not_finite(f64::from(value)));
+    }
+    text.end();
+}
+
+/// [`Slot::string`] for any string, block by block.
+#[inline(never)]
+fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
+    let mut text = Text::new(out);
+    let mut high = 0;
+    let mut rest = source;
+    // Bytes of the string at the start of `rest`. There is always room for them and the slack, but for the first quote.
+    let mut left = len.min(source.len());
+    text.make_room(left.wrapping_add(STRING_SLACK_LEN));
+    // SAFETY: the quote is within the slack.
+    unsafe { text.put([b'"'], 1) };
+    loop {
+        let block = match rest.first_chunk() {
+            Some(block) => *block,
+            None => padded(rest),
+        };
+        let count = left.min(BLOCK_LEN);
+        let inside = first_bits(count);
+        high |= simd::high(&block) & inside;
+        let stops = simd::stops(&block) & inside;
+        if stops == 0 {
             // SAFETY: a block is within the slack.
-            unsafe { self.put(block, count) };
-            let byte = block.get(count).copied().unwrap_or_default();
-            let (escape, escape_len) = escape(byte);
-            // SAFETY: an escape is within the slack.
-            unsafe { self.put(escape, escape_len) };
-            left = left.wrapping_sub(count).wrapping_sub(1);
-            rest = rest.get(count.wrapping_add(1)..).unwrap_or_default();
-            // An escape takes more room than its byte.
-            self = self.with_room(left.wrapping_add(STRING_SLACK_LEN));
-            if left == 0 {
+            unsafe { text.put(block, count) };
+            if left <= BLOCK_LEN {
                 break;
             }
+            left = left.wrapping_sub(BLOCK_LEN);
+            rest = rest.get(BLOCK_LEN..).unwrap_or_default();
+            continue;
         }
-        // SAFETY: quote and comma are within the slack.
-        unsafe { self.put(*b"\",", 2) };
-        (self, high != 0)
+        let count = stops.trailing_zeros() as usize;
+        // SAFETY: a block is within the slack.
+        unsafe { text.put(block, count) };
+        let byte = block.get(count).copied().unwrap_or_default();
+        let (escape, escape_len) = escape(byte);
+        // SAFETY: an escape is within the slack.
+        unsafe { text.put(escape, escape_len) };
+        left = left.wrapping_sub(count).wrapping_sub(1);
+        rest = rest.get(count.wrapping_add(1)..).unwrap_or_default();
+        // An escape takes more room than its byte.
+        text.make_room(left.wrapping_add(STRING_SLACK_LEN));
+        if left == 0 {
+            break;
+        }
     }
+    // SAFETY: quote and comma are within the slack.
+    unsafe { text.put(*b"\",", 2) };
+    text.end();
+    high != 0
 }
 
 /// The lowest `count` bits, which are at most 32.
@@ -483,14 +488,37 @@ const fn first_bits(count: usize) -> u32 {
     !u32::MAX.unbounded_shl(count as u32)
 }
 
-/// The last bytes of a source, with zeros behind them.
-#[cold]
+/// Fewer bytes than a block, with zeros behind them. Pieces that overlap need no loop.
+#[inline(always)]
 fn padded(rest: &[u8]) -> Block {
     let mut block = [0; BLOCK_LEN];
-    for (byte, given) in block.iter_mut().zip(rest) {
-        *byte = *given;
+    if let Some((first, last)) = pieces::<16>(rest) {
+        copy(first, 0, &mut block);
+        copy(last, rest.len().wrapping_sub(16), &mut block);
+    } else if let Some((first, last)) = pieces::<8>(rest) {
+        copy(first, 0, &mut block);
+        copy(last, rest.len().wrapping_sub(8), &mut block);
+    } else if let Some((first, last)) = pieces::<4>(rest) {
+        copy(first, 0, &mut block);
+        copy(last, rest.len().wrapping_sub(4), &mut block);
+    } else {
+        for (byte, given) in block.iter_mut().zip(rest) {
+            *byte = *given;
+        }
     }
     block
+}
+
+#[inline(always)]
+fn pieces<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    Some((bytes.first_chunk()?, bytes.last_chunk()?))
+}
+
+#[inline(always)]
+fn copy<const N: usize>(piece: &[u8; N], at: usize, block: &mut Block) {
+    if let Some(place) = block.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = *piece;
+    }
 }
 
 /// What stands for a special byte, and its length.

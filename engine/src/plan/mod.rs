@@ -19,6 +19,7 @@ pub(crate) use route::{
 pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
 use crate::json::{LABEL_LEN_MAX, Snippet};
+use crate::wire::read::TagPattern;
 
 /// All message and enum plans of one schema.
 #[derive(Debug)]
@@ -118,6 +119,9 @@ pub(crate) struct FieldPlan {
     pub(crate) tag: Tag,
     /// The tag before one element: differs from `tag` only for packed lists.
     pub(crate) element_tag: Tag,
+    /// `tag` and `element_tag` as they are looked for.
+    pub(crate) tag_pattern: TagPattern,
+    pub(crate) element_tag_pattern: TagPattern,
     /// The key as `to_json` writes it, for `to_wire` to compare with: quoted, escaped, with its colon: `"pageSize":`.
     pub(crate) key: Box<[u8]>,
     /// The same key, for `to_json` to write.
@@ -132,23 +136,16 @@ pub(crate) struct FieldPlan {
 /// Oneofs of a message that writing in order can watch, one bit each.
 pub(crate) const WATCHED_ONEOF_COUNT: u16 = 64;
 
-/// One field as `to_json` passes it: as little as will do, in one cache line.
+/// One field as `to_json` passes it while all is as it should be: in one cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct MemberPlan {
     /// The key, quoted, escaped, with its colon, and bytes that have no meaning.
     pub(crate) label: [u8; LABEL_LEN_MAX],
-    /// [`Tag::word`] of the field's tag.
-    pub(crate) tag: u64,
+    pub(crate) tag: TagPattern,
     pub(crate) kind: Kind,
     /// `label_len <= LABEL_LEN_MAX`.
     pub(crate) label_len: u8,
-    /// The bit of the field's oneof in a set of [`WATCHED_ONEOF_COUNT`]; zero without a oneof or if it is beyond them.
-    pub(crate) oneof: u64,
-    /// 1 to 5.
-    pub(crate) tag_len: u8,
-    /// Whether the field is singular, no group, and its label fits.
-    pub(crate) is_plain: bool,
     pub(crate) has_presence: bool,
 }
 
@@ -306,25 +303,25 @@ impl FieldPlan {
 }
 
 impl MemberPlan {
+    /// Only what is singular, in no oneof, no message and shortly named is passed that way; of anything else the tag never matches.
     pub(crate) fn new(field: &FieldPlan) -> Self {
-        let text = field.key.get(..LABEL_LEN_MAX.min(field.key.len()));
+        let is_plain = field.cardinality == Cardinality::Singular
+            && !matches!(field.kind, Kind::Message(_) | Kind::Group(_))
+            && field.oneof.is_none()
+            && field.key.len() <= LABEL_LEN_MAX;
         let mut label = [0; LABEL_LEN_MAX];
-        for (byte, given) in label.iter_mut().zip(text.unwrap_or_default()) {
+        for (byte, given) in label.iter_mut().zip(&field.key) {
             *byte = *given;
         }
         Self {
             label,
             label_len: u8::try_from(field.key.len()).unwrap_or(u8::MAX),
-            tag: field.tag.word(),
-            tag_len: field.tag.len,
-            oneof: match field.oneof {
-                Some(oneof @ ..WATCHED_ONEOF_COUNT) => 1 << oneof,
-                _ => 0,
+            tag: if is_plain {
+                TagPattern::new(field.tag.as_bytes())
+            } else {
+                TagPattern::NEVER
             },
             kind: field.kind,
-            is_plain: field.cardinality == Cardinality::Singular
-                && !matches!(field.kind, Kind::Group(_))
-                && field.key.len() <= LABEL_LEN_MAX,
             has_presence: field.has_presence,
         }
     }
@@ -374,13 +371,6 @@ impl Tag {
                 return tag;
             }
         }
-    }
-
-    /// The encoded bytes as a number, the first lowest.
-    #[inline(always)]
-    pub(crate) const fn word(&self) -> u64 {
-        let [a, b, c, d, e] = self.bytes;
-        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
     }
 
     /// The encoded bytes.

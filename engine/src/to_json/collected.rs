@@ -54,7 +54,7 @@ impl<'c> Converter<'c> {
             next = usize::from(index);
             let field = plan.field(FieldIndex(index));
             let start = self.out.len();
-            Text::new(self.out).after(&field.label).nothing().end();
+            self.snippet(&field.label);
             let written = self.run(field, at, end, depth)?;
             if self.end_field(field, start, written) {
                 next += 1;
@@ -224,7 +224,7 @@ impl<'c> Converter<'c> {
         match field.cardinality {
             Cardinality::Singular => self.singular_run(field, first, end, depth),
             Cardinality::Repeated | Cardinality::Packed => {
-                Slot::new(self.out).open(b'[').end();
+                self.write(|slot| slot.open(b'['));
                 self.list_run(field, first, end, depth)
             }
             Cardinality::Map => self.map_run(field, first, end, depth),

@@ -116,7 +116,7 @@ impl<'c> Converter<'c> {
             return Ok(Written::Nothing);
         };
         self.settle(key_field.kind, base);
-        Slot::new(self.out).open(b'{').end();
+        self.write(|slot| slot.open(b'{'));
         let end = self.scratch.map_entries.len();
         for at in base..end {
             let Some(&entry) = self.scratch.map_entries.get(at) else {
@@ -125,7 +125,7 @@ impl<'c> Converter<'c> {
             self.write_key(key_field.kind, entry.key)?;
             self.map_value(plan, value_field, entry.value, depth)?;
         }
-        Text::new(self.out).close(b'}').end();
+        self.close(b'}');
         self.scratch.map_entries.truncate(base);
         Ok(if end == base {
             Written::Nothing
@@ -175,13 +175,14 @@ impl<'c> Converter<'c> {
             Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\","),
             Kind::Bool => self.out.extend_from_slice(b"\"true\","),
             _ if is_signed(kind) => {
-                Slot::new(self.out)
-                    .int64((key ^ SIGN).cast_signed(), true)
-                    .end();
+                self.write(|slot| slot.int64((key ^ SIGN).cast_signed(), true));
             }
-            _ => Slot::new(self.out).uint64(key, true).end(),
+            _ => self.write(|slot| slot.uint64(key, true)),
         }
-        Text::colon(self.out);
+        // What was written as a value is a key.
+        if let Some(comma) = self.out.last_mut() {
+            *comma = b':';
+        }
         Ok(())
     }
 

@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
-use super::value::{ScalarContext, Written, scalar};
+use super::value::{ScalarContext, Written, scalar, write_base64};
 use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
 use crate::json::{Slot, Text};
 use crate::limits::DEPTH_MAX;
 use crate::plan::{
-    Cardinality, FieldPlan, Form, Kind, MemberPlan, MessageIndex, MessagePlan, WATCHED_ONEOF_COUNT,
+    Cardinality, FieldPlan, Form, Kind, MessageIndex, MessagePlan, WATCHED_ONEOF_COUNT,
 };
-use crate::wire::read::{LEN, Reader};
+use crate::wire::read::{LEN, Reader, TagPattern};
 
 /// Where the bytes of one message are. Offsets are below 2^32, as `convert` has checked.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +41,19 @@ impl Content {
     }
 }
 
-/// What a tag that was not expected is.
-enum Found {
-    /// The field with this index, and whether it is encoded as it was declared: a list can be packed or not.
-    Member(usize, bool),
-    /// Nothing that is known.
-    Skipped,
+/// Where in a message the writing is.
+struct Walk<'c> {
+    reader: Reader<'c>,
+    /// Fields of a lower index are written, set or unset.
+    next: usize,
+}
+
+/// What the next tag is.
+enum Found<'c> {
+    /// A field, and whether it is encoded as it was declared: a list can be packed or not.
+    Member(&'c FieldPlan, bool),
+    /// Something that has been skipped, or a plain member.
+    Nothing,
 }
 
 impl<'c> Converter<'c> {
@@ -62,9 +69,9 @@ impl<'c> Converter<'c> {
         if plan.form != Form::Object || depth > DEPTH_MAX || self.is_too_long() {
             return self.special_message(plan, content, depth);
         }
-        Slot::new(self.out).open(b'{').end();
+        self.write(|slot| slot.open(b'{'));
         self.members(plan, content, depth)?;
-        Text::new(self.out).close(b'}').end();
+        self.close(b'}');
         Ok(())
     }
 
@@ -135,151 +142,133 @@ impl<'c> Converter<'c> {
         range: Range<usize>,
         depth: u32,
     ) -> Result<(), Stopped> {
-        let mut reader = Reader::new(self.wire, range);
-        // What is lent to a function, readers and the text alike, is a copy, so that these need not be in memory.
-        let mut text = Text::new(self.out);
-        // Fields of a lower index are written, set or unset.
-        let mut next = 0_usize;
+        let mut walk = Walk {
+            reader: Reader::new(self.wire, range),
+            next: 0,
+        };
         // One bit for each oneof that has a member.
         let mut oneofs = 0_u64;
-        while !reader.is_at_end() {
-            let mut member = plan.members.get(next);
-            let mut is_as_declared = true;
-            // Encoders write fields in order, and most fields are set: the next one is compared with before any look-up.
-            let ahead = match member.and_then(|member| reader.tag_ahead(member.tag, member.tag_len))
-            {
-                Some(ahead) => ahead,
-                None => {
-                    text.end();
-                    let mut lent = reader.clone();
-                    let found = self.find_member(plan, next, &mut lent, depth)?;
-                    reader = lent;
-                    text = Text::new(self.out);
-                    let Found::Member(index, as_declared) = found else {
-                        continue;
-                    };
-                    next = index;
-                    member = plan.members.get(next);
-                    is_as_declared = as_declared;
-                    reader.ahead()
-                }
+        loop {
+            self.plain_members(plan, &mut walk)?;
+            if walk.reader.is_at_end() {
+                break;
+            }
+            let Found::Member(field, is_as_declared) = self.find_member(plan, &mut walk, depth)?
+            else {
+                continue;
             };
-            let Some(member) = member else { break };
-            if member.oneof & oneofs != 0 {
-                return Err(self.out_of_order(reader.offset()));
+            let tag_offset = walk.reader.offset();
+            let start = self.out.len();
+            let reader = &mut walk.reader;
+            let written = match field.cardinality {
+                Cardinality::Singular => self.value(Some(&field.label), field, reader, depth)?,
+                Cardinality::Repeated => {
+                    self.list_in_order(field, !is_as_declared, reader, depth)?
+                }
+                Cardinality::Packed => self.list_in_order(field, is_as_declared, reader, depth)?,
+                Cardinality::Map => self.map_in_order(field, reader, depth)?,
+            };
+            if !self.end_field(field, start, written) {
+                continue;
             }
-            let start = text.len();
-            let written;
-            match member.kind {
-                _ if !member.is_plain => {
-                    text.end();
-                    let mut lent = reader.clone();
-                    self.noted(lent.step(ahead))?;
-                    written = self.other_member(plan, next, is_as_declared, &mut lent, depth)?;
-                    reader = lent;
-                    text = Text::new(self.out);
+            walk.next = walk.next.wrapping_add(1);
+            if let Some(oneof) = field.oneof {
+                let bit = 1 << (oneof % WATCHED_ONEOF_COUNT);
+                if oneofs & bit != 0 {
+                    return Err(self.out_of_order(tag_offset));
                 }
-                Kind::String => {
-                    let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-                    let slot = text.behind(&member.label, member.label_len);
-                    let is_high;
-                    (text, is_high) = slot.string(source, len);
-                    self.has_high_bits |= is_high;
-                    written = Written::unless_default(len == 0);
-                }
-                Kind::Message(index) => {
-                    let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-                    let start = reader.offset_of(source);
-                    text.behind(&member.label, member.label_len).nothing().end();
-                    let content = Content::range(start..start.wrapping_add(len));
-                    self.message(index, content, depth.wrapping_add(1))?;
-                    text = Text::new(self.out);
-                    written = Written::Value;
-                }
-                Kind::Bytes => {
-                    let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-                    text.behind(&member.label, member.label_len).nothing().end();
-                    self.base64(source.get(..len).unwrap_or_default());
-                    text = Text::new(self.out);
-                    written = Written::unless_default(len == 0);
-                }
-                kind => {
-                    let slot = text.behind(&member.label, member.label_len);
-                    let context = ScalarContext::new(self.plan, &mut self.stop);
-                    (text, written) = scalar(kind, &mut reader, ahead, slot, context)?;
-                }
+                oneofs |= bit;
             }
-            match written {
-                Written::Value => {}
-                Written::Default if member.has_presence => {}
-                _ => {
-                    text.cut(start).end();
-                    if written == Written::Default {
-                        self.unset_fields(plan, next..next.wrapping_add(1));
-                    }
-                    text = Text::new(self.out);
-                    if written == Written::Nothing {
-                        continue;
-                    }
-                }
-            }
-            oneofs |= member.oneof;
-            next = next.wrapping_add(1);
         }
-        text.end();
-        if next < plan.members.len() {
-            self.unset_fields(plan, next..plan.members.len());
+        if walk.next < plan.fields.len() {
+            self.unset_fields(plan, walk.next..plan.fields.len());
         }
         Ok(())
     }
 
-    /// Reads a tag that is not that of the field `next` and says whose it is, unless it has been skipped.
+    /// Writes members as long as each is the one that comes next in the plan, and plain: singular, in no oneof, no message. Encoders
+    /// write fields in order, and most fields are set, so that this is where most time goes. It calls nothing but for what is
+    /// rare, so that all that it needs is in registers.
     #[inline(never)]
+    fn plain_members(&mut self, plan: &'c MessagePlan, walk: &mut Walk<'c>) -> Result<(), Stopped> {
+        let mut members = plan.members.get(walk.next..).unwrap_or_default();
+        let mut reader = walk.reader.clone();
+        let mut text = Text::new(self.out);
+        while let Some((member, following)) = members.split_first()
+            && !reader.is_at_end()
+            && let Some(ahead) = reader.ahead_of(&member.tag)
+        {
+            let start = text.len();
+            let written = if member.kind == Kind::String {
+                let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
+                let slot = text.behind(&member.label, member.label_len);
+                self.has_high_bits |= slot.string(source, len);
+                Written::unless_default(len == 0)
+            } else if member.kind == Kind::Bytes {
+                let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
+                text.label(&member.label, member.label_len);
+                text.lend(|out| write_base64(source.get(..len).unwrap_or_default(), out));
+                Written::unless_default(len == 0)
+            } else {
+                let slot = text.behind(&member.label, member.label_len);
+                let context = ScalarContext::new(self.plan, &mut self.stop);
+                scalar(member.kind, &mut reader, ahead, slot, context)?
+            };
+            if written != Written::Value && !(written == Written::Default && member.has_presence) {
+                // Without presence the default is the same as nothing.
+                text.cut(start);
+                if written == Written::Default {
+                    let index = plan.members.len().wrapping_sub(members.len());
+                    text.lend(|out| unset_fields(plan, index..index.wrapping_add(1), out));
+                    members = following;
+                }
+                continue;
+            }
+            members = following;
+        }
+        text.end();
+        walk.reader = reader;
+        walk.next = plan.members.len().wrapping_sub(members.len());
+        Ok(())
+    }
+
+    /// Finds the field of the next tag, writes the unset ones before it, and steps over the tag. Plain members are left to
+    /// [`Converter::plain_members`], tag and all.
     fn find_member(
         &mut self,
         plan: &'c MessagePlan,
-        next: usize,
-        reader: &mut Reader<'c>,
+        walk: &mut Walk<'c>,
         depth: u32,
-    ) -> Result<Found, Stopped> {
-        let tag_offset = reader.offset();
-        let (number, wire_type) = self.noted(reader.tag())?;
-        // SEMANTICS 107
+    ) -> Result<Found<'c>, Stopped> {
+        let before = walk.reader.clone();
+        if let Some(field) = plan.fields.get(walk.next)
+            && walk.reader.take(&field.tag_pattern)
+        {
+            return Ok(Found::Member(field, true));
+        }
+        let (number, wire_type) = self.noted(walk.reader.tag())?;
         let known = plan
             .numbers
             .find(number)
             .map(|index| (index, plan.field(index)));
+        // SEMANTICS 107
         let Some((index, field)) = known.filter(|(_, field)| accepts(field, wire_type)) else {
-            self.noted(reader.skip(number, wire_type, depth))?;
-            return Ok(Found::Skipped);
+            self.noted(walk.reader.skip(number, wire_type, depth))?;
+            return Ok(Found::Nothing);
         };
         let index = usize::from(index.0);
-        if index < next {
-            return Err(self.out_of_order(tag_offset));
+        if index < walk.next {
+            return Err(self.out_of_order(before.offset()));
         }
-        self.unset_fields(plan, next..index);
-        Ok(Found::Member(index, wire_type == field.wire_type()))
-    }
-
-    /// Writes a member that is a list, a map, a group, or has a long label.
-    #[inline(never)]
-    fn other_member(
-        &mut self,
-        plan: &'c MessagePlan,
-        index: usize,
-        is_as_declared: bool,
-        reader: &mut Reader<'c>,
-        depth: u32,
-    ) -> Result<Written, Stopped> {
-        let Some(field) = plan.fields.get(index) else {
-            return Ok(Written::Nothing);
-        };
-        match field.cardinality {
-            Cardinality::Singular => self.value(Some(&field.label), field, reader, depth),
-            Cardinality::Repeated => self.list_in_order(field, !is_as_declared, reader, depth),
-            Cardinality::Packed => self.list_in_order(field, is_as_declared, reader, depth),
-            Cardinality::Map => self.map_in_order(field, reader, depth),
+        self.unset_fields(plan, walk.next..index);
+        walk.next = index;
+        if let Some(member) = plan.members.get(index)
+            && before.ahead_of(&member.tag).is_some()
+        {
+            walk.reader = before;
+            return Ok(Found::Nothing);
         }
+        Ok(Found::Member(field, wire_type == field.wire_type()))
     }
 
     /// Ends a field that was begun at `start` of the output. False if that leaves it unset and unwritten.
@@ -293,7 +282,7 @@ impl<'c> Converter<'c> {
             // Without presence the default is the same as nothing.
             Written::Default if !field.has_presence => {
                 self.out.truncate(start);
-                self.unset_field(field);
+                self.snippet(&field.unset);
             }
             _ => {}
         }
@@ -308,27 +297,43 @@ impl<'c> Converter<'c> {
         reader: &mut Reader<'c>,
         depth: u32,
     ) -> Result<Written, Stopped> {
-        Text::new(self.out).after(&field.label).open(b'[').end();
+        self.snippet(&field.label);
+        self.write(|slot| slot.open(b'['));
         let start = self.out.len();
-        let (tag, tag_len) = (field.element_tag.word(), field.element_tag.len);
+        let tag = &field.element_tag_pattern;
         if is_packed {
             self.packed(field, reader)?;
-        } else if field.kind == Kind::String {
-            loop {
-                self.string(None, reader)?;
-                if !reader.take(tag, tag_len) {
-                    break;
-                }
-            }
+        } else if field.kind == Kind::String && !self.is_careful {
+            self.strings_in_order(tag, reader)?;
         } else {
             loop {
                 self.element(field, reader, depth)?;
-                if !reader.take(tag, tag_len) {
+                if !reader.take(tag) {
                     break;
                 }
             }
         }
         Ok(self.end_list(start))
+    }
+
+    /// Writes strings that follow one another.
+    #[inline(never)]
+    fn strings_in_order(&mut self, tag: &TagPattern, lent: &mut Reader<'c>) -> Result<(), Stopped> {
+        let mut reader = lent.clone();
+        let mut text = Text::new(self.out);
+        let mut ahead = reader.ahead();
+        loop {
+            let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
+            self.has_high_bits |= text.slot().string(source, len);
+            // A tag that is cut off is not the next of this list, but an error of what reads it then.
+            match reader.ahead_of(tag) {
+                Some(next) if !reader.is_at_end() => ahead = next,
+                _ => break,
+            }
+        }
+        text.end();
+        *lent = reader;
+        Ok(())
     }
 
     /// Ends a list whose elements were begun at `start` of the output.
@@ -338,7 +343,7 @@ impl<'c> Converter<'c> {
         } else {
             Written::Value
         };
-        Text::new(self.out).close(b']').end();
+        self.close(b']');
         written
     }
 
@@ -351,12 +356,12 @@ impl<'c> Converter<'c> {
         let Some(entry) = self.entry_plan(field) else {
             return Ok(Written::Nothing);
         };
-        Text::new(self.out).after(&field.label).nothing().end();
+        self.snippet(&field.label);
         let base = self.scratch.map_entries.len();
         loop {
             let range = self.noted(reader.delimited())?;
             self.read_map_entry(entry, range, depth)?;
-            if !reader.take(field.tag.word(), field.tag.len) {
+            if !reader.take(&field.tag_pattern) {
                 break;
             }
         }
@@ -407,23 +412,14 @@ impl<'c> Converter<'c> {
             }
             let context = ScalarContext::new(self.plan, &mut self.stop);
             let ahead = elements.ahead();
-            (text, _) = scalar(kind, &mut elements, ahead, text.slot(), context)?;
+            scalar(kind, &mut elements, ahead, text.slot(), context)?;
         }
         text.end();
         Ok(())
     }
 
     pub(super) fn unset_fields(&mut self, plan: &MessagePlan, range: Range<usize>) {
-        for field in plan.fields.get(range).unwrap_or_default() {
-            self.unset_field(field);
-        }
-    }
-
-    #[inline]
-    fn unset_field(&mut self, field: &FieldPlan) {
-        if field.unset.len() > 0 {
-            Text::new(self.out).after(&field.unset).nothing().end();
-        }
+        unset_fields(plan, range, self.out);
     }
 
     /// Whether the output is too long to go on. Asked before what may be far longer as JSON than on the wire: a message, for the fields
@@ -452,6 +448,15 @@ impl<'c> Converter<'c> {
                 .map_or(0, |entry| entry.start as usize),
         }
     }
+}
+
+#[inline(never)]
+fn unset_fields(plan: &MessagePlan, range: Range<usize>, out: &mut Vec<u8>) {
+    let mut text = Text::new(out);
+    for field in plan.fields.get(range).unwrap_or_default() {
+        text.snippet(&field.unset);
+    }
+    text.end();
 }
 
 /// Whether a value of this wire type is one of the field; any other is an unknown field that happens to have its number.

@@ -47,28 +47,41 @@ impl<'c> Converter<'c> {
             Kind::Bytes => self.bytes(label, reader),
             Kind::Message(index) => {
                 let range = self.noted(reader.delimited())?;
-                slot(label, self.out).nothing().end();
+                self.label(label);
                 self.message(index, Content::range(range), depth.wrapping_add(1))?;
                 Ok(Written::Value)
             }
             Kind::Group(index) => {
                 let range = self.noted(reader.group(field.number, depth))?;
-                slot(label, self.out).nothing().end();
+                self.label(label);
                 self.message(index, Content::range(range), depth.wrapping_add(1))?;
                 Ok(Written::Value)
             }
-            kind => {
-                let context = ScalarContext::new(self.plan, &mut self.stop);
-                let slot = slot(label, self.out);
-                let (text, written) = scalar(kind, reader, reader.ahead(), slot, context)?;
-                text.end();
-                Ok(written)
-            }
+            kind => self.lone_scalar(label, kind, reader),
         }
     }
 
-    #[inline(always)]
-    pub(super) fn string(
+    #[inline(never)]
+    fn lone_scalar(
+        &mut self,
+        label: Option<&Snippet>,
+        kind: Kind,
+        reader: &mut Reader<'c>,
+    ) -> Result<Written, Stopped> {
+        let context = ScalarContext::new(self.plan, &mut self.stop);
+        let mut text = Text::new(self.out);
+        let slot = match label {
+            Some(label) => text.after(label),
+            None => text.slot(),
+        };
+        let ahead = reader.ahead();
+        let written = scalar(kind, reader, ahead, slot, context)?;
+        text.end();
+        Ok(written)
+    }
+
+    #[inline(never)]
+    fn string(
         &mut self,
         label: Option<&Snippet>,
         reader: &mut Reader<'c>,
@@ -78,10 +91,39 @@ impl<'c> Converter<'c> {
             let start = self.wire.len() - source.len();
             self.text(start..start + len)?;
         }
-        let (text, is_high) = slot(label, self.out).string(source, len);
-        text.end();
-        self.has_high_bits |= is_high;
+        self.label(label);
+        self.has_high_bits |= self.write(|slot| slot.string(source, len));
         Ok(Written::unless_default(len == 0))
+    }
+
+    /// Writes a value that is in no list or that is rare.
+    #[inline(always)]
+    pub(super) fn write<R>(&mut self, write: impl FnOnce(Slot<'_, '_>) -> R) -> R {
+        let mut text = Text::new(self.out);
+        let result = write(text.slot());
+        text.end();
+        result
+    }
+
+    #[inline(always)]
+    fn label(&mut self, label: Option<&Snippet>) {
+        if let Some(label) = label {
+            self.snippet(label);
+        }
+    }
+
+    /// Writes a text as it is.
+    #[inline(always)]
+    pub(super) fn snippet(&mut self, snippet: &Snippet) {
+        self.write(|slot| slot.snippet(snippet));
+    }
+
+    /// Ends an object or a list, with a comma behind it.
+    #[inline(always)]
+    pub(super) fn close(&mut self, bracket: u8) {
+        let mut text = Text::new(self.out);
+        text.close(bracket);
+        text.end();
     }
 
     /// Writes a stretch of the wire as a string, and a comma.
@@ -95,9 +137,8 @@ impl<'c> Converter<'c> {
             self.text(range.clone())?;
         }
         let source = self.wire.get(range.start..).unwrap_or_default();
-        let (text, is_high) = slot(label, self.out).string(source, range.len());
-        text.end();
-        self.has_high_bits |= is_high;
+        self.label(label);
+        self.has_high_bits |= self.write(|slot| slot.string(source, range.len()));
         Ok(())
     }
 
@@ -115,15 +156,13 @@ impl<'c> Converter<'c> {
         reader: &mut Reader<'c>,
     ) -> Result<Written, Stopped> {
         let bytes = self.noted(reader.bytes())?;
-        slot(label, self.out).nothing().end();
+        self.label(label);
         self.base64(bytes);
         Ok(Written::unless_default(bytes.is_empty()))
     }
 
     pub(super) fn base64(&mut self, bytes: &[u8]) {
-        self.out.push(b'"');
-        base64::encode(bytes, self.out);
-        self.out.extend_from_slice(b"\",");
+        write_base64(bytes, self.out);
     }
 
     /// Whether the enum value that comes next is unknown to a closed enum.
@@ -160,13 +199,13 @@ impl<'c> Converter<'c> {
             }
             Kind::Enum(index) => {
                 let plan = self.plan.enumeration(index);
-                enumeration(plan, plan.default, Slot::new(self.out)).0.end();
+                self.write(|slot| enumeration(plan, plan.default, slot));
             }
             Kind::Bool => self.out.extend_from_slice(b"false,"),
             Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\","),
             Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => {
                 let is_quoted = self.plan.options.int64 == Int64Style::String;
-                Slot::new(self.out).uint64(0, is_quoted).end();
+                self.write(|slot| slot.uint64(0, is_quoted));
             }
             _ => self.out.extend_from_slice(b"0,"),
         }
@@ -192,13 +231,11 @@ impl<'c> Converter<'c> {
     }
 }
 
-/// Room for a value, behind its label if it has one.
-#[inline(always)]
-fn slot<'o>(label: Option<&Snippet>, out: &'o mut Vec<u8>) -> Slot<'o> {
-    match label {
-        Some(label) => Text::new(out).after(label),
-        None => Slot::new(out),
-    }
+#[inline(never)]
+pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    base64::encode(bytes, out);
+    out.extend_from_slice(b"\",");
 }
 
 /// What [`scalar`] needs of a converter, whose output is lent out to the slot.
@@ -220,13 +257,13 @@ impl<'s> ScalarContext<'s> {
     clippy::cast_possible_truncation,
     reason = "protobuf cuts a varint to the width of its field"
 )]
-pub(super) fn scalar<'o>(
+pub(super) fn scalar(
     kind: Kind,
     reader: &mut Reader<'_>,
     ahead: Ahead,
-    slot: Slot<'o>,
+    slot: Slot<'_, '_>,
     context: ScalarContext<'_>,
-) -> Result<(Text<'o>, Written), Stopped> {
+) -> Result<Written, Stopped> {
     let is_quoted = || context.plan.options.int64 == Int64Style::String;
     macro_rules! varint {
         () => {
@@ -242,59 +279,72 @@ pub(super) fn scalar<'o>(
         };
     }
     // Each kind reads for itself, so that one jump leads to all that is to be done.
-    let (text, is_default) = match kind {
+    let is_default = match kind {
         Kind::Double => {
             let bits = fixed!(fixed64);
             // By its bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
-            (slot.double(f64::from_bits(bits)), bits == 0)
+            slot.double(f64::from_bits(bits));
+            bits == 0
         }
         Kind::Float => {
             let bits = fixed!(fixed32);
-            (slot.float(f32::from_bits(bits)), bits == 0)
+            slot.float(f32::from_bits(bits));
+            bits == 0
         }
         Kind::Int32 => {
             let value = varint!() as i32;
-            (slot.int32(value), value == 0)
+            slot.int32(value);
+            value == 0
         }
         Kind::Uint32 => {
             let value = varint!() as u32;
-            (slot.uint32(value), value == 0)
+            slot.uint32(value);
+            value == 0
         }
         Kind::Sint32 => {
             let value = unzigzag32(varint!() as u32);
-            (slot.int32(value), value == 0)
+            slot.int32(value);
+            value == 0
         }
         Kind::Int64 => {
             let value = varint!().cast_signed();
-            (slot.int64(value, is_quoted()), value == 0)
+            slot.int64(value, is_quoted());
+            value == 0
         }
         Kind::Uint64 => {
             let value = varint!();
-            (slot.uint64(value, is_quoted()), value == 0)
+            slot.uint64(value, is_quoted());
+            value == 0
         }
         Kind::Sint64 => {
             let value = unzigzag64(varint!());
-            (slot.int64(value, is_quoted()), value == 0)
+            slot.int64(value, is_quoted());
+            value == 0
         }
         Kind::Fixed32 => {
             let value = fixed!(fixed32);
-            (slot.uint32(value), value == 0)
+            slot.uint32(value);
+            value == 0
         }
         Kind::Sfixed32 => {
             let value = fixed!(fixed32).cast_signed();
-            (slot.int32(value), value == 0)
+            slot.int32(value);
+            value == 0
         }
         Kind::Fixed64 => {
             let value = fixed!(fixed64);
-            (slot.uint64(value, is_quoted()), value == 0)
+            slot.uint64(value, is_quoted());
+            value == 0
         }
         Kind::Sfixed64 => {
             let value = fixed!(fixed64).cast_signed();
-            (slot.int64(value, is_quoted()), value == 0)
+            slot.int64(value, is_quoted());
+            value == 0
         }
         Kind::Bool => {
             let value = varint!() != 0;
-            (slot.boolean(value), !value)
+            slot.boolean(value);
+            !value
         }
         Kind::Enum(index) => {
             let number = varint!() as i32;
@@ -302,20 +352,20 @@ pub(super) fn scalar<'o>(
         }
         // These are no scalars of which lists can be packed; nobody asks for them here.
         Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) => {
-            return Ok((slot.nothing(), Written::Nothing));
+            return Ok(Written::Nothing);
         }
     };
-    Ok((text, Written::unless_default(is_default)))
+    Ok(Written::unless_default(is_default))
 }
 
 #[inline(always)]
-fn enumeration<'o>(plan: &EnumPlan, number: i32, slot: Slot<'o>) -> (Text<'o>, Written) {
+fn enumeration(plan: &EnumPlan, number: i32, slot: Slot<'_, '_>) -> Written {
     // SEMANTICS 102
-    let text = match plan.find_value(number) {
+    match plan.find_value(number) {
         Some(value) => slot.snippet(&value.text),
         None if plan.is_null_value => slot.null(),
-        None if plan.is_closed => return (slot.nothing(), Written::Nothing),
+        None if plan.is_closed => return Written::Nothing,
         None => slot.int32(number),
-    };
-    (text, Written::unless_default(number == 0))
+    }
+    Written::unless_default(number == 0)
 }

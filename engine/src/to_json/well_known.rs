@@ -118,7 +118,7 @@ impl<'c> Converter<'c> {
         let Some(values) = plan.fields.first() else {
             return Ok(());
         };
-        Slot::new(self.out).open(b'[').end();
+        self.write(|slot| slot.open(b'['));
         let mut piece = 0;
         while let Some(mut reader) = self.piece_reader(content, piece)? {
             piece += 1;
@@ -131,7 +131,7 @@ impl<'c> Converter<'c> {
                 }
             }
         }
-        Text::new(self.out).close(b']').end();
+        self.close(b']');
         Ok(())
     }
 
@@ -224,13 +224,11 @@ impl<'c> Converter<'c> {
         let entry_count = self.scratch.entries.len();
         let map_entry_count = self.scratch.map_entries.len();
         self.out.extend_from_slice(b"{\"@type\":");
-        let (text, is_high) = Slot::new(self.out).string(name.as_bytes(), name.len());
-        text.end();
-        self.has_high_bits |= is_high;
+        self.has_high_bits |= self.write(|slot| slot.string(name.as_bytes(), name.len()));
         let type_end = self.out.len();
         let resolved = self.any_value(name, Content::range(value.clone()), depth);
         if resolved.is_ok() {
-            Text::new(self.out).close(b'}').end();
+            self.close(b'}');
             return Ok(());
         }
         if !self.is_lenient || matches!(self.stop, Stop::OutOfOrder(_)) {
@@ -242,7 +240,7 @@ impl<'c> Converter<'c> {
         self.out.truncate(type_end);
         self.out.extend_from_slice(b"\"value\":");
         self.base64(self.wire.get(value).unwrap_or_default());
-        Text::new(self.out).close(b'}').end();
+        self.close(b'}');
         Ok(())
     }
 

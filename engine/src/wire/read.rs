@@ -27,6 +27,40 @@ pub(crate) struct Reader<'w> {
     wire_len: usize,
 }
 
+/// A tag as it is looked for in eight bytes at once, of which the first is the lowest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TagPattern {
+    word: u64,
+    /// The bits of the tag's bytes.
+    mask: u64,
+    /// 8 to 40.
+    bit_count: u8,
+}
+
+impl TagPattern {
+    /// What no bytes match.
+    pub(crate) const NEVER: Self = Self {
+        word: 1,
+        mask: 0,
+        bit_count: 8,
+    };
+
+    /// `tag` is a varint of at most five bytes.
+    pub(crate) fn new(tag: &[u8]) -> Self {
+        let mut pattern = Self {
+            word: 0,
+            mask: 0,
+            bit_count: 0,
+        };
+        for &byte in tag.iter().take(5) {
+            pattern.word |= u64::from(byte) << pattern.bit_count;
+            pattern.mask |= 0xff << pattern.bit_count;
+            pattern.bit_count += 8;
+        }
+        pattern
+    }
+}
+
 /// The bytes behind a tag that is yet to be stepped over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ahead {
@@ -59,10 +93,10 @@ impl<'w> Reader<'w> {
         self.rest.len() <= self.behind_len
     }
 
-    /// Steps over a tag of `len` bytes, the first of them lowest in `tag`, if that is what comes next. `len` is 1 to 5.
+    /// Steps over a tag, if that is what comes next.
     #[inline(always)]
-    pub(crate) fn take(&mut self, tag: u64, len: u8) -> bool {
-        match self.tag_ahead(tag, len) {
+    pub(crate) fn take(&mut self, tag: &TagPattern) -> bool {
+        match self.ahead_of(tag) {
             Some(ahead) => self.step(ahead).is_ok(),
             None => false,
         }
@@ -70,14 +104,11 @@ impl<'w> Reader<'w> {
 
     /// What lies behind a tag, if that is what comes next.
     #[inline(always)]
-    pub(crate) fn tag_ahead(&self, tag: u64, len: u8) -> Option<Ahead> {
-        let bit_count = 8 * u32::from(len & 7);
-        let word = self.ahead().word;
-        // The bytes behind the tag are shifted out.
-        let is_next = (word ^ tag).wrapping_shl(bit_count.wrapping_neg()) == 0;
-        is_next.then_some(Ahead {
-            word: word.wrapping_shr(bit_count),
-            tag_len: usize::from(len & 7),
+    pub(crate) fn ahead_of(&self, tag: &TagPattern) -> Option<Ahead> {
+        let Ahead { word, .. } = self.ahead();
+        (word & tag.mask == tag.word).then_some(Ahead {
+            word: word.wrapping_shr(u32::from(tag.bit_count)),
+            tag_len: usize::from(tag.bit_count / 8),
         })
     }
 
