@@ -8,7 +8,7 @@ use crate::json::{self, Snippet};
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
     Form, Int64Style, Kind, MemberPlan, MessageIndex, MessagePlan, NameTable, NumberTable, Options,
-    Plan, Tag,
+    Plan, Tag, WATCHED_ONEOF_COUNT,
 };
 use crate::schema::SchemaError;
 use crate::wire::read::TagPattern;
@@ -100,13 +100,15 @@ impl Compiler {
         for (index, field) in (0..).zip(&mut fields) {
             field.owns_key = names.find(self.written_name(field).as_bytes()) == Some(index);
         }
+        let has_spread_oneof = has_spread_oneof(&fields);
         Ok(MessagePlan {
             full_name: descriptor.full_name().into(),
             form,
             names,
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
-            has_spread_oneof: has_spread_oneof(&fields),
+            has_spread_oneof,
+            is_watchable: !has_spread_oneof && oneofs.len() <= usize::from(WATCHED_ONEOF_COUNT),
             members: fields.iter().map(MemberPlan::new).collect(),
             fields,
         })

@@ -382,18 +382,20 @@ impl Slot<'_, '_> {
     pub(crate) fn string(self, source: &[u8], len: usize) -> bool {
         let Self(text) = self;
         // Most strings are plain and no longer than a block.
-        if len <= BLOCK_LEN
-            && let Some(block) = source.first_chunk()
-        {
+        if len <= BLOCK_LEN {
+            let block = match source.first_chunk() {
+                Some(block) => *block,
+                None => padded(source),
+            };
             let inside = first_bits(len);
-            if simd::stops(block) & inside == 0 {
+            if simd::stops(&block) & inside == 0 {
                 // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
                 unsafe {
                     text.put([b'"'], 1);
-                    text.put(*block, len);
+                    text.put(block, len);
                     text.put(*b"\",", 2);
                 }
-                return simd::high(block) & inside != 0;
+                return simd::high(&block) & inside != 0;
             }
         }
         text.lend(|out| write_string(source, len, out))
@@ -449,31 +451,36 @@ fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
         let count = left.min(BLOCK_LEN);
         let inside = first_bits(count);
         high |= simd::high(&block) & inside;
-        let stops = simd::stops(&block) & inside;
+        let mut stops = simd::stops(&block) & inside;
         if stops == 0 {
             // SAFETY: a block is within the slack.
             unsafe { text.put(block, count) };
-            if left <= BLOCK_LEN {
-                break;
+        } else {
+            // Escapes take more room than their bytes: six of it instead of one at most.
+            text.make_room(left.wrapping_add(STRING_SLACK_LEN + 5 * BLOCK_LEN));
+            // From here on a block can be loaded behind each of its bytes.
+            let mut twice = [0; 2 * BLOCK_LEN];
+            let (first, _) = twice.split_at_mut(BLOCK_LEN);
+            first.copy_from_slice(&block);
+            let mut at = 0;
+            while stops != 0 {
+                let stop = stops.trailing_zeros() as usize;
+                stops &= stops.wrapping_sub(1);
+                // SAFETY: room was made for what this block can become and a block more.
+                unsafe { text.put(block_at(&twice, at), stop.wrapping_sub(at)) };
+                let (escape, escape_len) = escape(block.get(stop).copied().unwrap_or_default());
+                // SAFETY: as before.
+                unsafe { text.put(escape, escape_len) };
+                at = stop.wrapping_add(1);
             }
-            left = left.wrapping_sub(BLOCK_LEN);
-            rest = rest.get(BLOCK_LEN..).unwrap_or_default();
-            continue;
+            // SAFETY: as before.
+            unsafe { text.put(block_at(&twice, at), count.wrapping_sub(at)) };
         }
-        let count = stops.trailing_zeros() as usize;
-        // SAFETY: a block is within the slack.
-        unsafe { text.put(block, count) };
-        let byte = block.get(count).copied().unwrap_or_default();
-        let (escape, escape_len) = escape(byte);
-        // SAFETY: an escape is within the slack.
-        unsafe { text.put(escape, escape_len) };
-        left = left.wrapping_sub(count).wrapping_sub(1);
-        rest = rest.get(count.wrapping_add(1)..).unwrap_or_default();
-        // An escape takes more room than its byte.
-        text.make_room(left.wrapping_add(STRING_SLACK_LEN));
-        if left == 0 {
+        if left <= BLOCK_LEN {
             break;
         }
+        left = left.wrapping_sub(BLOCK_LEN);
+        rest = rest.get(BLOCK_LEN..).unwrap_or_default();
     }
     // SAFETY: quote and comma are within the slack.
     unsafe { text.put(*b"\",", 2) };
@@ -507,6 +514,13 @@ fn padded(rest: &[u8]) -> Block {
         }
     }
     block
+}
+
+/// The block that begins at this place of two.
+#[inline(always)]
+fn block_at(twice: &[u8; 2 * BLOCK_LEN], at: usize) -> Block {
+    let rest = twice.get(at..).unwrap_or_default();
+    rest.first_chunk().copied().unwrap_or([0; BLOCK_LEN])
 }
 
 #[inline(always)]

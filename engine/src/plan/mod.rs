@@ -76,6 +76,9 @@ pub(crate) struct MessagePlan {
     /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
     /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
     pub(crate) has_spread_oneof: bool,
+    /// Whether `to_json` may try to write the message as it reads it: it has the usual form, no spread oneof, and no more oneofs
+    /// than [`WATCHED_ONEOF_COUNT`].
+    pub(crate) is_watchable: bool,
 }
 
 /// The JSON form of a message.

@@ -38,6 +38,7 @@ pub(super) enum Member {
 
 impl<'c> Converter<'c> {
     /// Writes the fields of a message, each followed by a comma.
+    #[inline(never)]
     pub(super) fn members_collected(
         &mut self,
         plan: &'c MessagePlan,

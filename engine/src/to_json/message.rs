@@ -41,6 +41,13 @@ impl Content {
     }
 }
 
+/// How much there was before the members of a message were written.
+struct Before {
+    out_len: usize,
+    entry_count: usize,
+    map_entry_count: usize,
+}
+
 /// Where in a message the writing is.
 struct Walk<'c> {
     reader: Reader<'c>,
@@ -105,35 +112,49 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes the fields of a message, each followed by a comma.
+    #[inline(always)]
     pub(super) fn members(
         &mut self,
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
     ) -> Result<(), Stopped> {
-        let is_careful =
-            self.is_careful || plan.has_spread_oneof || plan.oneof_count > WATCHED_ONEOF_COUNT;
-        if let Content::Whole { start, end } = content
-            && !is_careful
-        {
-            let range = start as usize..end as usize;
-            let len = range.len();
-            let out_len = self.out.len();
-            let entry_count = self.scratch.entries.len();
-            let map_entry_count = self.scratch.map_entries.len();
-            if self.members_in_order(plan, range, depth).is_ok() {
-                return Ok(());
-            }
-            // Only their order may have stopped them, and then they are written again.
-            if !matches!(self.stop, Stop::OutOfOrder(_)) || len > self.redo_len_left {
-                return Err(Stopped);
-            }
-            self.redo_len_left -= len;
-            self.out.truncate(out_len);
-            self.scratch.entries.truncate(entry_count);
-            self.scratch.map_entries.truncate(map_entry_count);
+        let Content::Whole { start, end } = content else {
+            return self.members_collected(plan, content, depth);
+        };
+        if self.is_careful || !plan.is_watchable {
+            return self.members_collected(plan, content, depth);
         }
-        self.members_collected(plan, content, depth)
+        let before = Before {
+            out_len: self.out.len(),
+            entry_count: self.scratch.entries.len(),
+            map_entry_count: self.scratch.map_entries.len(),
+        };
+        let range = start as usize..end as usize;
+        match self.members_in_order(plan, range.clone(), depth) {
+            Ok(()) => Ok(()),
+            Err(Stopped) => self.members_again(plan, range, depth, before),
+        }
+    }
+
+    /// Lists the fields and then writes them, if it was only their order that stopped the first try, which began with `before`.
+    #[cold]
+    #[inline(never)]
+    fn members_again(
+        &mut self,
+        plan: &'c MessagePlan,
+        range: Range<usize>,
+        depth: u32,
+        before: Before,
+    ) -> Result<(), Stopped> {
+        if !matches!(self.stop, Stop::OutOfOrder(_)) || range.len() > self.redo_len_left {
+            return Err(Stopped);
+        }
+        self.redo_len_left -= range.len();
+        self.out.truncate(before.out_len);
+        self.scratch.entries.truncate(before.entry_count);
+        self.scratch.map_entries.truncate(before.map_entry_count);
+        self.members_collected(plan, Content::range(range), depth)
     }
 
     fn members_in_order(

@@ -127,7 +127,7 @@ fn convert(
         out,
         start,
         out_len_max: start.saturating_add(JSON_LEN_MAX),
-        redo_len_left: 0,
+        redo_len_left: wire.len(),
         stop: Stop::OutOfOrder(0),
         sorts_map_keys: plan.options.sort_map_keys,
         is_lenient,
@@ -135,7 +135,7 @@ fn convert(
         is_careful: is_lenient,
         has_high_bits: false,
     };
-    converter.clear();
+    // What an earlier conversion left has been cleared by it.
     let mut done = write(&mut converter);
     if done.is_err() && matches!(converter.stop, Stop::OutOfOrder(_)) {
         converter.clear();
@@ -152,11 +152,17 @@ fn convert(
 }
 
 impl Scratch {
+    /// Forgets what a conversion has left, and gives back what a rare large one needed.
+    #[inline]
     fn clear(&mut self) {
         self.entries.clear();
-        self.entries.shrink_to(ENTRY_COUNT_KEPT);
         self.map_entries.clear();
-        self.map_entries.shrink_to(ENTRY_COUNT_KEPT);
+        if self.entries.capacity() > ENTRY_COUNT_KEPT {
+            self.entries.shrink_to(ENTRY_COUNT_KEPT);
+        }
+        if self.map_entries.capacity() > ENTRY_COUNT_KEPT {
+            self.map_entries.shrink_to(ENTRY_COUNT_KEPT);
+        }
     }
 }
 
@@ -235,7 +241,8 @@ impl Converter<'_> {
     /// Forgets what was written.
     fn clear(&mut self) {
         self.out.truncate(self.start);
-        self.scratch.clear();
+        self.scratch.entries.clear();
+        self.scratch.map_entries.clear();
         self.has_high_bits = false;
         self.redo_len_left = self.wire.len();
     }

@@ -27,13 +27,14 @@ pub(crate) struct Reader<'w> {
     wire_len: usize,
 }
 
-/// A tag as it is looked for in eight bytes at once, of which the first is the lowest.
+/// A tag of at most four bytes as it is looked for in eight bytes at once, of which the first is the lowest. A longer one, which is
+/// that of a field number from 2^25 on, is never found this way, but by reading it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TagPattern {
-    word: u64,
+    word: u32,
     /// The bits of the tag's bytes.
-    mask: u64,
-    /// 8 to 40.
+    mask: u32,
+    /// 8 to 32.
     bit_count: u8,
 }
 
@@ -45,26 +46,30 @@ impl TagPattern {
         bit_count: 8,
     };
 
-    /// `tag` is a varint of at most five bytes.
+    /// `tag` is a varint.
     pub(crate) fn new(tag: &[u8]) -> Self {
-        let mut pattern = Self {
-            word: 0,
-            mask: 0,
-            bit_count: 0,
+        let &[a, ref rest @ ..] = tag else {
+            return Self::NEVER;
         };
-        for &byte in tag.iter().take(5) {
-            pattern.word |= u64::from(byte) << pattern.bit_count;
-            pattern.mask |= 0xff << pattern.bit_count;
-            pattern.bit_count += 8;
+        let (bytes, mask, bit_count) = match *rest {
+            [] => ([a, 0, 0, 0], 0xff, 8),
+            [b] => ([a, b, 0, 0], 0xffff, 16),
+            [b, c] => ([a, b, c, 0], 0x00ff_ffff, 24),
+            [b, c, d] => ([a, b, c, d], u32::MAX, 32),
+            _ => return Self::NEVER,
+        };
+        Self {
+            word: u32::from_le_bytes(bytes),
+            mask,
+            bit_count,
         }
-        pattern
     }
 }
 
 /// The bytes behind a tag that is yet to be stepped over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ahead {
-    /// Three bytes or more, the first of them lowest. What lies beyond the reply is zero.
+    /// Four bytes or more, the first of them lowest. What lies beyond the reply is zero.
     word: u64,
     tag_len: usize,
 }
@@ -104,9 +109,13 @@ impl<'w> Reader<'w> {
 
     /// What lies behind a tag, if that is what comes next.
     #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bits are what is wanted"
+    )]
     pub(crate) fn ahead_of(&self, tag: &TagPattern) -> Option<Ahead> {
         let Ahead { word, .. } = self.ahead();
-        (word & tag.mask == tag.word).then_some(Ahead {
+        (word as u32 & tag.mask == tag.word).then_some(Ahead {
             word: word.wrapping_shr(u32::from(tag.bit_count)),
             tag_len: usize::from(tag.bit_count / 8),
         })
@@ -135,7 +144,7 @@ impl<'w> Reader<'w> {
     #[inline(always)]
     pub(crate) fn varint_ahead(&mut self, ahead: Ahead) -> Result<u64, Error> {
         let Ahead { word, tag_len } = ahead;
-        // A tag of at most five bytes leaves three.
+        // A tag of at most four bytes leaves as many.
         if word & 0x80 == 0 && self.step_over(tag_len.wrapping_add(1)).is_some() {
             return Ok(word & 0x7f);
         }
