@@ -162,6 +162,36 @@ impl<'o> Text<'o> {
         self.at = unsafe { self.at.add(len) };
     }
 
+    /// Writes at most 32 bytes. Pieces that overlap need no loop: the first is written whole, and the last over it where it belongs.
+    ///
+    /// # Safety
+    /// There is room for 32 bytes.
+    #[inline(always)]
+    unsafe fn put_short(&mut self, bytes: &[u8]) {
+        let (bytes, _) = bytes.split_at(bytes.len().min(32));
+        if let Some((first, last)) = pieces::<16>(bytes) {
+            // SAFETY: the caller's room; both pieces end within `bytes`.
+            unsafe { self.put(*first, bytes.len() - 16) };
+            // SAFETY: as before.
+            unsafe { self.put(*last, 16) };
+        } else if let Some((first, last)) = pieces::<8>(bytes) {
+            // SAFETY: as before.
+            unsafe { self.put(*first, bytes.len() - 8) };
+            // SAFETY: as before.
+            unsafe { self.put(*last, 8) };
+        } else if let Some((first, last)) = pieces::<4>(bytes) {
+            // SAFETY: as before.
+            unsafe { self.put(*first, bytes.len() - 4) };
+            // SAFETY: as before.
+            unsafe { self.put(*last, 4) };
+        } else {
+            for &byte in bytes {
+                // SAFETY: as before.
+                unsafe { self.put([byte], 1) };
+            }
+        }
+    }
+
     /// Writes a number.
     ///
     /// # Safety
@@ -348,25 +378,8 @@ impl Slot<'_, '_> {
     fn number(self, number: &[u8]) {
         let Self(text) = self;
         let (number, _) = number.split_at(number.len().min(24));
-        // Pieces that overlap need no loop: the first is written whole, and the last over it where it belongs.
-        if let (Some(first), Some(last)) = (number.first_chunk::<16>(), number.last_chunk::<16>()) {
-            // SAFETY: a slot has room for SLOT_LEN bytes.
-            unsafe { text.put(*first, number.len() - 16) };
-            // SAFETY: as before; the number has at most 24.
-            unsafe { text.put(*last, 16) };
-        } else if let (Some(first), Some(last)) =
-            (number.first_chunk::<8>(), number.last_chunk::<8>())
-        {
-            // SAFETY: as before.
-            unsafe { text.put(*first, number.len() - 8) };
-            // SAFETY: as before.
-            unsafe { text.put(*last, 8) };
-        } else {
-            for &byte in number {
-                // SAFETY: at most seven bytes.
-                unsafe { text.put([byte], 1) };
-            }
-        }
+        // SAFETY: a slot has room for SLOT_LEN bytes.
+        unsafe { text.put_short(number) };
         // `1.0` is `1` to a reader of JSON; `-0.0` too keeps its sign as `-0`.
         let zero_len = if number.ends_with(b".0") { 2 } else { 0 };
         // SAFETY: these two bytes have just been written.
@@ -383,19 +396,27 @@ impl Slot<'_, '_> {
         let Self(text) = self;
         // Most strings are plain and no longer than a block.
         if len <= BLOCK_LEN {
-            let block = match source.first_chunk() {
-                Some(block) => *block,
-                None => padded(source),
-            };
-            let inside = first_bits(len);
-            if simd::stops(&block) & inside == 0 {
-                // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
+            if let Some(block) = source.first_chunk() {
+                let inside = first_bits(len);
+                if simd::stops(block) & inside == 0 {
+                    // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
+                    unsafe {
+                        text.put([b'"'], 1);
+                        text.put(*block, len);
+                        text.put(*b"\",", 2);
+                    }
+                    return simd::high(block) & inside != 0;
+                }
+            } else if let Some(bytes) = source.get(..len)
+                && write::is_plain(bytes)
+            {
+                // SAFETY: as before, since there are fewer bytes than a block.
                 unsafe {
                     text.put([b'"'], 1);
-                    text.put(block, len);
+                    text.put_short(bytes);
                     text.put(*b"\",", 2);
                 }
-                return simd::high(&block) & inside != 0;
+                return false;
             }
         }
         text.lend(|out| write_string(source, len, out))
@@ -458,23 +479,29 @@ fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
         } else {
             // Escapes take more room than their bytes: six of it instead of one at most.
             text.make_room(left.wrapping_add(STRING_SLACK_LEN + 5 * BLOCK_LEN));
-            // From here on a block can be loaded behind each of its bytes.
+            // From here on a block can be loaded behind each of its bytes, as a rule where it lies.
             let mut twice = [0; 2 * BLOCK_LEN];
-            let (first, _) = twice.split_at_mut(BLOCK_LEN);
-            first.copy_from_slice(&block);
+            let twice = match rest.first_chunk() {
+                Some(twice) => twice,
+                None => {
+                    let (first, _) = twice.split_at_mut(BLOCK_LEN);
+                    first.copy_from_slice(&block);
+                    &twice
+                }
+            };
             let mut at = 0;
             while stops != 0 {
                 let stop = stops.trailing_zeros() as usize;
                 stops &= stops.wrapping_sub(1);
                 // SAFETY: room was made for what this block can become and a block more.
-                unsafe { text.put(block_at(&twice, at), stop.wrapping_sub(at)) };
+                unsafe { text.put(block_at(twice, at), stop.wrapping_sub(at)) };
                 let (escape, escape_len) = escape(block.get(stop).copied().unwrap_or_default());
                 // SAFETY: as before.
                 unsafe { text.put(escape, escape_len) };
                 at = stop.wrapping_add(1);
             }
             // SAFETY: as before.
-            unsafe { text.put(block_at(&twice, at), count.wrapping_sub(at)) };
+            unsafe { text.put(block_at(twice, at), count.wrapping_sub(at)) };
         }
         if left <= BLOCK_LEN {
             break;

@@ -36,7 +36,7 @@ pub(crate) fn plain_string(text: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// The last word of a text may overlap the one before it, so that no text has a rest to be looked at byte by byte.
 #[inline]
-fn is_plain(text: &[u8]) -> bool {
+pub(super) fn is_plain(text: &[u8]) -> bool {
     if let Some(last) = text.last_chunk::<8>() {
         let (words, _) = text.as_chunks::<8>();
         // Without branches the compiler makes vector instructions of it.
