@@ -84,7 +84,7 @@ impl<'o> Text<'o> {
     pub(crate) fn behind(&mut self, label: &[u8; LABEL_LEN_MAX], len: u8) -> Slot<'_, 'o> {
         self.make_room(LABEL_LEN_MAX + SLOT_LEN);
         // SAFETY: there is room for all of the label, and `len` is cut to that.
-        unsafe { self.put(*label, usize::from(len).min(LABEL_LEN_MAX)) };
+        unsafe { self.put(label, usize::from(len).min(LABEL_LEN_MAX)) };
         Slot(self)
     }
 
@@ -108,7 +108,7 @@ impl<'o> Text<'o> {
         let start = self.at;
         for chunk in chunks {
             // SAFETY: there is room for every chunk.
-            unsafe { self.put(*chunk, CHUNK_LEN) };
+            unsafe { self.put(chunk, CHUNK_LEN) };
         }
         // SAFETY: a snippet is no longer than its chunks.
         self.at = unsafe { start.add(snippet.len()) };
@@ -124,7 +124,7 @@ impl<'o> Text<'o> {
         // SAFETY: as before.
         self.at = unsafe { self.at.sub(usize::from(has_member)) };
         // SAFETY: room for two bytes was made.
-        unsafe { self.put([bracket, b','], 2) };
+        unsafe { self.put(&[bracket, b','], 2) };
     }
 
     /// Makes what has been written part of the buffer, lets `write` do with it, and goes on behind it.
@@ -154,10 +154,10 @@ impl<'o> Text<'o> {
     /// # Safety
     /// There is room for `N` bytes, and `len <= N`.
     #[inline(always)]
-    unsafe fn put<const N: usize>(&mut self, bytes: [u8; N], len: usize) {
+    unsafe fn put<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
         debug_assert!(len <= N && self.end.addr() - self.at.addr() >= N);
         // SAFETY: there is room for N bytes.
-        unsafe { self.at.cast::<[u8; N]>().write_unaligned(bytes) };
+        unsafe { self.at.copy_from_nonoverlapping(bytes.as_ptr(), N) };
         // SAFETY: the bytes up to `len` have been written.
         self.at = unsafe { self.at.add(len) };
     }
@@ -171,23 +171,23 @@ impl<'o> Text<'o> {
         let (bytes, _) = bytes.split_at(bytes.len().min(32));
         if let Some((first, last)) = pieces::<16>(bytes) {
             // SAFETY: the caller's room; both pieces end within `bytes`.
-            unsafe { self.put(*first, bytes.len() - 16) };
+            unsafe { self.put(first, bytes.len() - 16) };
             // SAFETY: as before.
-            unsafe { self.put(*last, 16) };
+            unsafe { self.put(last, 16) };
         } else if let Some((first, last)) = pieces::<8>(bytes) {
             // SAFETY: as before.
-            unsafe { self.put(*first, bytes.len() - 8) };
+            unsafe { self.put(first, bytes.len() - 8) };
             // SAFETY: as before.
-            unsafe { self.put(*last, 8) };
+            unsafe { self.put(last, 8) };
         } else if let Some((first, last)) = pieces::<4>(bytes) {
             // SAFETY: as before.
-            unsafe { self.put(*first, bytes.len() - 4) };
+            unsafe { self.put(first, bytes.len() - 4) };
             // SAFETY: as before.
-            unsafe { self.put(*last, 4) };
+            unsafe { self.put(last, 4) };
         } else {
             for &byte in bytes {
                 // SAFETY: as before.
-                unsafe { self.put([byte], 1) };
+                unsafe { self.put(&[byte], 1) };
             }
         }
     }
@@ -201,22 +201,22 @@ impl<'o> Text<'o> {
         if value < 10_000 {
             let (text, len) = digits::shortest(value);
             // SAFETY: the caller's room.
-            unsafe { self.put(text, len) };
+            unsafe { self.put(&text, len) };
             return;
         }
         let mut rest = value;
         if value >= 100_000_000 {
             let (text, len) = digits::shortest(value / 100_000_000);
             // SAFETY: at most two bytes are kept and four written.
-            unsafe { self.put(text, len) };
+            unsafe { self.put(&text, len) };
             rest = value % 100_000_000;
             // SAFETY: at most ten bytes are written in all.
-            unsafe { self.put(digits::eight(rest), 8) };
+            unsafe { self.put(&digits::eight(rest), 8) };
             return;
         }
         let (text, len) = digits::short(rest);
         // SAFETY: the caller's room.
-        unsafe { self.put(text, len) };
+        unsafe { self.put(&text, len) };
     }
 
     /// Writes a number.
@@ -236,16 +236,16 @@ impl<'o> Text<'o> {
         if high >= PART {
             let (text, len) = digits::short((high / PART) as u32);
             // SAFETY: the first of three parts of at most eight bytes.
-            unsafe { self.put(text, len) };
+            unsafe { self.put(&text, len) };
             // SAFETY: the second.
-            unsafe { self.put(digits::eight((high % PART) as u32), 8) };
+            unsafe { self.put(&digits::eight((high % PART) as u32), 8) };
         } else {
             let (text, len) = digits::short(high as u32);
             // SAFETY: the first of two parts of at most eight bytes.
-            unsafe { self.put(text, len) };
+            unsafe { self.put(&text, len) };
         }
         // SAFETY: the last part.
-        unsafe { self.put(digits::eight(low as u32), 8) };
+        unsafe { self.put(&digits::eight(low as u32), 8) };
     }
 }
 
@@ -255,7 +255,7 @@ impl Slot<'_, '_> {
     pub(crate) fn open(self, bracket: u8) {
         let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put([bracket], 1) };
+        unsafe { text.put(&[bracket], 1) };
     }
 
     /// A value that has its comma already.
@@ -267,7 +267,7 @@ impl Slot<'_, '_> {
     pub(crate) fn null(self) {
         let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put(*b"null,", 5) };
+        unsafe { text.put(b"null,", 5) };
     }
 
     #[inline(always)]
@@ -279,7 +279,7 @@ impl Slot<'_, '_> {
             (*b"false,\0\0", 6)
         };
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put(word, len) };
+        unsafe { text.put(&word, len) };
     }
 
     #[inline(always)]
@@ -297,9 +297,9 @@ impl Slot<'_, '_> {
         let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes; sign, number and comma take 18 at most.
         unsafe {
-            text.put([b'-'], usize::from(is_negative));
+            text.put(&[b'-'], usize::from(is_negative));
             text.put_u32(magnitude);
-            text.put([b','], 1);
+            text.put(&[b','], 1);
         }
     }
 
@@ -320,10 +320,10 @@ impl Slot<'_, '_> {
         let end = if is_quoted { *b"\"," } else { *b",\0" };
         // SAFETY: a slot has room for SLOT_LEN bytes; quotes, sign, number and comma take 28 at most.
         unsafe {
-            text.put([b'"'], quote_len);
-            text.put([b'-'], usize::from(is_negative));
+            text.put(&[b'"'], quote_len);
+            text.put(&[b'-'], usize::from(is_negative));
             text.put_u64(magnitude);
-            text.put(end, 1 + quote_len);
+            text.put(&end, 1 + quote_len);
         }
     }
 
@@ -357,11 +357,11 @@ impl Slot<'_, '_> {
         let (fraction, fraction_len) = digits::fraction(millionths);
         // SAFETY: a slot has room for SLOT_LEN bytes; sign, number, point, fraction and comma take 27 at most.
         unsafe {
-            text.put([b'-'], usize::from(is_negative));
+            text.put(&[b'-'], usize::from(is_negative));
             text.put_u32(whole);
-            text.put([b'.'], usize::from(millionths != 0));
-            text.put(fraction, fraction_len);
-            text.put([b','], 1);
+            text.put(&[b'.'], usize::from(millionths != 0));
+            text.put(&fraction, fraction_len);
+            text.put(&[b','], 1);
         }
     }
 
@@ -385,7 +385,7 @@ impl Slot<'_, '_> {
         // SAFETY: these two bytes have just been written.
         text.at = unsafe { text.at.sub(zero_len) };
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put([b','], 1) };
+        unsafe { text.put(&[b','], 1) };
     }
 
     /// The first `len` bytes of `source` as a string: quotes, and escapes for what RFC 8259 demands and nothing else (SEMANTICS 106).
@@ -401,9 +401,9 @@ impl Slot<'_, '_> {
                 if simd::stops(block) & inside == 0 {
                     // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
                     unsafe {
-                        text.put([b'"'], 1);
-                        text.put(*block, len);
-                        text.put(*b"\",", 2);
+                        text.put(&[b'"'], 1);
+                        text.put(block, len);
+                        text.put(b"\",", 2);
                     }
                     return simd::high(block) & inside != 0;
                 }
@@ -412,9 +412,9 @@ impl Slot<'_, '_> {
             {
                 // SAFETY: as before, since there are fewer bytes than a block.
                 unsafe {
-                    text.put([b'"'], 1);
+                    text.put(&[b'"'], 1);
                     text.put_short(bytes);
-                    text.put(*b"\",", 2);
+                    text.put(b"\",", 2);
                 }
                 return false;
             }
@@ -463,56 +463,73 @@ fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
     let mut left = len.min(source.len());
     text.make_room(left.wrapping_add(STRING_SLACK_LEN));
     // SAFETY: the quote is within the slack.
-    unsafe { text.put([b'"'], 1) };
-    loop {
-        let block = match rest.first_chunk() {
-            Some(block) => *block,
-            None => padded(rest),
-        };
-        let count = left.min(BLOCK_LEN);
-        let inside = first_bits(count);
-        high |= simd::high(&block) & inside;
-        let mut stops = simd::stops(&block) & inside;
+    unsafe { text.put(&[b'"'], 1) };
+    while left > BLOCK_LEN
+        && let Some(block) = rest.first_chunk()
+    {
+        high |= simd::high(block);
+        let stops = simd::stops(block);
         if stops == 0 {
             // SAFETY: a block is within the slack.
-            unsafe { text.put(block, count) };
+            unsafe { text.put(block, BLOCK_LEN) };
         } else {
-            // Escapes take more room than their bytes: six of it instead of one at most.
-            text.make_room(left.wrapping_add(STRING_SLACK_LEN + 5 * BLOCK_LEN));
-            // From here on a block can be loaded behind each of its bytes, as a rule where it lies.
-            let mut twice = [0; 2 * BLOCK_LEN];
-            let twice = match rest.first_chunk() {
-                Some(twice) => twice,
-                None => {
-                    let (first, _) = twice.split_at_mut(BLOCK_LEN);
-                    first.copy_from_slice(&block);
-                    &twice
-                }
-            };
-            let mut at = 0;
-            while stops != 0 {
-                let stop = stops.trailing_zeros() as usize;
-                stops &= stops.wrapping_sub(1);
-                // SAFETY: room was made for what this block can become and a block more.
-                unsafe { text.put(block_at(twice, at), stop.wrapping_sub(at)) };
-                let (escape, escape_len) = escape(block.get(stop).copied().unwrap_or_default());
-                // SAFETY: as before.
-                unsafe { text.put(escape, escape_len) };
-                at = stop.wrapping_add(1);
-            }
-            // SAFETY: as before.
-            unsafe { text.put(block_at(twice, at), count.wrapping_sub(at)) };
-        }
-        if left <= BLOCK_LEN {
-            break;
+            text.lend(|out| write_escaped(rest, BLOCK_LEN, stops, left, out));
         }
         left = left.wrapping_sub(BLOCK_LEN);
         rest = rest.get(BLOCK_LEN..).unwrap_or_default();
     }
+    let block = match rest.first_chunk() {
+        Some(block) => *block,
+        None => padded(rest),
+    };
+    let inside = first_bits(left);
+    high |= simd::high(&block) & inside;
+    let stops = simd::stops(&block) & inside;
+    if stops == 0 {
+        // SAFETY: a block is within the slack.
+        unsafe { text.put(&block, left) };
+    } else {
+        text.lend(|out| write_escaped(rest, left, stops, left, out));
+    }
     // SAFETY: quote and comma are within the slack.
-    unsafe { text.put(*b"\",", 2) };
+    unsafe { text.put(b"\",", 2) };
     text.end();
     high != 0
+}
+
+/// Writes the first `count` bytes of `rest`, at most a block, with escapes for those that `stops` tells, and leaves room for the
+/// rest of a string of which `left` bytes are left.
+#[inline(always)]
+fn write_escaped(rest: &[u8], count: usize, stops: u32, left: usize, out: &mut Vec<u8>) {
+    let mut text = Text::new(out);
+    // An escape takes six bytes of room instead of one.
+    text.make_room(left.wrapping_add(STRING_SLACK_LEN + 5 * BLOCK_LEN));
+    // A block can be loaded behind each byte of this one, as a rule where it lies.
+    let mut twice = [0; 2 * BLOCK_LEN];
+    let twice = match rest.first_chunk() {
+        Some(twice) => twice,
+        None => {
+            for (byte, given) in twice.iter_mut().zip(rest) {
+                *byte = *given;
+            }
+            &twice
+        }
+    };
+    let mut stops = stops;
+    let mut at = 0;
+    while stops != 0 {
+        let stop = stops.trailing_zeros() as usize;
+        stops &= stops.wrapping_sub(1);
+        // SAFETY: room was made for what this block can become and a block more.
+        unsafe { text.put(block_at(twice, at), stop.wrapping_sub(at)) };
+        let (escape, escape_len) = escape(twice.get(stop).copied().unwrap_or_default());
+        // SAFETY: as before.
+        unsafe { text.put(&escape, escape_len) };
+        at = stop.wrapping_add(1);
+    }
+    // SAFETY: as before.
+    unsafe { text.put(block_at(twice, at), count.wrapping_sub(at)) };
+    text.end();
 }
 
 /// The lowest `count` bits, which are at most 32.
@@ -545,9 +562,9 @@ fn padded(rest: &[u8]) -> Block {
 
 /// The block that begins at this place of two.
 #[inline(always)]
-fn block_at(twice: &[u8; 2 * BLOCK_LEN], at: usize) -> Block {
+fn block_at(twice: &[u8; 2 * BLOCK_LEN], at: usize) -> &Block {
     let rest = twice.get(at..).unwrap_or_default();
-    rest.first_chunk().copied().unwrap_or([0; BLOCK_LEN])
+    rest.first_chunk().unwrap_or(&[0; BLOCK_LEN])
 }
 
 #[inline(always)]

@@ -279,6 +279,12 @@ impl EnumPlan {
         self.values.get(index as usize).map(|value| value.number)
     }
 
+    /// Whether a value of this number is an unknown field (SEMANTICS 102).
+    #[inline(always)]
+    pub(crate) fn leaves_out(&self, number: i32) -> bool {
+        self.is_closed && !self.is_null_value && self.find_value(number).is_none()
+    }
+
     /// The value with this number.
     #[inline]
     pub(crate) fn find_value(&self, number: i32) -> Option<&EnumValuePlan> {

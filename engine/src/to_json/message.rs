@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::value::{ScalarContext, Written, scalar, write_base64};
+use super::value::{Lead, ScalarContext, Written, scalar, write_base64};
 use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
 use crate::json::{Slot, Text};
@@ -111,9 +111,20 @@ impl<'c> Converter<'c> {
         }
     }
 
+    /// [`Converter::members`] where it is asked for seldom.
+    #[inline(never)]
+    pub(super) fn members_of_any(
+        &mut self,
+        plan: &'c MessagePlan,
+        content: Content,
+        depth: u32,
+    ) -> Result<(), Stopped> {
+        self.members(plan, content, depth)
+    }
+
     /// Writes the fields of a message, each followed by a comma.
     #[inline(always)]
-    pub(super) fn members(
+    fn members(
         &mut self,
         plan: &'c MessagePlan,
         content: Content,
@@ -219,31 +230,41 @@ impl<'c> Converter<'c> {
             && !reader.is_at_end()
             && let Some(ahead) = reader.ahead_of(&member.tag)
         {
-            let start = text.len();
-            let written = if member.kind == Kind::String {
+            let has_no_presence = !member.has_presence;
+            let written = if member.kind == Kind::String || member.kind == Kind::Bytes {
                 let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-                let slot = text.behind(&member.label, member.label_len);
-                self.has_high_bits |= slot.string(source, len);
-                Written::unless_default(len == 0)
-            } else if member.kind == Kind::Bytes {
-                let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-                text.label(&member.label, member.label_len);
-                text.lend(|out| write_base64(source.get(..len).unwrap_or_default(), out));
-                Written::unless_default(len == 0)
+                if len == 0 && has_no_presence {
+                    Written::Default
+                } else if member.kind == Kind::String {
+                    let slot = text.behind(&member.label, member.label_len);
+                    self.has_high_bits |= slot.string(source, len);
+                    Written::Value
+                } else {
+                    text.label(&member.label, member.label_len);
+                    text.lend(|out| write_base64(source.get(..len).unwrap_or_default(), out));
+                    Written::Value
+                }
             } else {
-                let slot = text.behind(&member.label, member.label_len);
                 let context = ScalarContext::new(self.plan, &mut self.stop);
-                scalar(member.kind, &mut reader, ahead, slot, context)?
+                let lead = Lead::Label(&member.label, member.label_len);
+                scalar(
+                    member.kind,
+                    &mut reader,
+                    ahead,
+                    context,
+                    has_no_presence,
+                    lead,
+                    &mut text,
+                )?
             };
-            if written != Written::Value && !(written == Written::Default && member.has_presence) {
-                // Without presence the default is the same as nothing.
-                text.cut(start);
-                if written == Written::Default {
+            match written {
+                Written::Default if has_no_presence => {
+                    // Without presence the default is the same as nothing.
                     let index = plan.members.len().wrapping_sub(members.len());
                     text.lend(|out| unset_fields(plan, index..index.wrapping_add(1), out));
-                    members = following;
                 }
-                continue;
+                Written::Nothing => continue,
+                _ => {}
             }
             members = following;
         }
@@ -433,7 +454,15 @@ impl<'c> Converter<'c> {
             }
             let context = ScalarContext::new(self.plan, &mut self.stop);
             let ahead = elements.ahead();
-            scalar(kind, &mut elements, ahead, text.slot(), context)?;
+            scalar(
+                kind,
+                &mut elements,
+                ahead,
+                context,
+                false,
+                Lead::Nothing,
+                &mut text,
+            )?;
         }
         text.end();
         Ok(())

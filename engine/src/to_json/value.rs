@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::message::Content;
 use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
-use crate::json::{Slot, Snippet, Text};
+use crate::json::{LABEL_LEN_MAX, Slot, Snippet, Text};
 use crate::plan::{EnumPlan, FieldPlan, Form, Int64Style, Kind, Plan};
 use crate::text::base64;
 use crate::wire::read::{Ahead, Reader, unzigzag32, unzigzag64};
@@ -70,12 +70,12 @@ impl<'c> Converter<'c> {
     ) -> Result<Written, Stopped> {
         let context = ScalarContext::new(self.plan, &mut self.stop);
         let mut text = Text::new(self.out);
-        let slot = match label {
-            Some(label) => text.after(label),
-            None => text.slot(),
+        let lead = match label {
+            Some(label) => Lead::Snippet(label),
+            None => Lead::Nothing,
         };
         let ahead = reader.ahead();
-        let written = scalar(kind, reader, ahead, slot, context)?;
+        let written = scalar(kind, reader, ahead, context, false, lead, &mut text)?;
         text.end();
         Ok(written)
     }
@@ -178,12 +178,8 @@ impl<'c> Converter<'c> {
         let Kind::Enum(index) = kind else {
             return Ok(false);
         };
-        let plan = self.plan.enumeration(index);
-        if !plan.is_closed || plan.is_null_value {
-            return Ok(false);
-        }
         let number = self.noted(reader.clone().varint())? as i32;
-        Ok(plan.find_value(number).is_none())
+        Ok(self.plan.enumeration(index).leaves_out(number))
     }
 
     /// Writes the value that an unset field of this kind has, and a comma. `offset` is where it could have been, for errors.
@@ -238,6 +234,26 @@ pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",");
 }
 
+/// What stands before a value.
+#[derive(Clone, Copy)]
+pub(super) enum Lead<'l> {
+    Nothing,
+    /// The first so many bytes.
+    Label(&'l [u8; LABEL_LEN_MAX], u8),
+    Snippet(&'l Snippet),
+}
+
+impl Lead<'_> {
+    #[inline(always)]
+    fn slot<'t, 'o>(self, text: &'t mut Text<'o>) -> Slot<'t, 'o> {
+        match self {
+            Self::Nothing => text.slot(),
+            Self::Label(label, len) => text.behind(label, len),
+            Self::Snippet(snippet) => text.after(snippet),
+        }
+    }
+}
+
 /// What [`scalar`] needs of a converter, whose output is lent out to the slot.
 pub(super) struct ScalarContext<'s> {
     plan: &'s Plan,
@@ -251,7 +267,8 @@ impl<'s> ScalarContext<'s> {
     }
 }
 
-/// Writes the one value that comes next behind a tag whose place is told by `ahead`, of a kind that a packed list may have.
+/// Reads the one value that comes next, of a kind that a packed list may have, and writes it behind `lead`. The default is
+/// told, but not written, if it `has_no_presence`.
 #[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
@@ -261,94 +278,66 @@ pub(super) fn scalar(
     kind: Kind,
     reader: &mut Reader<'_>,
     ahead: Ahead,
-    slot: Slot<'_, '_>,
     context: ScalarContext<'_>,
+    has_no_presence: bool,
+    lead: Lead<'_>,
+    text: &mut Text<'_>,
 ) -> Result<Written, Stopped> {
-    let is_quoted = || context.plan.options.int64 == Int64Style::String;
+    let ScalarContext { plan, stop } = context;
+    let is_quoted = || plan.options.int64 == Int64Style::String;
+    // Each kind reads and writes for itself, so that one jump leads to all that is to be done.
+    macro_rules! write {
+        ($read:expr, $value:ident => $is_default:expr, $slot:ident => $write:expr) => {{
+            let $value = noted($read, stop)?;
+            let is_default = $is_default;
+            if is_default && has_no_presence {
+                return Ok(Written::Default);
+            }
+            let $slot = lead.slot(text);
+            $write;
+            is_default
+        }};
+    }
     macro_rules! varint {
-        () => {
-            noted(reader.varint_ahead(ahead), context.stop)?
+        ($value:ident => $typed:expr, $method:ident) => {
+            write!(reader.varint_ahead(ahead).map(|$value| $typed), value => value == Default::default(), slot => slot.$method(value))
+        };
+        ($value:ident => $typed:expr, $method:ident, quoted) => {
+            write!(reader.varint_ahead(ahead).map(|$value| $typed), value => value == 0, slot => slot.$method(value, is_quoted()))
         };
     }
-    macro_rules! fixed {
-        ($read:ident) => {
-            noted(
-                reader.step(ahead).and_then(|()| reader.$read()),
-                context.stop,
-            )?
-        };
-    }
-    // Each kind reads for itself, so that one jump leads to all that is to be done.
     let is_default = match kind {
-        Kind::Double => {
-            let bits = fixed!(fixed64);
-            // By its bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
-            slot.double(f64::from_bits(bits));
-            bits == 0
-        }
-        Kind::Float => {
-            let bits = fixed!(fixed32);
-            slot.float(f32::from_bits(bits));
-            bits == 0
-        }
-        Kind::Int32 => {
-            let value = varint!() as i32;
-            slot.int32(value);
-            value == 0
-        }
-        Kind::Uint32 => {
-            let value = varint!() as u32;
-            slot.uint32(value);
-            value == 0
-        }
-        Kind::Sint32 => {
-            let value = unzigzag32(varint!() as u32);
-            slot.int32(value);
-            value == 0
-        }
-        Kind::Int64 => {
-            let value = varint!().cast_signed();
-            slot.int64(value, is_quoted());
-            value == 0
-        }
-        Kind::Uint64 => {
-            let value = varint!();
-            slot.uint64(value, is_quoted());
-            value == 0
-        }
-        Kind::Sint64 => {
-            let value = unzigzag64(varint!());
-            slot.int64(value, is_quoted());
-            value == 0
-        }
-        Kind::Fixed32 => {
-            let value = fixed!(fixed32);
-            slot.uint32(value);
-            value == 0
-        }
-        Kind::Sfixed32 => {
-            let value = fixed!(fixed32).cast_signed();
-            slot.int32(value);
-            value == 0
-        }
-        Kind::Fixed64 => {
-            let value = fixed!(fixed64);
-            slot.uint64(value, is_quoted());
-            value == 0
-        }
-        Kind::Sfixed64 => {
-            let value = fixed!(fixed64).cast_signed();
-            slot.int64(value, is_quoted());
-            value == 0
-        }
-        Kind::Bool => {
-            let value = varint!() != 0;
-            slot.boolean(value);
-            !value
-        }
+        // By their bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
+        Kind::Double => write!(reader.step(ahead).and_then(|()| reader.fixed64()),
+            bits => bits == 0, slot => slot.double(f64::from_bits(bits))),
+        Kind::Float => write!(reader.step(ahead).and_then(|()| reader.fixed32()),
+            bits => bits == 0, slot => slot.float(f32::from_bits(bits))),
+        Kind::Int32 => varint!(bits => bits as i32, int32),
+        Kind::Uint32 => varint!(bits => bits as u32, uint32),
+        Kind::Sint32 => varint!(bits => unzigzag32(bits as u32), int32),
+        Kind::Int64 => varint!(bits => bits.cast_signed(), int64, quoted),
+        Kind::Uint64 => varint!(bits => bits, uint64, quoted),
+        Kind::Sint64 => varint!(bits => unzigzag64(bits), int64, quoted),
+        Kind::Bool => varint!(bits => bits != 0, boolean),
+        Kind::Fixed32 => write!(reader.step(ahead).and_then(|()| reader.fixed32()),
+            value => value == 0, slot => slot.uint32(value)),
+        Kind::Sfixed32 => write!(reader.step(ahead).and_then(|()| reader.fixed32()),
+            value => value == 0, slot => slot.int32(value.cast_signed())),
+        Kind::Fixed64 => write!(reader.step(ahead).and_then(|()| reader.fixed64()),
+            value => value == 0, slot => slot.uint64(value, is_quoted())),
+        Kind::Sfixed64 => write!(reader.step(ahead).and_then(|()| reader.fixed64()),
+            value => value == 0, slot => slot.int64(value.cast_signed(), is_quoted())),
         Kind::Enum(index) => {
-            let number = varint!() as i32;
-            return Ok(enumeration(context.plan.enumeration(index), number, slot));
+            let number = noted(reader.varint_ahead(ahead), stop)? as i32;
+            let plan = plan.enumeration(index);
+            if number == 0 && has_no_presence {
+                return Ok(Written::Default);
+            }
+            if plan.leaves_out(number) {
+                return Ok(Written::Nothing);
+            }
+            enumeration(plan, number, lead.slot(text));
+            number == 0
         }
         // These are no scalars of which lists can be packed; nobody asks for them here.
         Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) => {
@@ -358,14 +347,13 @@ pub(super) fn scalar(
     Ok(Written::unless_default(is_default))
 }
 
+/// Writes the number of an enum that is not left out.
 #[inline(always)]
-fn enumeration(plan: &EnumPlan, number: i32, slot: Slot<'_, '_>) -> Written {
+fn enumeration(plan: &EnumPlan, number: i32, slot: Slot<'_, '_>) {
     // SEMANTICS 102
     match plan.find_value(number) {
         Some(value) => slot.snippet(&value.text),
         None if plan.is_null_value => slot.null(),
-        None if plan.is_closed => return Written::Nothing,
         None => slot.int32(number),
     }
-    Written::unless_default(number == 0)
 }

@@ -260,7 +260,7 @@ impl<'c> Converter<'c> {
         if depth >= DEPTH_MAX {
             return Err(self.fault(ErrorKind::WireTooDeep, self.offset(value)));
         }
-        self.members(plan, value, depth + 1)
+        self.members_of_any(plan, value, depth + 1)
     }
 
     fn url_and_value(
