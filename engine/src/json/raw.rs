@@ -157,7 +157,7 @@ impl<'o> Text<'o> {
     unsafe fn put<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
         debug_assert!(len <= N && self.end.addr() - self.at.addr() >= N);
         // SAFETY: there is room for N bytes.
-        unsafe { self.at.copy_from_nonoverlapping(bytes.as_ptr(), N) };
+        unsafe { self.at.cast::<[u8; N]>().write_unaligned(*bytes) };
         // SAFETY: the bytes up to `len` have been written.
         self.at = unsafe { self.at.add(len) };
     }
