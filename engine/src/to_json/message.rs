@@ -41,11 +41,11 @@ impl Content {
     }
 }
 
-/// How much there was before the members of a message were written.
-struct Before {
-    out_len: usize,
-    entry_count: usize,
-    map_entry_count: usize,
+/// Whether the members of a message are to be put in braces, or stand behind others that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Braces {
+    Yes,
+    No,
 }
 
 /// Where in a message the writing is.
@@ -53,6 +53,8 @@ struct Walk<'c> {
     reader: Reader<'c>,
     /// Fields of a lower index are written, set or unset.
     next: usize,
+    /// Whether the brace is yet to be opened.
+    opens: bool,
 }
 
 /// What the next tag is.
@@ -76,10 +78,7 @@ impl<'c> Converter<'c> {
         if plan.form != Form::Object || depth > DEPTH_MAX || self.is_too_long() {
             return self.special_message(plan, content, depth);
         }
-        self.write(|slot| slot.open(b'{'));
-        self.members(plan, content, depth)?;
-        self.close(b'}');
-        Ok(())
+        self.members(plan, content, depth, Braces::Yes)
     }
 
     /// A message that has a form of its own or is not to be written at all.
@@ -111,61 +110,58 @@ impl<'c> Converter<'c> {
         }
     }
 
-    /// [`Converter::members`] where it is asked for seldom.
-    #[inline(never)]
-    pub(super) fn members_of_any(
-        &mut self,
-        plan: &'c MessagePlan,
-        content: Content,
-        depth: u32,
-    ) -> Result<(), Stopped> {
-        self.members(plan, content, depth)
-    }
-
     /// Writes the fields of a message, each followed by a comma.
-    #[inline(always)]
-    fn members(
+    #[inline]
+    pub(super) fn members(
         &mut self,
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
+        braces: Braces,
     ) -> Result<(), Stopped> {
-        let Content::Whole { start, end } = content else {
-            return self.members_collected(plan, content, depth);
-        };
-        if self.is_careful || !plan.is_watchable {
-            return self.members_collected(plan, content, depth);
+        if let Content::Whole { start, end } = content
+            && plan.is_watchable
+            && !self.is_careful
+        {
+            let out_len = self.out.len();
+            let range = start as usize..end as usize;
+            if self.members_in_order(plan, range, depth, braces).is_ok() {
+                return Ok(());
+            }
+            self.begin_again((end - start) as usize, out_len)?;
         }
-        let before = Before {
-            out_len: self.out.len(),
-            entry_count: self.scratch.entries.len(),
-            map_entry_count: self.scratch.map_entries.len(),
-        };
-        let range = start as usize..end as usize;
-        match self.members_in_order(plan, range.clone(), depth) {
-            Ok(()) => Ok(()),
-            Err(Stopped) => self.members_again(plan, range, depth, before),
-        }
+        self.members_listed(plan, content, depth, braces)
     }
 
-    /// Lists the fields and then writes them, if it was only their order that stopped the first try, which began with `before`.
+    /// Cuts the output back to where a message of `len` bytes began, if it was only the order of its fields that stopped it.
     #[cold]
-    #[inline(never)]
-    fn members_again(
-        &mut self,
-        plan: &'c MessagePlan,
-        range: Range<usize>,
-        depth: u32,
-        before: Before,
-    ) -> Result<(), Stopped> {
-        if !matches!(self.stop, Stop::OutOfOrder(_)) || range.len() > self.redo_len_left {
+    fn begin_again(&mut self, len: usize, out_len: usize) -> Result<(), Stopped> {
+        if !matches!(self.stop, Stop::OutOfOrder(_)) || len > self.redo_len_left {
             return Err(Stopped);
         }
-        self.redo_len_left -= range.len();
-        self.out.truncate(before.out_len);
-        self.scratch.entries.truncate(before.entry_count);
-        self.scratch.map_entries.truncate(before.map_entry_count);
-        self.members_collected(plan, Content::range(range), depth)
+        // Only a message that is itself out of order comes here, since what it holds is no longer than it. Between its own fields
+        // nothing of it is on the stacks of the scratch.
+        self.redo_len_left -= len;
+        self.out.truncate(out_len);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn members_listed(
+        &mut self,
+        plan: &'c MessagePlan,
+        content: Content,
+        depth: u32,
+        braces: Braces,
+    ) -> Result<(), Stopped> {
+        if braces == Braces::Yes {
+            self.write(|slot| slot.open(b'{'));
+        }
+        self.members_collected(plan, content, depth)?;
+        if braces == Braces::Yes {
+            self.close(b'}');
+        }
+        Ok(())
     }
 
     fn members_in_order(
@@ -173,17 +169,19 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         range: Range<usize>,
         depth: u32,
+        braces: Braces,
     ) -> Result<(), Stopped> {
         let mut walk = Walk {
             reader: Reader::new(self.wire, range),
             next: 0,
+            opens: braces == Braces::Yes,
         };
         // One bit for each oneof that has a member.
         let mut oneofs = 0_u64;
         loop {
-            self.plain_members(plan, &mut walk)?;
+            self.plain_members(plan, &mut walk, braces)?;
             if walk.reader.is_at_end() {
-                break;
+                return Ok(());
             }
             let Found::Member(field, is_as_declared) = self.find_member(plan, &mut walk, depth)?
             else {
@@ -212,20 +210,26 @@ impl<'c> Converter<'c> {
                 oneofs |= bit;
             }
         }
-        if walk.next < plan.fields.len() {
-            self.unset_fields(plan, walk.next..plan.fields.len());
-        }
-        Ok(())
     }
 
-    /// Writes members as long as each is the one that comes next in the plan, and plain: singular, in no oneof, no message. Encoders
+    /// Writes members as long as each is the one that comes next in the plan, and plain: singular, in no oneof, no message; and the
+    /// end of the message if it is there. Encoders
     /// write fields in order, and most fields are set, so that this is where most time goes. It calls nothing but for what is
     /// rare, so that all that it needs is in registers.
     #[inline(never)]
-    fn plain_members(&mut self, plan: &'c MessagePlan, walk: &mut Walk<'c>) -> Result<(), Stopped> {
+    fn plain_members(
+        &mut self,
+        plan: &'c MessagePlan,
+        walk: &mut Walk<'c>,
+        braces: Braces,
+    ) -> Result<(), Stopped> {
         let mut members = plan.members.get(walk.next..).unwrap_or_default();
         let mut reader = walk.reader.clone();
         let mut text = Text::new(self.out);
+        if walk.opens {
+            text.slot().open(b'{');
+            walk.opens = false;
+        }
         while let Some((member, following)) = members.split_first()
             && !reader.is_at_end()
             && let Some(ahead) = reader.ahead_of(&member.tag)
@@ -268,9 +272,17 @@ impl<'c> Converter<'c> {
             }
             members = following;
         }
+        walk.next = plan.members.len().wrapping_sub(members.len());
+        if reader.is_at_end() {
+            if !members.is_empty() {
+                text.lend(|out| unset_fields(plan, walk.next..plan.fields.len(), out));
+            }
+            if braces == Braces::Yes {
+                text.close(b'}');
+            }
+        }
         text.end();
         walk.reader = reader;
-        walk.next = plan.members.len().wrapping_sub(members.len());
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::message::Content;
+use super::message::{Braces, Content};
 use super::{Converter, Stop, Stopped};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::{Slot, Text};
@@ -260,7 +260,7 @@ impl<'c> Converter<'c> {
         if depth >= DEPTH_MAX {
             return Err(self.fault(ErrorKind::WireTooDeep, self.offset(value)));
         }
-        self.members_of_any(plan, value, depth + 1)
+        self.members(plan, value, depth + 1, Braces::No)
     }
 
     fn url_and_value(
