@@ -41,6 +41,7 @@ pub mod http1;
 mod json;
 pub mod limits;
 mod plan;
+mod room;
 pub mod route;
 mod schema;
 mod simd;

@@ -16,7 +16,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use texts::compile;
 use transom_engine::route::Scratch;
-use transom_engine::{Body, Schema};
+use transom_engine::{Body, Schema, to_json, to_wire};
 
 const SHOP: &str = r#"syntax = "proto3";
 package shop;
@@ -334,13 +334,232 @@ fn imports_in_a_circle_are_refused() {
 }
 
 #[test]
-fn editions_are_refused() {
-    let mut edition = file("a.proto", &[]);
-    edition.syntax = Some("editions".to_owned());
-    assert!(refused(&set(vec![edition])).contains("a.proto: the file uses an edition"));
+fn syntax_that_is_not_known_is_refused() {
     let mut odd = file("a.proto", &[]);
     odd.syntax = Some("proto4".to_owned());
     assert!(refused(&set(vec![odd])).contains("a.proto: the syntax is `proto4`"));
+}
+
+/// The files of editions in `protos/test`.
+const EDITIONS: &[u8] = include_bytes!("../../protos/test/editions.binpb");
+
+#[test]
+fn rules_of_a_file_of_an_edition_are_read() {
+    let schema = Schema::from_descriptor_set(EDITIONS).unwrap();
+    let routes: Vec<_> = schema.routes().map(|route| route.template()).collect();
+    assert_eq!(
+        routes,
+        [
+            "/v1/kinds/{implicit}",
+            "/transom.test.edition2023.Edition/Get"
+        ]
+    );
+}
+
+/// A set of the file `a.proto` with one message `M`, `syntax` and `edition` as given, and these bytes as the options of the file and of
+/// the message.
+fn of_edition(syntax: &str, edition: u8, file_options: &[u8], options: &[u8]) -> Vec<u8> {
+    let part = |tag: &[u8], bytes: &[u8]| {
+        let len = u8::try_from(bytes.len()).unwrap();
+        [tag, &[len], bytes].concat()
+    };
+    let message = [part(b"\x0a", b"M"), part(b"\x3a", options)].concat();
+    let file = [
+        part(b"\x0a", b"a.proto"),
+        part(b"\x22", &message),
+        part(b"\x42", file_options),
+        part(b"\x62", syntax.as_bytes()),
+        // The high byte of the varint of any number close to 1000 is 7.
+        vec![0x70, edition, 7],
+    ]
+    .concat();
+    part(b"\x0a", &file)
+}
+
+/// The low byte of the varints of `Edition.EDITION_2023`, 1000, and of `EDITION_2024`.
+const EDITION_2023: u8 = 0xe8;
+const EDITION_2024: u8 = 0xe9;
+
+#[test]
+fn edition_that_is_not_known_is_refused_with_the_way_out() {
+    for edition in [EDITION_2023, EDITION_2024] {
+        let set = of_edition("editions", edition, b"", b"");
+        assert!(Schema::from_descriptor_set(&set).is_ok());
+    }
+    // One that is none yet.
+    for (syntax, edition, number) in [
+        ("editions", 0xea, "1002"),
+        ("", 0xea, "1002"),
+        ("proto3", 0xea, "1002"),
+    ] {
+        let error = refused(&of_edition(syntax, edition, b"", b""));
+        let start = format!("a.proto: it is of the edition with the number {number}; Transom");
+        assert!(error.starts_with(&start), "{error}");
+        assert!(error.contains("2023 and 2024"), "{error}");
+    }
+    assert!(Schema::from_descriptor_set(&of_edition("proto3", 0xe7, b"", b"")).is_ok());
+    let mut lost = file("a.proto", &[]);
+    lost.syntax = Some("editions".to_owned());
+    assert!(refused(&set(vec![lost])).contains("a.proto: it is of an edition, but does not say"));
+}
+
+#[test]
+fn feature_that_is_not_known_is_refused_with_its_name() {
+    // Field 50 of the options of a file, and 12 of those of a message, hold the features.
+    let both = |features: &[u8]| {
+        let len = u8::try_from(features.len()).unwrap();
+        let of_file = [b"\x92\x03", &[len][..], features].concat();
+        let of_message = [b"\x62", &[len][..], features].concat();
+        [(of_file, Vec::new()), (Vec::new(), of_message)]
+    };
+    for features in [
+        &b""[..],
+        b"\x08\x01\x10\x01\x18\x01\x20\x02\x28\x01\x30\x01",
+        b"\x08\x03\x10\x02\x18\x02\x20\x03\x28\x02\x30\x02",
+        // How names are written and seen, and the features of a language, which are extensions.
+        b"\x38\x01\x40\x02\xc2\x3e\x02\x08\x01",
+    ] {
+        for (of_file, of_message) in both(features) {
+            let set = of_edition("editions", EDITION_2024, &of_file, &of_message);
+            assert!(Schema::from_descriptor_set(&set).is_ok(), "{features:?}");
+        }
+    }
+    for (features, words) in [
+        (&b"\x08\x04"[..], "field_presence to the number 4"),
+        (b"\x10\x00", "enum_type to the number 0"),
+        (b"\x18\x03", "repeated_field_encoding to the number 3"),
+        (b"\x20\x01", "utf8_validation to the number 1"),
+        (b"\x28\x03", "message_encoding to the number 3"),
+        (b"\x30\x03", "json_format to the number 3"),
+        (b"\x0a\x00", "field_presence to something that is no number"),
+        (b"\x48\x01", "the feature with the number 9"),
+        (b"\x08", "not valid protobuf"),
+    ] {
+        for (of_file, of_message) in both(features) {
+            let error = refused(&of_edition("editions", EDITION_2023, &of_file, &of_message));
+            assert!(
+                error.starts_with("a.proto: ") && error.contains(words),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn extensions_of_one_number_are_refused_but_for_options() {
+    let text = r#"syntax = "proto2"; package a;
+        import "google/protobuf/descriptor.proto";
+        message A { extensions 4 to max; }
+        extend A { optional int32 one = 4; }
+        extend google.protobuf.FieldOptions { optional int32 mine = 50000; }"#;
+    let other = r#"syntax = "proto2"; package b;
+        import "a.proto";
+        import "google/protobuf/descriptor.proto";
+        extend a.A { optional int32 two = 4; }
+        extend google.protobuf.FieldOptions { optional int32 yours = 50000; }"#;
+    let error = refused(&compile(&[("a.proto", text), ("b.proto", other)], true));
+    assert!(
+        error.starts_with("b.proto: the extension b.two has the number 4 of a.A, which a.one has"),
+        "{error}"
+    );
+    let other = other.replace("two = 4", "two = 5");
+    let set = compile(&[("a.proto", text), ("b.proto", &other)], true);
+    assert!(Schema::from_descriptor_set(&set).is_ok());
+}
+
+/// SEMANTICS 95: protoc lets them pass with a warning, and the linker would not.
+#[test]
+fn fields_of_one_json_name_go_by_names_of_their_own() {
+    // The file's syntax, its fields, and the keys that they are written by.
+    for (syntax, fields, keys) in [
+        (
+            "proto2",
+            [("foo_bar", None), ("fooBar", None)],
+            ["foo_bar", "fooBar"],
+        ),
+        (
+            "proto2",
+            [("fooBar", None), ("foo_bar", None)],
+            ["fooBar", "foo_bar"],
+        ),
+        (
+            "proto2",
+            [("foo_bar", None), ("foo__bar", None)],
+            ["fooBar", "foo__bar"],
+        ),
+        ("proto2", [("x", Some("y")), ("y", None)], ["x", "y"]),
+        (
+            "proto3",
+            [("foo_bar", Some("fooBar")), ("fooBar", Some("fooBar"))],
+            ["foo_bar", "fooBar"],
+        ),
+        // These have two JSON names, but the linker takes them for one in proto3.
+        ("proto3", [("a_b", None), ("ab", None)], ["aB", "ab"]),
+        ("proto3", [("foo", None), ("FOO", None)], ["foo", "FOO"]),
+    ] {
+        let mut one = file("a.proto", &[]);
+        one.syntax = Some(syntax.to_owned());
+        one.message_type.push(prost_types::DescriptorProto {
+            name: Some("M".to_owned()),
+            field: (1..)
+                .zip(fields)
+                .map(
+                    |(number, (name, json_name))| prost_types::FieldDescriptorProto {
+                        name: Some(name.to_owned()),
+                        json_name: json_name.map(str::to_owned),
+                        number: Some(number),
+                        label: Some(1),
+                        r#type: Some(5),
+                        ..Default::default()
+                    },
+                )
+                .collect(),
+            ..Default::default()
+        });
+        let schema = Schema::from_descriptor_set(&set(vec![one])).unwrap();
+        let message = schema.message("M").unwrap();
+        let mut json = Vec::new();
+        let wire = b"\x08\x01\x10\x02";
+        to_json(message, wire, &mut to_json::Scratch::default(), &mut json).unwrap();
+        let expected = format!(r#"{{"{}":1,"{}":2}}"#, keys[0], keys[1]);
+        assert_eq!(String::from_utf8(json).unwrap(), expected);
+        let mut read = Vec::new();
+        let scratch = &mut to_wire::Scratch::default();
+        to_wire(message, expected.as_bytes(), scratch, &mut read).unwrap();
+        assert_eq!(read, wire);
+    }
+}
+
+#[test]
+fn rule_that_names_an_extension_is_refused() {
+    let text = r#"syntax = "proto2";
+        import "google/api/annotations.proto";
+        message A { extensions 4 to max; }
+        extend A { optional string more = 4; }
+        service S { rpc Put(A) returns (A) { option (google.api.http) = { put: "/v1" body: "[more]" }; } }"#;
+    let error = refused(&compile(&[("a.proto", text)], true));
+    assert!(
+        error.contains("body `[more]` is not a field of A"),
+        "{error}"
+    );
+}
+
+#[test]
+fn member_of_a_message_set_that_has_no_item_is_refused() {
+    for member in [
+        "optional int32 odd = 4;",
+        "repeated a.A odd = 4;",
+        "optional group Odd = 4 {}",
+    ] {
+        let text = format!(
+            "syntax = \"proto2\"; package a; message A {{ option message_set_wire_format = true; extensions 4 to max; }} extend A {{ {member} }}"
+        );
+        let error = refused(&compile(&[("a.proto", &text)], true));
+        assert!(
+            error.starts_with("a.proto: message a.A is a message set, and [a.odd] is no extension"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -549,10 +768,18 @@ proptest! {
     fn damaged_set_is_served_or_refused_but_never_a_panic(
         places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
+        whole in prop::sample::select(vec![0, 1, 2]),
     ) {
         // Without the imports, so that most of the damage is done to what the schema is made of.
-        static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| compile(&[("shop.proto", SHOP)], false));
-        let mut set = WHOLE.clone();
+        static WHOLE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
+            let proto2 = include_str!("../../protos/test/proto2.proto");
+            [
+                compile(&[("shop.proto", SHOP)], false),
+                compile(&[("proto2.proto", proto2)], false),
+                EDITIONS.to_vec(),
+            ]
+        });
+        let mut set = WHOLE[whole].clone();
         if let Some(cut) = cut {
             set.truncate(cut.index(set.len()));
         }
@@ -563,7 +790,15 @@ proptest! {
             }
         }
         match Schema::from_descriptor_set(&set) {
-            Ok(schema) => prop_assert!(schema.routes().len() >= schema.methods().len()),
+            Ok(schema) => {
+                prop_assert!(schema.routes().len() >= schema.methods().len());
+                // Plans of odd descriptors hold as well, whatever comes.
+                for message in schema.messages() {
+                    let mut json = Vec::new();
+                    let _ = to_json(message, &set, &mut to_json::Scratch::default(), &mut json);
+                    let _ = to_wire(message, b"{}", &mut to_wire::Scratch::default(), &mut json);
+                }
+            }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }

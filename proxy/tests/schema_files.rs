@@ -381,7 +381,7 @@ fn edition_2023_is_refused_with_the_way_out_in_the_file_and_in_its_imports() {
     let main = "syntax = \"proto3\"; import \"new.proto\";";
     let main = write(&folder, "main.proto", main);
     for path in [edition, main] {
-        let parts = ["new.proto: ", "edition", "syntax = "];
+        let parts = ["new.proto: ", "edition", "--descriptor-set"];
         assert_refused(&protos(&[path], &[]), Kind::Edition, &parts);
     }
 }

@@ -26,6 +26,7 @@ use transom::demo;
 use transom::schema_source::{
     LoadedSchema, SchemaSourceError, SchemaSourceErrorKind as Kind, SchemaSources, load_schema,
 };
+use transom_engine::{Schema, to_json};
 
 fn from_upstream(url: &str) -> SchemaSources {
     SchemaSources {
@@ -140,8 +141,9 @@ fn serve_nothing() -> Running {
 #[derive(Clone, Default)]
 struct Script {
     services: Vec<&'static str>,
-    symbols: BTreeMap<&'static str, FileDescriptorProto>,
-    files: BTreeMap<&'static str, FileDescriptorProto>,
+    /// Encoded files, by what is in them and by name.
+    symbols: BTreeMap<&'static str, Vec<u8>>,
+    files: BTreeMap<&'static str, Vec<u8>>,
     /// The code of the error for what it does not know, or 0: it answers with a list of services then.
     unknown_code: i32,
 }
@@ -167,7 +169,7 @@ impl Script {
         };
         match found {
             Some(file) => MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
-                file_descriptor_proto: vec![file.encode_to_vec()],
+                file_descriptor_proto: vec![file.clone()],
             }),
             None if self.unknown_code == 0 => list(),
             None => MessageResponse::ErrorResponse(ErrorResponse {
@@ -221,7 +223,7 @@ fn file(name: &str, imports: &[&str]) -> FileDescriptorProto {
 fn script(imports: &[&str]) -> Script {
     Script {
         services: vec!["p.S"],
-        symbols: [("p.S", file("s.proto", imports))].into(),
+        symbols: [("p.S", file("s.proto", imports).encode_to_vec())].into(),
         unknown_code: Code::NotFound.into(),
         ..Script::default()
     }
@@ -306,13 +308,40 @@ fn google_files_that_the_server_does_not_know_are_taken_from_the_bundle() {
     let mut script = script(&["google/protobuf/timestamp.proto", "own.proto"]);
     let mut own = file("own.proto", &[]);
     own.service.clear();
-    script.files.insert("own.proto", own);
+    script.files.insert("own.proto", own.encode_to_vec());
     let server = serve_script(script);
     let schema = load(&server.url()).unwrap();
     let mut names = file_names(&schema);
     assert_eq!(names.pop().unwrap(), "s.proto");
     names.sort();
     assert_eq!(names, ["google/protobuf/timestamp.proto", "own.proto"]);
+}
+
+#[test]
+fn files_of_an_edition_arrive_with_their_features() {
+    #[derive(Clone, PartialEq, Message)]
+    struct Files {
+        #[prost(bytes = "vec", repeated, tag = "1")]
+        files: Vec<Vec<u8>>,
+    }
+    let set = include_bytes!("../../protos/test/editions.binpb");
+    let edition2023 = Files::decode(&set[..]).unwrap().files.swap_remove(0);
+    let server = serve_script(Script {
+        services: vec!["transom.test.edition2023.Edition"],
+        symbols: [("transom.test.edition2023.Edition", edition2023)].into(),
+        unknown_code: Code::NotFound.into(),
+        ..Script::default()
+    });
+    let loaded = load(&server.url()).unwrap();
+    let schema = Schema::from_descriptor_set(&loaded.descriptor_set).unwrap();
+    let kinds = schema.message("transom.test.edition2023.Kinds").unwrap();
+    let mut json = Vec::new();
+    // Field 1 has no presence, and field 9 is a group.
+    let wire = b"\x08\x00\x4b\x08\x01\x4c";
+    to_json(kinds, wire, &mut to_json::Scratch::default(), &mut json).unwrap();
+    let json = String::from_utf8(json).unwrap();
+    assert!(json.contains(r#""delimited":{"n":1}"#), "{json}");
+    assert!(json.starts_with(r#"{"implicit":0,"open""#), "{json}");
 }
 
 #[test]
@@ -477,7 +506,7 @@ fn import_that_never_comes_ends_the_search() {
     let mut script = script(&["own.proto"]);
     let mut other = file("other.proto", &[]);
     other.service.clear();
-    script.files.insert("own.proto", other);
+    script.files.insert("own.proto", other.encode_to_vec());
     let server = serve_script(script);
     assert_refused(&server.url(), Kind::MissingImport, &["own.proto"]);
 }
@@ -494,8 +523,9 @@ fn more_than_4096_services_are_refused() {
 #[test]
 fn answer_over_16_mib_is_refused() {
     let mut script = script(&[]);
-    let large = script.symbols.get_mut("p.S").unwrap();
+    let mut large = file("s.proto", &[]);
     large.package = Some("p".repeat(16 << 20));
+    script.symbols.insert("p.S", large.encode_to_vec());
     let server = serve_script(script);
     let parts = ["asked for p.S, it answers OutOfRange"];
     assert_refused(&server.url(), Kind::Reflection, &parts);
@@ -505,9 +535,8 @@ fn answer_over_16_mib_is_refused() {
 fn one_name_for_two_files_is_refused() {
     let mut script = script(&[]);
     script.services.push("p.T");
-    script
-        .symbols
-        .insert("p.T", file("s.proto", &["own.proto"]));
+    let other = file("s.proto", &["own.proto"]);
+    script.symbols.insert("p.T", other.encode_to_vec());
     let server = serve_script(script);
     assert_refused(&server.url(), Kind::Conflict, &["s.proto"]);
 }

@@ -71,6 +71,7 @@ fn step_into(plan: &Plan, field: &FieldPlan) -> Result<MessageIndex, ErrorKind> 
             Ok(message)
         }
         (Kind::Message(_) | Kind::Group(_), _) => Err(ErrorKind::ListNotBindable),
+        (Kind::SetMember(_), _) => Err(ErrorKind::NotBindable),
         // SEMANTICS 57.
         _ => Err(ErrorKind::StepIntoScalar),
     }

@@ -28,7 +28,7 @@ pub(super) fn has_text_form(plan: &Plan, kind: Kind) -> bool {
             | Form::Wrapper => true,
             Form::Object | Form::Any => false,
         },
-        Kind::Group(_) => false,
+        Kind::Group(_) | Kind::SetMember(_) => false,
         _ => true,
     }
 }
@@ -100,7 +100,9 @@ fn write_scalar(plan: &Plan, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Resu
             let number = enum_number(plan.enumeration(index), text)?;
             varint(i64::from(number).cast_unsigned(), out);
         }
-        Kind::Message(_) | Kind::Group(_) => return Err(ErrorKind::NotBindable),
+        Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_) => {
+            return Err(ErrorKind::NotBindable);
+        }
     }
     Ok(())
 }

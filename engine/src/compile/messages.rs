@@ -2,20 +2,25 @@
 
 use std::collections::{HashMap, HashSet};
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor, Syntax};
+use prost_reflect::{EnumDescriptor, MessageDescriptor};
 
+use super::described::{Described, Home};
 use crate::json::{self, Snippet};
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
-    Form, Int64Style, Kind, MemberPlan, MessageIndex, MessagePlan, NameTable, NumberTable, Options,
-    Plan, Tag, WATCHED_ONEOF_COUNT,
+    Form, Int64Style, KeyHead, Kind, MemberPlan, MessageIndex, MessagePlan, NameTable, NumberTable,
+    Options, Plan, Tag, WATCHED_ONEOF_COUNT,
 };
 use crate::schema::SchemaError;
+use crate::schema::editions::Lowered;
+use crate::schema::link::Linked;
 use crate::wire::read::TagPattern;
 
 /// Compiles every message and enum of the pool.
-pub(super) fn compile(pool: &DescriptorPool, options: Options) -> Result<Plan, SchemaError> {
+pub(super) fn compile(linked: &Linked, options: Options) -> Result<Plan, SchemaError> {
+    let pool = &linked.pool;
     let compiler = Compiler {
+        lowered: &linked.lowered,
         messages: (0..)
             .zip(pool.all_messages())
             .map(|(index, message)| (message.full_name().to_owned(), index))
@@ -47,43 +52,54 @@ pub(super) fn compile(pool: &DescriptorPool, options: Options) -> Result<Plan, S
     })
 }
 
-struct Compiler {
+struct Compiler<'l> {
+    lowered: &'l Lowered,
     messages: HashMap<String, u32>,
     enums: HashMap<String, u32>,
     options: Options,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the count of fields is checked first, and oneofs have fields"
     )]
     fn message(&self, descriptor: &MessageDescriptor) -> Result<MessagePlan, SchemaError> {
-        let mut descriptors: Vec<_> = descriptor.fields().collect();
-        descriptors.sort_by_key(FieldDescriptor::number);
-        if descriptors.len() > usize::from(u16::MAX - 1) {
-            return Err(SchemaError::new(format!(
-                "{}: message {} has {} fields; at most {} can be served",
-                descriptor.parent_file().name(),
-                descriptor.full_name(),
-                descriptors.len(),
-                u16::MAX - 1
-            )));
-        }
         let oneofs: Vec<_> = descriptor
             .oneofs()
             .filter(|oneof| !oneof.is_synthetic())
             .collect();
-        let mut fields: Box<[_]> = descriptors
-            .iter()
-            .map(|field| {
-                let oneof = field
-                    .containing_oneof()
-                    .and_then(|of| oneofs.iter().position(|each| *each == of));
-                self.field(field, oneof.map(|index| index as u16))
-            })
-            .collect();
+        let declared = descriptor.fields().map(|field| {
+            let oneof = field
+                .containing_oneof()
+                .and_then(|of| oneofs.iter().position(|each| *each == of));
+            let described = Described::field(&field, self.lowered);
+            (described, oneof.map(|index| index as u16))
+        });
         let form = form(descriptor)?;
+        let mut described: Vec<_> = declared.collect();
+        // What has a form of its own has no place for others, whatever a file declares.
+        if form == Form::Object && !descriptor.is_map_entry() {
+            described.extend(extensions(descriptor)?.into_iter().map(|each| (each, None)));
+        }
+        described.sort_by_key(|(field, _)| field.number);
+        if described.len() > usize::from(u16::MAX - 1) {
+            return Err(SchemaError::new(format!(
+                "{}: message {} has {} fields, extensions among them; at most {} can be served",
+                descriptor.parent_file().name(),
+                descriptor.full_name(),
+                described.len(),
+                u16::MAX - 1
+            )));
+        }
+        let is_message_set = is_message_set(descriptor);
+        if is_message_set {
+            check_message_set(descriptor, &described)?;
+        }
+        let mut fields: Box<[_]> = described
+            .iter()
+            .map(|(field, oneof)| self.field(field, *oneof, is_message_set))
+            .collect();
         let numbers: Vec<_> = fields.iter().map(|field| field.number).collect();
         let json_names = (0..)
             .zip(&fields)
@@ -98,68 +114,70 @@ impl Compiler {
             FieldNames::Proto => NameTable::new(proto_names.chain(json_names)),
         };
         for (index, field) in (0..).zip(&mut fields) {
-            field.owns_key = names.find(self.written_name(field).as_bytes()) == Some(index);
+            if names.find(self.written_name(field).as_bytes()) != Some(index) {
+                field.key_head = KeyHead::NEVER;
+            }
         }
-        let has_spread_oneof = has_spread_oneof(&fields);
         Ok(MessagePlan {
             full_name: descriptor.full_name().into(),
             form,
             names,
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
-            has_spread_oneof,
-            is_watchable: !has_spread_oneof && oneofs.len() <= usize::from(WATCHED_ONEOF_COUNT),
+            is_message_set,
+            is_watchable: !is_message_set
+                && !has_spread_oneof(&fields)
+                && oneofs.len() <= usize::from(WATCHED_ONEOF_COUNT),
             members: fields.iter().map(MemberPlan::new).collect(),
             fields,
         })
     }
 
-    fn field(&self, descriptor: &FieldDescriptor, oneof: Option<u16>) -> FieldPlan {
-        let kind = self.kind(descriptor);
-        let cardinality = if descriptor.is_map() {
-            Cardinality::Map
-        } else if !descriptor.is_list() {
-            Cardinality::Singular
-        } else if descriptor.is_packed() {
-            Cardinality::Packed
-        } else {
-            Cardinality::Repeated
+    fn field(
+        &self,
+        described: &Described,
+        oneof: Option<u16>,
+        is_member_of_set: bool,
+    ) -> FieldPlan {
+        let kind = match self.kind(described) {
+            Kind::Message(index) if is_member_of_set => Kind::SetMember(index),
+            kind => kind,
         };
-        let wire_type = if cardinality == Cardinality::Packed {
-            2
-        } else {
-            kind.wire_type()
+        let tag = match (kind, described.cardinality) {
+            (Kind::SetMember(_), _) => Tag::SET_ITEM,
+            (_, Cardinality::Packed) => Tag::new(described.number, 2),
+            _ => Tag::new(described.number, kind.wire_type()),
         };
         let mut key = Vec::new();
         let name = match self.options.names {
-            FieldNames::Json => descriptor.json_name(),
-            FieldNames::Proto => descriptor.name(),
+            FieldNames::Json => &described.json_name,
+            FieldNames::Proto => &described.name,
         };
         json::write::string(name, &mut key);
         key.push(b':');
         let mut unset = Vec::new();
-        if let Some(value) = self.unset_value(descriptor, cardinality) {
+        if let Some(value) = self.unset_value(described) {
             unset.extend_from_slice(&key);
             unset.extend_from_slice(&value);
             unset.push(b',');
         }
-        let tag = Tag::new(descriptor.number(), wire_type);
-        let element_tag = Tag::new(descriptor.number(), kind.wire_type());
+        let element_tag = Tag::new(described.number, kind.wire_type());
         FieldPlan {
-            name: descriptor.name().into(),
-            json_name: descriptor.json_name().into(),
-            number: descriptor.number(),
+            name: described.name.as_str().into(),
+            json_name: described.json_name.as_str().into(),
+            number: described.number,
             kind,
-            cardinality,
-            has_presence: descriptor.supports_presence(),
+            cardinality: described.cardinality,
+            lone_kind: (described.cardinality == Cardinality::Singular).then_some(kind),
+            has_presence: described.has_presence,
             oneof,
             tag,
             element_tag,
             tag_pattern: TagPattern::new(tag.as_bytes()),
             element_tag_pattern: TagPattern::new(element_tag.as_bytes()),
             label: Snippet::new(&key),
+            key_head: KeyHead::new(&key),
             key: key.into(),
-            owns_key: true,
             unset: Snippet::new(&unset),
         }
     }
@@ -175,28 +193,28 @@ impl Compiler {
         clippy::indexing_slicing,
         reason = "a linked pool holds every type its fields name"
     )]
-    fn kind(&self, descriptor: &FieldDescriptor) -> Kind {
-        use prost_reflect::Kind as Described;
-        match descriptor.kind() {
-            Described::Double => Kind::Double,
-            Described::Float => Kind::Float,
-            Described::Int32 => Kind::Int32,
-            Described::Int64 => Kind::Int64,
-            Described::Uint32 => Kind::Uint32,
-            Described::Uint64 => Kind::Uint64,
-            Described::Sint32 => Kind::Sint32,
-            Described::Sint64 => Kind::Sint64,
-            Described::Fixed32 => Kind::Fixed32,
-            Described::Fixed64 => Kind::Fixed64,
-            Described::Sfixed32 => Kind::Sfixed32,
-            Described::Sfixed64 => Kind::Sfixed64,
-            Described::Bool => Kind::Bool,
-            Described::String => Kind::String,
-            Described::Bytes => Kind::Bytes,
-            Described::Enum(each) => Kind::Enum(EnumIndex(self.enums[each.full_name()])),
-            Described::Message(message) => {
+    fn kind(&self, described: &Described) -> Kind {
+        use prost_reflect::Kind as Of;
+        match &described.kind {
+            Of::Double => Kind::Double,
+            Of::Float => Kind::Float,
+            Of::Int32 => Kind::Int32,
+            Of::Int64 => Kind::Int64,
+            Of::Uint32 => Kind::Uint32,
+            Of::Uint64 => Kind::Uint64,
+            Of::Sint32 => Kind::Sint32,
+            Of::Sint64 => Kind::Sint64,
+            Of::Fixed32 => Kind::Fixed32,
+            Of::Fixed64 => Kind::Fixed64,
+            Of::Sfixed32 => Kind::Sfixed32,
+            Of::Sfixed64 => Kind::Sfixed64,
+            Of::Bool => Kind::Bool,
+            Of::String => Kind::String,
+            Of::Bytes => Kind::Bytes,
+            Of::Enum(each) => Kind::Enum(EnumIndex(self.enums[each.full_name()])),
+            Of::Message(message) => {
                 let index = MessageIndex(self.messages[message.full_name()]);
-                if descriptor.is_group() {
+                if described.is_group {
                     Kind::Group(index)
                 } else {
                     Kind::Message(index)
@@ -206,44 +224,34 @@ impl Compiler {
     }
 
     /// What is written for an unset field (SEMANTICS 99, 100), or nothing.
-    fn unset_value(
-        &self,
-        descriptor: &FieldDescriptor,
-        cardinality: Cardinality,
-    ) -> Option<Vec<u8>> {
-        match (self.options.defaults, cardinality) {
+    fn unset_value(&self, described: &Described) -> Option<Vec<u8>> {
+        match (self.options.defaults, described.cardinality) {
+            // A message does not know of its extensions.
+            _ if described.home == Home::Outside => None,
             (Defaults::Omit, _) => None,
             (_, Cardinality::Map) => Some(b"{}".to_vec()),
             (_, Cardinality::Repeated | Cardinality::Packed) => Some(b"[]".to_vec()),
-            (_, Cardinality::Singular) if !descriptor.supports_presence() => {
-                Some(self.default_value(descriptor))
+            (_, Cardinality::Singular) if !described.has_presence => {
+                Some(self.default_value(described))
             }
             (Defaults::NoPresence, _) => None,
-            // `containing_oneof` counts the synthetic oneof of an `optional` field too: neither kind of member is written.
-            (Defaults::All, _) => descriptor
-                .containing_oneof()
-                .is_none()
-                .then(|| b"null".to_vec()),
+            (Defaults::All, _) => (described.home == Home::Message).then(|| b"null".to_vec()),
         }
     }
 
-    fn default_value(&self, descriptor: &FieldDescriptor) -> Vec<u8> {
-        use prost_reflect::Kind as Described;
-        let text: &[u8] = match descriptor.kind() {
-            Described::Bool => b"false",
-            Described::String | Described::Bytes => b"\"\"",
-            Described::Int64
-            | Described::Uint64
-            | Described::Sint64
-            | Described::Fixed64
-            | Described::Sfixed64
+    fn default_value(&self, described: &Described) -> Vec<u8> {
+        use prost_reflect::Kind as Of;
+        let text: &[u8] = match &described.kind {
+            Of::Bool => b"false",
+            Of::String | Of::Bytes => b"\"\"",
+            Of::Int64 | Of::Uint64 | Of::Sint64 | Of::Fixed64 | Of::Sfixed64
                 if self.options.int64 == Int64Style::String =>
             {
                 b"\"0\""
             }
-            Described::Enum(each) => {
+            Of::Enum(each) => {
                 let default = each.default_value();
-                return self.enum_text(&each, default.name(), default.number());
+                return self.enum_text(each, default.name(), default.number());
             }
             _ => b"0",
         };
@@ -278,7 +286,7 @@ impl Compiler {
             .collect();
         EnumPlan {
             is_null_value: is_null_value(descriptor),
-            is_closed: descriptor.parent_file().syntax() == Syntax::Proto2,
+            is_closed: !self.lowered.is_open(descriptor.full_name()),
             names: NameTable::new(named.iter().map(|(name, index)| (name.as_str(), *index))),
             values: values.into(),
             default: descriptor.default_value().number(),
@@ -316,6 +324,56 @@ fn has_spread_oneof(fields: &[FieldPlan]) -> bool {
         }
         right.oneof.is_some_and(|oneof| closed.contains(&oneof))
     })
+}
+
+/// The extensions of a message that any file of the set declares.
+fn extensions(descriptor: &MessageDescriptor) -> Result<Vec<Described>, SchemaError> {
+    let mut holders = HashMap::new();
+    let mut extensions = Vec::new();
+    for extension in descriptor.extensions() {
+        match holders.insert(extension.number(), extension.full_name().to_owned()) {
+            None => extensions.push(Described::extension(&extension)),
+            // Options are not traffic, and sets laid end to end may have theirs from unrelated places.
+            Some(_) if descriptor.parent_file().name() == "google/protobuf/descriptor.proto" => {}
+            Some(other) => {
+                return Err(SchemaError::new(format!(
+                    "{}: the extension {} has the number {} of {}, which {other} has too; leave one of them out",
+                    extension.parent_file().name(),
+                    extension.full_name(),
+                    extension.number(),
+                    descriptor.full_name(),
+                )));
+            }
+        }
+    }
+    Ok(extensions)
+}
+
+fn is_message_set(descriptor: &MessageDescriptor) -> bool {
+    let options = descriptor.descriptor_proto().options.as_ref();
+    options.is_some_and(prost_types::MessageOptions::message_set_wire_format)
+}
+
+/// The members of a message set are messages and extensions; no other has an item.
+fn check_message_set(
+    descriptor: &MessageDescriptor,
+    members: &[(Described, Option<u16>)],
+) -> Result<(), SchemaError> {
+    let odd = members.iter().map(|(member, _)| member).find(|member| {
+        member.home != Home::Outside
+            || member.is_group
+            || member.cardinality != Cardinality::Singular
+            || !matches!(member.kind, prost_reflect::Kind::Message(_))
+    });
+    match odd {
+        None => Ok(()),
+        Some(odd) => Err(SchemaError::new(format!(
+            "{}: message {} is a message set, and {} is no extension with a single message; take message_set_wire_format out",
+            descriptor.parent_file().name(),
+            descriptor.full_name(),
+            odd.name,
+        ))),
+    }
 }
 
 fn is_null_value(descriptor: &EnumDescriptor) -> bool {

@@ -1,6 +1,7 @@
 //! Descriptors to plans; start-up only. In: linked descriptors and options. Out: a [`Schema`] of immutable tables.
 //! Always: may be slow, must be clear; what cannot be is refused here, so that the hot path need not ask.
 
+mod described;
 mod messages;
 mod route_table;
 mod routes;
@@ -45,7 +46,7 @@ impl Schema {
     /// As [`Schema::from_descriptor_set`].
     pub fn compile(bytes: &[u8], options: &Options) -> Result<Self, SchemaError> {
         let linked = link::link(bytes)?;
-        let plan = messages::compile(&linked.pool, *options)?;
+        let plan = messages::compile(&linked, *options)?;
         let compiled = routes::compile(&linked, &plan)?;
         let message_count = linked
             .pool

@@ -288,12 +288,12 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// A field by the name that the proto file has; rules know no other.
+    /// A field by the name that the proto file has; rules know no other, and an extension has none there.
     fn field(&self, message: MessageIndex, name: &str) -> Option<(FieldIndex, &FieldPlan)> {
         (0..)
             .map(FieldIndex)
             .zip(&self.plan.message(message).fields)
-            .find(|(_, field)| &*field.name == name)
+            .find(|(_, field)| &*field.name == name && !name.starts_with('['))
     }
 
     fn message(&self, full_name: &str) -> Result<MessageIndex, String> {

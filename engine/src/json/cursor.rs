@@ -4,13 +4,17 @@
 use super::JsonString;
 use super::number::Number;
 use crate::error::{Error, ErrorKind, Expected};
+use crate::simd::{self, Block, Padded};
+use crate::text::utf8;
 
 /// A place in a JSON text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'j> {
-    text: &'j [u8],
+    padded: Padded<'j>,
     /// Bytes already read. `at <= text.len()`.
     at: usize,
+    /// The text is known to be UTF-8 from some string's start up to here, or to go on with something else.
+    utf8_to: usize,
 }
 
 impl<'j> Cursor<'j> {
@@ -20,7 +24,22 @@ impl<'j> Cursor<'j> {
         if text.starts_with(b"\xef\xbb\xbf") {
             return Err(Error::body(ErrorKind::ByteOrderMark, 0));
         }
-        Ok(Self { text, at: 0 })
+        Ok(Self::inside(text))
+    }
+
+    /// A cursor inside of a longer text, of which `text` begins where a token may start.
+    pub(crate) fn inside(text: &'j [u8]) -> Self {
+        Self {
+            padded: Padded::new(text),
+            at: 0,
+            utf8_to: 0,
+        }
+    }
+
+    /// All of the text.
+    #[inline]
+    pub(super) fn text(&self) -> &'j [u8] {
+        self.padded.text()
     }
 
     /// Bytes already read.
@@ -29,44 +48,95 @@ impl<'j> Cursor<'j> {
         self.at
     }
 
+    /// Whether all has been read, and the last of it was a digit.
+    #[inline]
+    pub(crate) fn is_behind_last_digit(&self) -> bool {
+        let text = self.text();
+        self.at == text.len() && text.last().is_some_and(u8::is_ascii_digit)
+    }
+
     /// The same text at another place, where a token is known to start.
     #[inline]
     pub(crate) fn moved_to(self, offset: usize) -> Self {
-        debug_assert!(offset <= self.text.len());
+        debug_assert!(offset <= self.text().len());
         Self { at: offset, ..self }
+    }
+
+    /// The block at an offset of the text, with zeros behind the end.
+    #[inline(always)]
+    pub(crate) fn block(&self, offset: usize) -> &Block {
+        self.padded.block(offset)
+    }
+
+    /// Goes on to an offset behind a token that has been seen in the block here.
+    #[inline(always)]
+    pub(crate) fn move_to(&mut self, offset: usize) {
+        debug_assert!(self.at <= offset && offset <= self.text().len());
+        self.at = offset;
+    }
+
+    /// Goes back to an offset where it has stood before.
+    #[inline]
+    pub(crate) fn back_to(&mut self, offset: usize) {
+        debug_assert!(offset <= self.at);
+        self.at = offset;
+    }
+
+    /// The byte at an offset of the text, or zero behind it.
+    #[inline(always)]
+    pub(crate) fn byte_at(&self, offset: usize) -> u8 {
+        self.text().get(offset).copied().unwrap_or_default()
+    }
+
+    /// Whether the inside of a string is UTF-8 (SEMANTICS 82).
+    ///
+    /// The first that is not ASCII has all of the text behind it looked at, since one look at much costs less than many at little.
+    #[inline]
+    pub(crate) fn is_utf8(&mut self, start: usize, end: usize) -> bool {
+        if self.utf8_to == 0 {
+            self.utf8_to = start + utf8::valid_len(self.text().get(start..).unwrap_or_default());
+        }
+        end <= self.utf8_to
     }
 
     /// The bytes that are still to be read.
     #[inline]
     pub(super) fn rest(&self) -> &'j [u8] {
-        self.text.get(self.at..).unwrap_or_default()
+        self.text().get(self.at..).unwrap_or_default()
     }
 
     /// Takes `count` bytes that [`Self::rest`] has shown to be there.
     #[inline]
     pub(super) fn take(&mut self, count: usize) {
-        debug_assert!(count <= self.text.len() - self.at);
+        debug_assert!(count <= self.text().len() - self.at);
         self.at += count;
     }
 
     /// Skips white space and looks at the byte after it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        self.at = self.skip_space(self.at);
+        self.text().get(self.at).copied()
+    }
+
+    /// The offset behind the white space at an offset.
+    #[inline(always)]
+    pub(crate) fn skip_space(&self, offset: usize) -> usize {
         // Compact text has none: one comparison, since no token starts with a byte this low.
-        match self.text.get(self.at) {
-            Some(&byte) if byte > b' ' => Some(byte),
-            _ => self.peek_after_space(),
+        match self.text().get(offset) {
+            Some(byte) if *byte <= b' ' => self.skip_some_space(offset),
+            _ => offset,
         }
     }
 
-    fn peek_after_space(&mut self) -> Option<u8> {
-        while let Some(&byte) = self.text.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
-            }
-            self.at += 1;
+    #[inline(never)]
+    fn skip_some_space(&self, offset: usize) -> usize {
+        // One space behind a colon or comma is by far the most frequent.
+        let after = offset + usize::from(self.byte_at(offset) == b' ');
+        if self.byte_at(after) > b' ' {
+            return after;
         }
-        None
+        after + simd::space_len(self.text().get(after..).unwrap_or_default())
     }
 
     /// Takes `token` if it comes next, byte for byte.
@@ -130,17 +200,24 @@ impl<'j> Cursor<'j> {
             return Err(self.unexpected(ErrorKind::ExpectedKey));
         }
         let key = self.string()?;
+        self.colon()?;
+        Ok(key)
+    }
+
+    /// Takes the colon behind a key.
+    #[inline]
+    pub(crate) fn colon(&mut self) -> Result<(), Error> {
         if self.peek() != Some(b':') {
             return Err(self.unexpected(ErrorKind::ExpectedColon));
         }
         self.at += 1;
-        Ok(key)
+        Ok(())
     }
 
     /// Takes a string whose opening quote has been seen.
     #[inline]
     pub(crate) fn string(&mut self) -> Result<JsonString<'j>, Error> {
-        let string = JsonString::read(self.text, self.at + 1)?;
+        let string = JsonString::read(self, self.at + 1)?;
         self.at = string.end() + 1;
         Ok(string)
     }
@@ -158,11 +235,11 @@ impl<'j> Cursor<'j> {
     /// Takes a number that comes next, bare or in quotes. None for whatever else comes, and for a string with an escape.
     #[inline(always)]
     pub(crate) fn number_or_quoted(&mut self) -> Option<Number<'j>> {
-        let is_quoted = self.text.get(self.at) == Some(&b'"');
+        let is_quoted = self.text().get(self.at) == Some(&b'"');
         let start = self.at + usize::from(is_quoted);
-        let number = Number::read(self.text.get(start..)?)?;
+        let number = Number::read(self.text().get(start..)?)?;
         let end = start + number.text().len();
-        if is_quoted && self.text.get(end) != Some(&b'"') {
+        if is_quoted && self.text().get(end) != Some(&b'"') {
             return None;
         }
         self.at = end + usize::from(is_quoted);

@@ -2,8 +2,8 @@
 //! In: the text and an offset. Out: the steps from the root to that byte, and what stands there.
 //! Always: bounded by the offset and by the limit on depth; the text may be anything.
 
-use super::JsonString;
 use super::number::Number;
+use super::{Cursor, JsonString};
 use crate::limits::DEPTH_MAX;
 
 /// One step down from a value.
@@ -129,10 +129,14 @@ fn inside_of_string(text: &[u8], open: usize) -> (&[u8], usize) {
 /// What the key whose opening quote is at `open` says, or its raw bytes if it is broken.
 fn key_at(text: &[u8], open: usize) -> Vec<u8> {
     let mut key = Vec::new();
-    let decoded = JsonString::read(text, open + 1).and_then(|string| string.decode(&mut key));
+    let (raw, end) = inside_of_string(text, open);
+    // Nothing behind the key is looked at, which is one of many.
+    let decoded = Cursor::new(text.get(..=end).unwrap_or(text))
+        .and_then(|mut cursor| JsonString::read(&mut cursor, open + 1))
+        .and_then(|string| string.decode(&mut key));
     if decoded.is_err() {
         key.clear();
-        key.extend_from_slice(inside_of_string(text, open).0);
+        key.extend_from_slice(raw);
     }
     key
 }

@@ -1,6 +1,8 @@
 //! Numbers of JSON. In: their text. Out: exact integers, or the nearest float.
 //! Always: an integer never goes through a float, so that none is rounded (SEMANTICS 79).
 
+use super::decimal::{nearest_f32, nearest_f64};
+
 /// Why a number is not the integer that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotInteger {
@@ -118,19 +120,11 @@ impl<'j> Number<'j> {
 
     /// The double nearest to it, or nothing if it is beyond the largest (SEMANTICS 80).
     #[inline]
-    #[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
     pub(crate) fn to_f64(self) -> Option<f64> {
-        // Dividend and divisor are exact, so that the quotient is rounded once, to the nearest.
         if self.is_plain
-            && self.mantissa <= 1 << f64::MANTISSA_DIGITS
-            && let Some(power) = DOUBLE_POWERS.get(self.fraction_len)
+            && let Some(value) = plain_f64(self.mantissa, self.fraction_len, self.is_negative)
         {
-            let magnitude = self.mantissa.cast_signed() as f64 / power;
-            return Some(if self.is_negative {
-                -magnitude
-            } else {
-                magnitude
-            });
+            return Some(value);
         }
         let value: f64 = std::str::from_utf8(self.text).ok()?.parse().ok()?;
         value.is_finite().then_some(value)
@@ -138,22 +132,42 @@ impl<'j> Number<'j> {
 
     /// The float nearest to it: rounded once, from the text, not from the nearest double.
     #[inline]
-    #[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
     pub(crate) fn to_f32(self) -> Option<f32> {
         if self.is_plain
-            && self.mantissa <= 1 << f32::MANTISSA_DIGITS
-            && let Some(power) = FLOAT_POWERS.get(self.fraction_len)
+            && let Some(value) = plain_f32(self.mantissa, self.fraction_len, self.is_negative)
         {
-            let magnitude = self.mantissa.cast_signed() as f32 / power;
-            return Some(if self.is_negative {
-                -magnitude
-            } else {
-                magnitude
-            });
+            return Some(value);
         }
         let value: f32 = std::str::from_utf8(self.text).ok()?.parse().ok()?;
         value.is_finite().then_some(value)
     }
+}
+
+/// The double nearest to `mantissa` / 10^`fraction_len`, if it is found without the text.
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
+pub(super) fn plain_f64(mantissa: u64, fraction_len: usize, is_negative: bool) -> Option<f64> {
+    // Dividend and divisor are exact, so that the quotient is rounded once, to the nearest.
+    let magnitude = match DOUBLE_POWERS.get(fraction_len) {
+        Some(power) if mantissa <= 1 << f64::MANTISSA_DIGITS => {
+            mantissa.cast_signed() as f64 / power
+        }
+        _ => nearest_f64(mantissa, fraction_len)?,
+    };
+    Some(if is_negative { -magnitude } else { magnitude })
+}
+
+/// As [`plain_f64`], for a float.
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "so small an integer is exact")]
+pub(super) fn plain_f32(mantissa: u64, fraction_len: usize, is_negative: bool) -> Option<f32> {
+    let magnitude = match FLOAT_POWERS.get(fraction_len) {
+        Some(power) if mantissa <= 1 << f32::MANTISSA_DIGITS => {
+            mantissa.cast_signed() as f32 / power
+        }
+        _ => nearest_f32(mantissa, fraction_len)?,
+    };
+    Some(if is_negative { -magnitude } else { magnitude })
 }
 
 /// Reads on through the digits from `at`, each of which is another place of `value`: where they end.

@@ -1,8 +1,9 @@
 //! Strings of JSON. In: the text after an opening quote. Out: the raw bytes up to the closing one, and what their escapes stand for.
 //! Always: no raw control character and only UTF-8 (SEMANTICS 82); escapes are checked where they are decoded or skipped.
 
+use super::Cursor;
 use crate::error::{Error, ErrorKind};
-use crate::{simd, text};
+use crate::simd;
 
 /// The inside of a string, as it stands in the text.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,8 @@ pub(crate) struct JsonString<'j> {
 impl<'j> JsonString<'j> {
     /// Reads on from `start`, which is behind the opening quote.
     #[inline]
-    pub(super) fn read(json: &'j [u8], start: usize) -> Result<Self, Error> {
+    pub(super) fn read(cursor: &mut Cursor<'j>, start: usize) -> Result<Self, Error> {
+        let json = cursor.text();
         let mut end = start;
         let mut has_escapes = false;
         let mut has_high_bit = false;
@@ -36,7 +38,7 @@ impl<'j> JsonString<'j> {
             }
         }
         let raw = json.get(start..end).unwrap_or_default();
-        if has_high_bit && !text::utf8::is_valid(raw) {
+        if has_high_bit && !cursor.is_utf8(start, end) {
             return Err(invalid_utf8(raw, start));
         }
         Ok(Self {
@@ -62,12 +64,6 @@ impl<'j> JsonString<'j> {
     #[cold]
     pub(crate) fn refuse(&self, kind: ErrorKind) -> Error {
         Error::body(kind, self.offset())
-    }
-
-    /// Whether it says nothing.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.raw.is_empty()
     }
 
     /// What the string says, if that is what stands in the text.
@@ -101,7 +97,7 @@ impl<'j> JsonString<'j> {
     }
 
     /// Checks the escapes of a string that nobody wants.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.has_escapes {
             self.parts(|_, _| ())?;
         }
@@ -126,6 +122,70 @@ impl<'j> JsonString<'j> {
     }
 }
 
+impl Cursor<'_> {
+    /// Takes a string whose opening quote has been seen, and appends what it says.
+    pub(crate) fn string_into(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let end = self.copy_string(self.offset(), out)?;
+        self.move_to(end);
+        Ok(())
+    }
+
+    /// Appends what the string says whose opening quote is at an offset, and tells where it ends. It is copied while it is looked at.
+    pub(crate) fn copy_string(&mut self, open: usize, out: &mut Vec<u8>) -> Result<usize, Error> {
+        let start = open + 1;
+        let mut at = start;
+        let mut has_high_bit = false;
+        loop {
+            let clean = simd::copy_clean(self.text().get(at..).unwrap_or_default(), out);
+            at += clean.len;
+            has_high_bit |= clean.has_high_bit;
+            match self.text().get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => at += self.escape_into(at, out)?,
+                Some(_) => return Err(Error::body(ErrorKind::ControlCharacter, at)),
+                None => return Err(Error::body(ErrorKind::UnexpectedEnd, at)),
+            }
+        }
+        if has_high_bit && !self.is_utf8(start, at) {
+            let raw = self.text().get(start..at).unwrap_or_default();
+            return Err(invalid_utf8(raw, start));
+        }
+        Ok(at + 1)
+    }
+
+    /// Appends what the escape at an offset stands for, and tells how long it is.
+    #[inline]
+    fn escape_into(&self, at: usize, out: &mut Vec<u8>) -> Result<usize, Error> {
+        let byte = short_escape(self.byte_at(at + 1));
+        if byte != 0 {
+            out.push(byte);
+            return Ok(2);
+        }
+        let text = self.text().get(at..).unwrap_or_default();
+        // Behind a backslash that ends the text there is no escape to be wrong.
+        if text.len() < 2 {
+            return Err(Error::body(ErrorKind::UnexpectedEnd, self.text().len()));
+        }
+        let (decoded, len) = read_escape(text).map_err(|kind| Error::body(kind, at))?;
+        out.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
+        Ok(len)
+    }
+}
+
+/// What a backslash and this byte stand for, or zero if that is not said by one byte alone.
+#[inline]
+const fn short_escape(byte: u8) -> u8 {
+    match byte {
+        b'"' | b'\\' | b'/' => byte,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => 0,
+    }
+}
+
 #[cold]
 fn invalid_utf8(raw: &[u8], start: usize) -> Error {
     let valid_len = std::str::from_utf8(raw).map_or_else(|error| error.valid_up_to(), str::len);
@@ -134,19 +194,12 @@ fn invalid_utf8(raw: &[u8], start: usize) -> Error {
 
 /// Reads the escape that `text` starts with: what it stands for, and its length.
 fn read_escape(text: &[u8]) -> Result<(char, usize), ErrorKind> {
-    let decoded = match text.get(1) {
-        Some(b'"') => '"',
-        Some(b'\\') => '\\',
-        Some(b'/') => '/',
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => return read_unicode_escape(text),
-        _ => return Err(ErrorKind::InvalidEscape),
-    };
-    Ok((decoded, 2))
+    let letter = text.get(1).copied().unwrap_or_default();
+    match short_escape(letter) {
+        0 if letter == b'u' => read_unicode_escape(text),
+        0 => Err(ErrorKind::InvalidEscape),
+        decoded => Ok((char::from(decoded), 2)),
+    }
 }
 
 /// `\uXXXX`, or two of them that are a pair of surrogates.
@@ -187,7 +240,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<u8>, Error> {
-        let string = JsonString::read(text.as_bytes(), 1)?;
+        let string = JsonString::read(&mut Cursor::new(text.as_bytes())?, 1)?;
         let mut buffer = Vec::new();
         string.decoded(&mut buffer).map(<[u8]>::to_vec)
     }

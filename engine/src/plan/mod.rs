@@ -10,6 +10,8 @@ mod options;
 mod route;
 mod route_table;
 
+use crate::simd::{BLOCK_LEN, Block};
+pub(crate) use crate::wire::Tag;
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
 pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
@@ -63,7 +65,7 @@ pub(crate) struct MessagePlan {
     pub(crate) full_name: Box<str>,
     /// Which JSON form the message has.
     pub(crate) form: Form,
-    /// In ascending order of field number: the order in which a well-behaved encoder writes them.
+    /// Extensions too. In ascending order of field number: the order in which a well-behaved encoder writes them.
     pub(crate) fields: Box<[FieldPlan]>,
     /// What `to_json` needs of each of `fields`, for most of them and at most times.
     pub(crate) members: Box<[MemberPlan]>,
@@ -73,11 +75,11 @@ pub(crate) struct MessagePlan {
     pub(crate) numbers: NumberTable,
     /// Real oneofs (synthetic ones excluded). Every `FieldPlan::oneof` is below.
     pub(crate) oneof_count: u16,
-    /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
-    /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
-    pub(crate) has_spread_oneof: bool,
-    /// Whether `to_json` may try to write the message as it reads it: it has the usual form, no spread oneof, and no more oneofs
-    /// than [`WATCHED_ONEOF_COUNT`].
+    /// Whether the message is a message set: its fields are extensions, and come as items of group 1, each with its number.
+    pub(crate) is_message_set: bool,
+    /// Whether `to_json` may try to write the message as it reads it: it is no message set, has no more oneofs than
+    /// [`WATCHED_ONEOF_COUNT`], and no spread oneof. The members of that are numbered around other fields, and the runtimes of Go
+    /// and Rust write a oneof where its first member belongs, whichever is set: their fields come out of order.
     pub(crate) is_watchable: bool,
 }
 
@@ -114,6 +116,8 @@ pub(crate) struct FieldPlan {
     pub(crate) number: u32,
     pub(crate) kind: Kind,
     pub(crate) cardinality: Cardinality,
+    /// `kind`, if the field is singular.
+    pub(crate) lone_kind: Option<Kind>,
     /// Whether "unset" differs from "default" for this field (messages, oneof members, `optional`, proto2 singular).
     pub(crate) has_presence: bool,
     /// The real oneof this field is a member of.
@@ -129,8 +133,8 @@ pub(crate) struct FieldPlan {
     pub(crate) key: Box<[u8]>,
     /// The same key, for `to_json` to write.
     pub(crate) label: Snippet,
-    /// Whether this field is what `key` means when it is read: false only where two fields of a message share a name.
-    pub(crate) owns_key: bool,
+    /// `key`, in the form in which it is looked for.
+    pub(crate) key_head: KeyHead,
     /// Key, value and comma as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
     /// `"pageSize":0,`.
     pub(crate) unset: Snippet,
@@ -187,15 +191,8 @@ pub(crate) enum Kind {
     Message(MessageIndex),
     /// A message between start-group and end-group tags; `tag` is the start.
     Group(MessageIndex),
-}
-
-/// A field tag, already encoded. `bytes[..len]` is a varint of `number << 3 | wire type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tag {
-    /// The varint; bytes from `len` on are zero.
-    pub(crate) bytes: [u8; 5],
-    /// 1 to 5.
-    pub(crate) len: u8,
+    /// A member of a message set; `number` is its type id, and `tag` opens its item.
+    SetMember(MessageIndex),
 }
 
 /// One enum type.
@@ -219,6 +216,68 @@ pub(crate) struct EnumValuePlan {
     pub(crate) number: i32,
     /// As `to_json` writes it: `"NAME"`, or the bare number by option, or `null` for `NullValue`; with a comma behind it.
     pub(crate) text: Snippet,
+}
+
+/// A key as it may stand at the start of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyHead {
+    /// The key by words, the first byte lowest, with zeros behind it.
+    words: [u64; KEY_WORDS],
+    /// The bytes of `words` that are part of it.
+    masks: [u64; KEY_WORDS],
+    /// Whether it reaches into the upper half of the words.
+    is_long: bool,
+}
+
+/// Words of a block.
+const KEY_WORDS: usize = BLOCK_LEN / 8;
+
+impl KeyHead {
+    /// For a key that is never found like this: it is longer than a block, or means another field of the message.
+    /// Its bytes are not to be found in UTF-8.
+    pub(crate) const NEVER: Self = Self {
+        words: [u64::MAX; KEY_WORDS],
+        masks: [u64::MAX; KEY_WORDS],
+        is_long: false,
+    };
+
+    /// The head of `key`.
+    pub(crate) fn new(key: &[u8]) -> Self {
+        if key.len() > BLOCK_LEN {
+            return Self::NEVER;
+        }
+        let (mut block, mut mask) = ([0; BLOCK_LEN], [0; BLOCK_LEN]);
+        for (index, byte) in key.iter().enumerate() {
+            if let (Some(place), Some(bits)) = (block.get_mut(index), mask.get_mut(index)) {
+                (*place, *bits) = (*byte, u8::MAX);
+            }
+        }
+        Self {
+            words: words(&block),
+            masks: words(&mask),
+            is_long: key.len() > BLOCK_LEN / 2,
+        }
+    }
+
+    /// Whether `block` begins with the key.
+    #[inline(always)]
+    pub(crate) fn begins(&self, block: &Block) -> bool {
+        let [first, second, third, fourth] = words(block);
+        let ([a, b, c, d], [in_a, in_b, in_c, in_d]) = (self.words, self.masks);
+        ((first ^ a) & in_a) | ((second ^ b) & in_b) == 0
+            && (!self.is_long || ((third ^ c) & in_c) | ((fourth ^ d) & in_d) == 0)
+    }
+}
+
+/// The words of a block, the first byte lowest.
+#[inline(always)]
+fn words(block: &Block) -> [u64; KEY_WORDS] {
+    let (words, _) = block.as_chunks();
+    let mut values = [0; KEY_WORDS];
+    for (value, word) in values.iter_mut().zip(words) {
+        *value = u64::from_le_bytes(*word);
+    }
+    values
 }
 
 impl Plan {
@@ -315,7 +374,10 @@ impl MemberPlan {
     /// Only what is singular, in no oneof, no message and shortly named is passed that way; of anything else the tag never matches.
     pub(crate) fn new(field: &FieldPlan) -> Self {
         let is_plain = field.cardinality == Cardinality::Singular
-            && !matches!(field.kind, Kind::Message(_) | Kind::Group(_))
+            && !matches!(
+                field.kind,
+                Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_)
+            )
             && field.oneof.is_none()
             && field.key.len() <= LABEL_LEN_MAX;
         let mut label = [0; LABEL_LEN_MAX];
@@ -350,56 +412,9 @@ impl Kind {
             | Self::Bool
             | Self::Enum(_) => 0,
             Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
-            Self::String | Self::Bytes | Self::Message(_) => 2,
+            Self::String | Self::Bytes | Self::Message(_) | Self::SetMember(_) => 2,
             Self::Group(_) => 3,
             Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
         }
-    }
-}
-
-impl Tag {
-    /// Encodes the tag of a field. `number` is 1 to 2^29 - 1, as descriptors guarantee.
-    pub(crate) const fn new(number: u32, wire_type: u8) -> Self {
-        let mut rest = number << 3 | wire_type as u32;
-        let mut tag = Self {
-            bytes: [0; 5],
-            len: 0,
-        };
-        loop {
-            let byte = (rest & 0x7f) as u8;
-            rest >>= 7;
-            #[expect(
-                clippy::indexing_slicing,
-                reason = "a varint of 32 bits has at most 5 bytes"
-            )]
-            {
-                tag.bytes[tag.len as usize] = if rest == 0 { byte } else { byte | 0x80 };
-            }
-            tag.len += 1;
-            if rest == 0 {
-                return tag;
-            }
-        }
-    }
-
-    /// The encoded bytes.
-    #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len as usize).unwrap_or(&self.bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tag_of_a_large_number_takes_five_bytes() {
-        assert_eq!(Tag::new(1, 0).as_bytes(), [0x08]);
-        assert_eq!(Tag::new(16, 2).as_bytes(), [0x82, 0x01]);
-        assert_eq!(
-            Tag::new((1 << 29) - 1, 7).as_bytes(),
-            [0xff, 0xff, 0xff, 0xff, 0x0f]
-        );
     }
 }

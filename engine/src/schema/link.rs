@@ -8,6 +8,7 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 
 use super::SchemaError;
+use super::editions::{Lowered, PROTO2, PROTO3};
 
 /// `google/api`, `google/rpc`, `google/type`, `google/longrunning` and `google/protobuf`, compiled; `protos/README.md` says how.
 const BUNDLE: &[u8] = include_bytes!("bundled.binpb");
@@ -35,12 +36,14 @@ pub(crate) struct Linked {
     pub(crate) pool: DescriptorPool,
     /// Names of the files that came with the set. The services of the others are nobody's, and are not served.
     pub(crate) own_files: HashSet<String>,
+    /// What the pool does not tell of files of an edition.
+    pub(crate) lowered: Lowered,
 }
 
 /// Links a set.
 ///
 /// # Errors
-/// When the bytes are no descriptor set, files are missing, contradict each other or import in a circle, use an edition, or name what
+/// When the bytes are no descriptor set, files are missing, contradict each other or import in a circle, use an edition that is not known, or name what
 /// is not there.
 pub(crate) fn link(set: &[u8]) -> Result<Linked, SchemaError> {
     let mut files = read_set(set)?;
@@ -55,6 +58,11 @@ pub(crate) fn link(set: &[u8]) -> Result<Linked, SchemaError> {
         .collect::<HashSet<_>>();
     add_bundled(&mut files)?;
     check_imports(&files)?;
+    let mut lowered = Lowered::default();
+    for file in &mut files {
+        let edition = file.outline.edition();
+        file.bytes = lowered.lower(&file.outline.name, edition, &file.bytes)?;
+    }
     let public = files_behind_public_imports(&files);
     for (file, more) in files.iter_mut().zip(public) {
         // The last occurrences of a repeated field may follow any other field of an encoded message.
@@ -69,7 +77,11 @@ pub(crate) fn link(set: &[u8]) -> Result<Linked, SchemaError> {
         let file = error.file().unwrap_or("the descriptor set").to_owned();
         SchemaError::new(format!("{file}: {error}; {REMEDY}"))
     })?;
-    Ok(Linked { pool, own_files })
+    Ok(Linked {
+        pool,
+        own_files,
+        lowered,
+    })
 }
 
 struct File {
@@ -120,15 +132,9 @@ fn check_syntax(file: &Outline) -> Result<(), SchemaError> {
             "the descriptor set holds a file without a name; {REMEDY}"
         )));
     }
-    if file.edition != 0 || file.syntax == "editions" {
+    if !matches!(file.syntax.as_str(), "" | "proto2" | "proto3" | "editions") {
         return Err(SchemaError::new(format!(
-            "{}: the file uses an edition, which Transom cannot read yet; write `syntax = \"proto3\";` or `syntax = \"proto2\";` in its place",
-            file.name
-        )));
-    }
-    if !matches!(file.syntax.as_str(), "" | "proto2" | "proto3") {
-        return Err(SchemaError::new(format!(
-            "{}: the syntax is `{}`; Transom reads proto2 and proto3",
+            "{}: the syntax is `{}`; Transom reads proto2, proto3 and editions",
             file.name,
             file.syntax.escape_default()
         )));
@@ -306,6 +312,16 @@ struct Imports {
 }
 
 impl Outline {
+    /// The number of the edition, which proto2 and proto3 are too, though they say it otherwise.
+    fn edition(&self) -> i32 {
+        match self.syntax.as_str() {
+            "editions" => self.edition,
+            _ if !matches!(self.edition, 0 | PROTO2 | PROTO3) => self.edition,
+            "proto3" => PROTO3,
+            _ => PROTO2,
+        }
+    }
+
     /// Full names of what the file defines outside of messages.
     fn symbols(&self) -> impl Iterator<Item = String> {
         self.message_type

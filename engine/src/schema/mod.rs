@@ -1,6 +1,7 @@
 //! Descriptors, HTTP rules and path templates; start-up only. In: an encoded descriptor set. Out: a linked pool, and rules as
 //! typed bindings. Always: names are not yet resolved to plans; what is malformed is refused with its file, method and remedy.
 
+pub(crate) mod editions;
 mod error;
 pub(crate) mod link;
 pub(crate) mod rule;

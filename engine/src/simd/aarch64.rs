@@ -77,16 +77,3 @@ pub(crate) fn spaces(block: &Block) -> u32 {
         vorrq_u8(vorrq_u8(space, tab), vorrq_u8(line, end))
     }))
 }
-
-/// Bytes that are the same in both.
-#[inline(always)]
-pub(crate) fn same(left: &Block, right: &Block) -> u32 {
-    let ([left_low, left_high], [right_low, right_high]) = (halves(left), halves(right));
-    // SAFETY: NEON is part of aarch64.
-    mask(unsafe {
-        [
-            vceqq_u8(left_low, right_low),
-            vceqq_u8(left_high, right_high),
-        ]
-    })
-}

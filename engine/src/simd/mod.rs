@@ -10,6 +10,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod padded;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +23,10 @@ use portable as blocks;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as blocks;
 
-pub(crate) use blocks::{high, others_than_digits, same, spaces, stops};
+pub(crate) use blocks::{high, others_than_digits, spaces, stops};
+pub(crate) use padded::Padded;
+
+use crate::room::append;
 
 /// Bytes of a block.
 pub(crate) const BLOCK_LEN: usize = 32;
@@ -84,6 +88,36 @@ fn clean_len_by_blocks(bytes: &[u8]) -> Clean {
     let stops = stops(&block);
     clean.len += stops.trailing_zeros() as usize;
     clean.has_high_bit |= high(&block) & below_first(stops) != 0;
+    clean
+}
+
+/// Appends the bytes before the first quote, backslash or control character, and counts them.
+pub(crate) fn copy_clean(bytes: &[u8], out: &mut Vec<u8>) -> Clean {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(clean) = x86_64::wide_copy_clean(bytes, out) {
+        return clean;
+    }
+    copy_clean_by_blocks(bytes, out)
+}
+
+/// [`copy_clean`] without a look at the processor.
+fn copy_clean_by_blocks(bytes: &[u8], out: &mut Vec<u8>) -> Clean {
+    let mut clean = Clean {
+        len: 0,
+        has_high_bit: false,
+    };
+    let (whole, rest) = bytes.as_chunks();
+    // Behind the rest there are zeros, which stop it.
+    for block in whole.iter().chain(&[padded(rest)]) {
+        let stops = stops(block);
+        let len = stops.trailing_zeros() as usize;
+        append(out, [], 0, block, len);
+        clean.len += len;
+        clean.has_high_bit |= high(block) & below_first(stops) != 0;
+        if stops != 0 {
+            break;
+        }
+    }
     clean
 }
 

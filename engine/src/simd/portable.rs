@@ -22,15 +22,6 @@ pub(crate) fn spaces(block: &Block) -> u32 {
     bits(block, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
-/// Bytes that are the same in both.
-pub(crate) fn same(left: &Block, right: &Block) -> u32 {
-    let mut bits = 0;
-    for (index, (left, right)) in left.iter().zip(right).enumerate() {
-        bits |= u32::from(left == right) << index;
-    }
-    bits
-}
-
 fn bits(block: &Block, is_meant: impl Fn(u8) -> bool) -> u32 {
     let mut bits = 0;
     for (index, &byte) in block.iter().enumerate() {

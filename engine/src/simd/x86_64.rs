@@ -7,10 +7,14 @@
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_add_epi8, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8,
     _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256,
-    _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+    _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256,
+    _mm256_storeu_si256,
 };
 
-use super::{BLOCK_LEN, Block, Clean, below_first, clean_len_by_blocks};
+use super::{BLOCK_LEN, Block, Clean, below_first, clean_len_by_blocks, copy_clean_by_blocks};
+
+/// Blocks that [`avx2_copy_clean`] makes room for at a time.
+const COPIED_BLOCKS_MAX: usize = 32;
 
 /// Bytes for which AVX2 is worth a call.
 const WIDE_LEN_MIN: usize = 2 * BLOCK_LEN;
@@ -80,19 +84,6 @@ pub(crate) fn spaces(block: &Block) -> u32 {
     }))
 }
 
-/// Bytes that are the same in both.
-#[inline(always)]
-pub(crate) fn same(left: &Block, right: &Block) -> u32 {
-    let ([left_low, left_high], [right_low, right_high]) = (halves(left), halves(right));
-    // SAFETY: SSE2 is part of x86-64.
-    mask(unsafe {
-        [
-            _mm_cmpeq_epi8(left_low, right_low),
-            _mm_cmpeq_epi8(left_high, right_high),
-        ]
-    })
-}
-
 /// [`super::clean_len`] with AVX2, where the processor has it and `bytes` are enough.
 #[inline]
 pub(super) fn wide_clean_len(bytes: &[u8]) -> Option<Clean> {
@@ -103,21 +94,77 @@ pub(super) fn wide_clean_len(bytes: &[u8]) -> Option<Clean> {
     Some(unsafe { avx2_clean_len(bytes) })
 }
 
+/// [`super::copy_clean`] with AVX2, where the processor has it and `bytes` are a block at least.
+#[inline]
+pub(super) fn wide_copy_clean(bytes: &[u8], out: &mut Vec<u8>) -> Option<Clean> {
+    if bytes.len() < BLOCK_LEN || !is_x86_feature_detected!("avx2") {
+        return None;
+    }
+    // SAFETY: the processor has AVX2.
+    Some(unsafe { avx2_copy_clean(bytes, out) })
+}
+
+#[target_feature(enable = "avx2")]
+fn avx2_copy_clean(bytes: &[u8], out: &mut Vec<u8>) -> Clean {
+    let (whole, rest) = bytes.as_chunks::<BLOCK_LEN>();
+    let mut high = _mm256_setzero_si256();
+    let mut len = 0;
+    // Room is made for some blocks at a time, since most strings are short and what stands behind them is long.
+    for part in whole.chunks(COPIED_BLOCKS_MAX) {
+        out.reserve(COPIED_BLOCKS_MAX * BLOCK_LEN);
+        let end = out.len();
+        for (index, block) in part.iter().enumerate() {
+            // SAFETY: a block has 32 bytes; the load asks for no alignment.
+            let vector = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
+            // SAFETY: `index < COPIED_BLOCKS_MAX`, so that the block lies within the capacity that was reserved behind `end`; the
+            // store asks for no alignment.
+            unsafe {
+                let place = out.as_mut_ptr().add(end + index * BLOCK_LEN);
+                _mm256_storeu_si256(place.cast(), vector);
+            }
+            let stops = avx2_stops(vector);
+            if stops != 0 {
+                let last_len = stops.trailing_zeros() as usize;
+                // SAFETY: up to there all bytes have been written by the stores of this loop.
+                unsafe { out.set_len(end + index * BLOCK_LEN + last_len) };
+                let last = _mm256_movemask_epi8(vector).cast_unsigned() & below_first(stops);
+                return Clean {
+                    len: len + index * BLOCK_LEN + last_len,
+                    has_high_bit: last != 0 || _mm256_movemask_epi8(high) != 0,
+                };
+            }
+            high = _mm256_or_si256(high, vector);
+        }
+        len += part.len() * BLOCK_LEN;
+        // SAFETY: the blocks of this part have all been written.
+        unsafe { out.set_len(end + part.len() * BLOCK_LEN) };
+    }
+    let last = copy_clean_by_blocks(rest, out);
+    Clean {
+        len: len + last.len,
+        has_high_bit: last.has_high_bit || _mm256_movemask_epi8(high) != 0,
+    }
+}
+
+/// Quotes, backslashes and control characters, one bit each.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn avx2_stops(vector: __m256i) -> u32 {
+    let quotes = _mm256_cmpeq_epi8(vector, _mm256_set1_epi8(byte(b'"')));
+    let backslashes = _mm256_cmpeq_epi8(vector, _mm256_set1_epi8(byte(b'\\')));
+    let controls = _mm256_cmpeq_epi8(_mm256_min_epu8(vector, _mm256_set1_epi8(0x1f)), vector);
+    let all = _mm256_or_si256(_mm256_or_si256(quotes, backslashes), controls);
+    _mm256_movemask_epi8(all).cast_unsigned()
+}
+
 #[target_feature(enable = "avx2")]
 fn avx2_clean_len(bytes: &[u8]) -> Clean {
     let (whole, rest) = bytes.as_chunks::<BLOCK_LEN>();
-    let mut high = _mm256_set1_epi8(0);
+    let mut high = _mm256_setzero_si256();
     for (index, block) in whole.iter().enumerate() {
         // SAFETY: a block has 32 bytes; the load asks for no alignment.
         let vector: __m256i = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
-        let quotes = _mm256_cmpeq_epi8(vector, _mm256_set1_epi8(byte(b'"')));
-        let backslashes = _mm256_cmpeq_epi8(vector, _mm256_set1_epi8(byte(b'\\')));
-        let controls = _mm256_cmpeq_epi8(_mm256_min_epu8(vector, _mm256_set1_epi8(0x1f)), vector);
-        let stops = _mm256_movemask_epi8(_mm256_or_si256(
-            _mm256_or_si256(quotes, backslashes),
-            controls,
-        ))
-        .cast_unsigned();
+        let stops = avx2_stops(vector);
         if stops != 0 {
             let last = _mm256_movemask_epi8(vector).cast_unsigned() & below_first(stops);
             return Clean {

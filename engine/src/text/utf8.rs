@@ -6,6 +6,14 @@ pub(crate) fn is_valid(bytes: &[u8]) -> bool {
     simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
+/// Bytes of UTF-8 that `bytes` begin with.
+pub(crate) fn valid_len(bytes: &[u8]) -> usize {
+    if is_valid(bytes) {
+        return bytes.len();
+    }
+    std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

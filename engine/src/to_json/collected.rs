@@ -7,7 +7,6 @@ use std::ops::Range;
 use super::message::{Content, accepts};
 use super::value::Written;
 use super::{Converter, Stopped};
-use crate::json::{Slot, Text};
 use crate::plan::{Cardinality, FieldIndex, FieldPlan, Kind, MessageIndex, MessagePlan};
 use crate::wire::read::{LEN, Reader, START_GROUP};
 
@@ -21,6 +20,22 @@ pub(super) struct Entry {
     pub(super) start: u32,
     /// Where the value ends; that of a group before its end tag.
     end: u32,
+}
+
+impl Entry {
+    /// A value of wire type `LEN`; `range` holds its length too.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "convert has checked that the wire is shorter than 2^32"
+    )]
+    pub(super) fn delimited(field: FieldIndex, range: Range<usize>) -> Self {
+        Self {
+            field: field.0,
+            wire_type: LEN,
+            start: range.start as u32,
+            end: range.end as u32,
+        }
+    }
 }
 
 /// The field of an entry that another member of its oneof has overridden. No message has so many fields.
@@ -140,6 +155,9 @@ impl<'c> Converter<'c> {
         only: Option<FieldIndex>,
         depth: u32,
     ) -> Result<(), Stopped> {
+        if plan.is_message_set {
+            return self.collect_set_members(plan, reader, only, depth);
+        }
         while !reader.is_at_end() {
             let (number, wire_type) = self.noted(reader.tag())?;
             let value = reader.clone();
@@ -239,7 +257,7 @@ impl<'c> Converter<'c> {
         end: usize,
         depth: u32,
     ) -> Result<Written, Stopped> {
-        if let Kind::Message(index) | Kind::Group(index) = field.kind
+        if let Kind::Message(index) | Kind::Group(index) | Kind::SetMember(index) = field.kind
             && end - first > 1
         {
             self.message(index, Content::Pieces { first, end }, depth + 1)?;
@@ -292,7 +310,7 @@ impl<'c> Converter<'c> {
         at: usize,
         depth: u32,
     ) -> Result<Written, Stopped> {
-        if let Kind::Message(index) | Kind::Group(index) = field.kind {
+        if let Kind::Message(index) | Kind::Group(index) | Kind::SetMember(index) = field.kind {
             let content = Content::range(self.piece(at)?);
             self.message(index, content, depth + 1)?;
             return Ok(Written::Value);

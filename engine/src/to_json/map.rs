@@ -8,7 +8,6 @@ use super::message::{Content, accepts};
 use super::value::Written;
 use super::{Converter, Stopped};
 use crate::error::Error;
-use crate::json::{Slot, Text};
 use crate::plan::{FieldPlan, Kind, MessagePlan};
 use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::value::{Lead, ScalarContext, Written, scalar, write_base64};
 use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
-use crate::json::{Slot, Text};
+use crate::json::Text;
 use crate::limits::DEPTH_MAX;
 use crate::plan::{
     Cardinality, FieldPlan, Form, Kind, MessageIndex, MessagePlan, WATCHED_ONEOF_COUNT,
@@ -94,19 +94,17 @@ impl<'c> Converter<'c> {
             let offset = self.offset(content);
             return Err(self.fault(ErrorKind::WireTooDeep, offset));
         }
+        self.check_len(self.offset(content))?;
         match plan.form {
-            Form::Timestamp if !self.is_too_long() => self.timestamp(content, depth),
-            Form::Duration if !self.is_too_long() => self.duration(content, depth),
-            Form::FieldMask if !self.is_too_long() => self.field_mask(content, depth),
-            Form::Struct if !self.is_too_long() => self.structure(plan, content, depth),
-            Form::Value if !self.is_too_long() => self.dynamic_value(plan, content, depth),
-            Form::ListValue if !self.is_too_long() => self.list_value(plan, content, depth),
-            Form::Any if !self.is_too_long() => self.any(content, depth),
-            Form::Wrapper if !self.is_too_long() => self.wrapper(plan, content, depth),
-            _ => {
-                let offset = self.offset(content);
-                Err(self.fault(ErrorKind::ReplyTooLarge, offset))
-            }
+            Form::Object => self.members(plan, content, depth, Braces::Yes),
+            Form::Timestamp => self.timestamp(content, depth),
+            Form::Duration => self.duration(content, depth),
+            Form::FieldMask => self.field_mask(content, depth),
+            Form::Struct => self.structure(plan, content, depth),
+            Form::Value => self.dynamic_value(plan, content, depth),
+            Form::ListValue => self.list_value(plan, content, depth),
+            Form::Any => self.any(content, depth),
+            Form::Wrapper => self.wrapper(plan, content, depth),
         }
     }
 
@@ -196,7 +194,10 @@ impl<'c> Converter<'c> {
                     self.list_in_order(field, !is_as_declared, reader, depth)?
                 }
                 Cardinality::Packed => self.list_in_order(field, is_as_declared, reader, depth)?,
-                Cardinality::Map => self.map_in_order(field, reader, depth)?,
+                Cardinality::Map => {
+                    self.snippet(&field.label);
+                    self.map_in_order(field, reader, depth)?
+                }
             };
             if !self.end_field(field, start, written) {
                 continue;
@@ -401,7 +402,16 @@ impl<'c> Converter<'c> {
         written
     }
 
-    fn map_in_order(
+    /// Ends elements that were begun at `start` of the output and go on elsewhere: the last comma is taken back.
+    pub(super) fn end_elements(&mut self, start: usize) -> Written {
+        if self.out.len() == start {
+            return Written::Nothing;
+        }
+        self.out.pop();
+        Written::Value
+    }
+
+    pub(super) fn map_in_order(
         &mut self,
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
@@ -410,7 +420,6 @@ impl<'c> Converter<'c> {
         let Some(entry) = self.entry_plan(field) else {
             return Ok(Written::Nothing);
         };
-        self.snippet(&field.label);
         let base = self.scratch.map_entries.len();
         loop {
             let range = self.noted(reader.delimited())?;
@@ -430,9 +439,7 @@ impl<'c> Converter<'c> {
         reader: &mut Reader<'c>,
         depth: u32,
     ) -> Result<(), Stopped> {
-        if self.is_too_long() {
-            return Err(self.fault(ErrorKind::ReplyTooLarge, reader.offset()));
-        }
+        self.check_len(reader.offset())?;
         self.value(None, field, reader, depth)?;
         Ok(())
     }
@@ -489,6 +496,14 @@ impl<'c> Converter<'c> {
     #[inline(always)]
     fn is_too_long(&self) -> bool {
         self.out.len() > self.out_len_max
+    }
+
+    /// Refuses to go on there. `offset` is where the reading is.
+    pub(super) fn check_len(&mut self, offset: usize) -> Result<(), Stopped> {
+        if self.is_too_long() {
+            return Err(self.fault(ErrorKind::ReplyTooLarge, offset));
+        }
+        Ok(())
     }
 
     /// The plan of a map's entries.

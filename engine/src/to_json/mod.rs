@@ -8,12 +8,17 @@
 //! may be written twice are bounded by the length of the input; beyond that everything starts over, listed first throughout.
 
 mod collected;
+mod cut;
 mod map;
 mod message;
+mod message_set;
+mod pieces;
 #[cfg(test)]
 mod tests;
 mod value;
 mod well_known;
+
+pub use pieces::Pieces;
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::JSON_LEN_MAX;
@@ -32,6 +37,8 @@ pub struct Scratch {
     map_entries: Vec<MapEntry>,
     /// By oneof, while one message is listed.
     members: Vec<collected::Member>,
+    /// What a message in pieces needs from one to the next.
+    pieces: pieces::Memory,
 }
 
 /// Entries that a scratch keeps room for between messages; what a rare large one needed is given back.
@@ -142,7 +149,7 @@ fn convert(
         converter.is_careful = true;
         done = write(&mut converter);
     }
-    if done.is_ok() && !converter.is_text() {
+    if done.is_ok() && !converter.is_text_from(start) {
         // Once more, to find the string.
         converter.clear();
         converter.is_careful = true;
@@ -247,12 +254,11 @@ impl Converter<'_> {
         self.redo_len_left = self.wire.len();
     }
 
-    /// Whether what was written is UTF-8 (SEMANTICS 106). One look at all of the text costs less than one at each string, and
-    /// tells the same: a sequence that a string leaves open ends at its quote.
-    fn is_text(&self) -> bool {
-        !self.has_high_bits
-            || self.is_careful
-            || self.out.get(self.start..).is_none_or(utf8::is_valid)
+    /// Whether what was written from `start` on is UTF-8 (SEMANTICS 106). One look at all of the text costs less than one at each
+    /// string, and tells the same: a sequence that a string leaves open ends at its quote.
+    fn is_text_from(&self, start: usize) -> bool {
+        // Who is careful has looked at each string.
+        !self.has_high_bits || self.is_careful || self.out.get(start..).is_none_or(utf8::is_valid)
     }
 
     fn finish(self, done: Result<(), Stopped>) -> Result<(), Error> {
@@ -263,12 +269,18 @@ impl Converter<'_> {
             return Ok(());
         }
         self.out.truncate(self.start);
+        Err(self.reason())
+    }
+
+    /// Why the conversion stopped.
+    #[cold]
+    fn reason(&self) -> Error {
         match self.stop {
-            Stop::Fault(error) => Err(error),
+            Stop::Fault(error) => error,
             // A careful converter lists everything first, so nothing can be out of order; the fault would be ours.
             Stop::OutOfOrder(offset) => {
                 debug_assert!(false, "a careful converter met a field out of order");
-                Err(Error::reply(ErrorKind::WireTag, offset))
+                Error::reply(ErrorKind::WireTag, offset)
             }
         }
     }

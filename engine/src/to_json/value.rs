@@ -61,8 +61,22 @@ impl<'c> Converter<'c> {
         }
     }
 
+    /// Writes the one value that comes next without a comma.
+    pub(super) fn last_value(
+        &mut self,
+        field: &'c FieldPlan,
+        reader: &mut Reader<'c>,
+        depth: u32,
+    ) -> Result<Written, Stopped> {
+        let written = self.value(None, field, reader, depth)?;
+        if written != Written::Nothing {
+            self.out.pop();
+        }
+        Ok(written)
+    }
+
     #[inline(never)]
-    fn lone_scalar(
+    pub(super) fn lone_scalar(
         &mut self,
         label: Option<&Snippet>,
         kind: Kind,
@@ -287,46 +301,49 @@ pub(super) fn scalar(
     let is_quoted = || plan.options.int64 == Int64Style::String;
     // Each kind reads and writes for itself, so that one jump leads to all that is to be done.
     macro_rules! write {
-        ($read:expr, $value:ident => $is_default:expr, $slot:ident => $write:expr) => {{
+        ($read:expr, $value:pat => $is_default:expr, $method:ident($($argument:expr),+)) => {{
             let $value = noted($read, stop)?;
             let is_default = $is_default;
             if is_default && has_no_presence {
                 return Ok(Written::Default);
             }
-            let $slot = lead.slot(text);
-            $write;
+            lead.slot(text).$method($($argument),+);
             is_default
         }};
     }
     macro_rules! varint {
-        ($value:ident => $typed:expr, $method:ident) => {
-            write!(reader.varint_ahead(ahead).map(|$value| $typed), value => value == Default::default(), slot => slot.$method(value))
+        () => {
+            reader.varint_ahead(ahead)
         };
-        ($value:ident => $typed:expr, $method:ident, quoted) => {
-            write!(reader.varint_ahead(ahead).map(|$value| $typed), value => value == 0, slot => slot.$method(value, is_quoted()))
+    }
+    macro_rules! fixed {
+        ($method:ident) => {
+            reader.step(ahead).and_then(|()| reader.$method())
         };
     }
     let is_default = match kind {
         // By their bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
-        Kind::Double => write!(reader.step(ahead).and_then(|()| reader.fixed64()),
-            bits => bits == 0, slot => slot.double(f64::from_bits(bits))),
-        Kind::Float => write!(reader.step(ahead).and_then(|()| reader.fixed32()),
-            bits => bits == 0, slot => slot.float(f32::from_bits(bits))),
-        Kind::Int32 => varint!(bits => bits as i32, int32),
-        Kind::Uint32 => varint!(bits => bits as u32, uint32),
-        Kind::Sint32 => varint!(bits => unzigzag32(bits as u32), int32),
-        Kind::Int64 => varint!(bits => bits.cast_signed(), int64, quoted),
-        Kind::Uint64 => varint!(bits => bits, uint64, quoted),
-        Kind::Sint64 => varint!(bits => unzigzag64(bits), int64, quoted),
-        Kind::Bool => varint!(bits => bits != 0, boolean),
-        Kind::Fixed32 => write!(reader.step(ahead).and_then(|()| reader.fixed32()),
-            value => value == 0, slot => slot.uint32(value)),
-        Kind::Sfixed32 => write!(reader.step(ahead).and_then(|()| reader.fixed32()),
-            value => value == 0, slot => slot.int32(value.cast_signed())),
-        Kind::Fixed64 => write!(reader.step(ahead).and_then(|()| reader.fixed64()),
-            value => value == 0, slot => slot.uint64(value, is_quoted())),
-        Kind::Sfixed64 => write!(reader.step(ahead).and_then(|()| reader.fixed64()),
-            value => value == 0, slot => slot.int64(value.cast_signed(), is_quoted())),
+        Kind::Double => write!(fixed!(fixed64), bits => bits == 0, double(f64::from_bits(bits))),
+        Kind::Float => write!(fixed!(fixed32), bits => bits == 0, float(f32::from_bits(bits))),
+        Kind::Int32 => write!(varint!(), bits => bits as u32 == 0, int32(bits as i32)),
+        Kind::Uint32 => write!(varint!(), bits => bits as u32 == 0, uint32(bits as u32)),
+        Kind::Sint32 => {
+            write!(varint!(), bits => bits as u32 == 0, int32(unzigzag32(bits as u32)))
+        }
+        Kind::Int64 => {
+            write!(varint!(), bits => bits == 0, int64(bits.cast_signed(), is_quoted()))
+        }
+        Kind::Uint64 => write!(varint!(), bits => bits == 0, uint64(bits, is_quoted())),
+        Kind::Sint64 => {
+            write!(varint!(), bits => bits == 0, int64(unzigzag64(bits), is_quoted()))
+        }
+        Kind::Bool => write!(varint!(), bits => bits == 0, boolean(bits != 0)),
+        Kind::Fixed32 => write!(fixed!(fixed32), bits => bits == 0, uint32(bits)),
+        Kind::Sfixed32 => write!(fixed!(fixed32), bits => bits == 0, int32(bits.cast_signed())),
+        Kind::Fixed64 => write!(fixed!(fixed64), bits => bits == 0, uint64(bits, is_quoted())),
+        Kind::Sfixed64 => {
+            write!(fixed!(fixed64), bits => bits == 0, int64(bits.cast_signed(), is_quoted()))
+        }
         Kind::Enum(index) => {
             let number = noted(reader.varint_ahead(ahead), stop)? as i32;
             let plan = plan.enumeration(index);
@@ -340,7 +357,7 @@ pub(super) fn scalar(
             number == 0
         }
         // These are no scalars of which lists can be packed; nobody asks for them here.
-        Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) => {
+        Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_) => {
             return Ok(Written::Nothing);
         }
     };

@@ -6,7 +6,6 @@ use std::ops::Range;
 use super::message::{Braces, Content};
 use super::{Converter, Stop, Stopped};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::{Slot, Text};
 use crate::limits::DEPTH_MAX;
 use crate::plan::{FieldIndex, FieldPlan, Form, MessagePlan};
 use crate::text::{duration, field_mask, timestamp};

@@ -3,7 +3,7 @@
 
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::plan::{Cardinality, FieldPlan, Kind, Tag};
+use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessagePlan, Tag};
 use crate::wire;
 use crate::wire::read::END_GROUP;
 
@@ -21,12 +21,15 @@ impl<'p> Pass<'p, '_, '_> {
 
     #[inline]
     pub(super) fn tag(&mut self, tag: Tag) {
-        wire::write::first_bytes(tag.bytes, usize::from(tag.len), self.out);
+        wire::write::tag(tag, self.out);
     }
 
     /// Writes tag and value, or nothing where the value is what an unset field has.
     #[inline]
     pub(super) fn singular(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        if let Some(message) = self.object_plan(field.kind) {
+            return self.nested_object(field.tag, message);
+        }
         let start = self.out.len();
         self.tag(field.tag);
         let written = self.value(field)?;
@@ -41,22 +44,53 @@ impl<'p> Pass<'p, '_, '_> {
         Ok(())
     }
 
+    /// The message of a field whose values are objects of its fields, with a length before them.
+    #[inline]
+    pub(super) fn object_plan(&self, kind: Kind) -> Option<&'p MessagePlan> {
+        let Kind::Message(index) = kind else {
+            return None;
+        };
+        let message = self.plan.message(index);
+        (message.form == Form::Object).then_some(message)
+    }
+
     /// Writes a tag and a value an element.
     pub(super) fn repeated(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
         self.open(b'[', Expected::Array)?;
         if !self.json.close_if(b']') {
+            let message = self.object_plan(field.kind);
             loop {
-                let start = self.out.len();
-                self.tag(field.element_tag);
-                if self.element(field)? == Written::Nothing {
-                    self.out.truncate(start);
-                }
+                self.list_element(field, message)?;
                 if !self.json.comma_or(b']')? {
                     break;
                 }
             }
         }
         self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes tag and value of an element. `message` is what [`Self::object_plan`] gives for the field.
+    #[inline]
+    pub(super) fn list_element(
+        &mut self,
+        field: &'p FieldPlan,
+        message: Option<&'p MessagePlan>,
+    ) -> Result<(), Error> {
+        let next = self.json.peek();
+        let at = self.json.offset();
+        if let (Some(message), Some(b'{')) = (message, next) {
+            return self.nested_object(field.element_tag, message);
+        }
+        if let Some(end) = self.quick_scalar(at, field.kind, &field.element_tag, true) {
+            self.json.move_to(end);
+            return Ok(());
+        }
+        let start = self.out.len();
+        self.tag(field.element_tag);
+        if self.element(field)? == Written::Nothing {
+            self.out.truncate(start);
+        }
         Ok(())
     }
 
@@ -67,37 +101,87 @@ impl<'p> Pass<'p, '_, '_> {
             let start = self.out.len();
             self.tag(field.tag);
             let length = wire::write::open(self.out);
-            match field.kind {
-                Kind::Double => self.elements(field.kind, Self::double),
-                Kind::Float => self.elements(field.kind, Self::float),
-                Kind::Bool | Kind::Enum(_) => self.elements(field.kind, |pass| pass.value(field)),
-                kind => self.elements(kind, |pass| pass.integer(kind)),
-            }?;
-            // The elements may all have been enum names that are dropped.
-            if self.out.len() == length + 1 {
-                self.out.truncate(start);
-            } else {
-                wire::write::close(self.out, length);
-            }
+            self.packed_elements(field)?;
+            self.close_packed(start, length);
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Ends a packed list whose tag is at `start` and whose length is at `length` of the output.
+    pub(super) fn close_packed(&mut self, start: usize, length: usize) {
+        // The elements may all have been enum names that are dropped.
+        if self.out.len() == length + 1 {
+            self.out.truncate(start);
+        } else {
+            wire::write::close(self.out, length);
+        }
+    }
+
+    /// Writes the elements of a packed list, up to the bracket that closes it.
+    pub(super) fn packed_elements(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        match field.kind {
+            Kind::Double => {
+                self.elements(field, |pass, at| pass.quick_double(at, &Tag::NONE, true))
+            }
+            Kind::Float => self.elements(field, |pass, at| pass.quick_float(at, &Tag::NONE, true)),
+            Kind::Int32 => self.integers(field, Kind::Int32),
+            Kind::Int64 => self.integers(field, Kind::Int64),
+            kind => self.elements(field, |pass, at| {
+                pass.quick_scalar(at, kind, &Tag::NONE, true)
+            }),
+        }
+    }
+
+    /// Writes one element of a packed list.
+    pub(super) fn packed_element(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        self.json.peek();
+        let at = self.json.offset();
+        if let Some(end) = self.quick_scalar(at, field.kind, &Tag::NONE, true) {
+            self.json.move_to(end);
+            return Ok(());
+        }
+        self.element(field).map(drop)
+    }
+
+    /// The elements of a packed list of integers, of a kind that is known where this is compiled.
+    #[inline]
+    fn integers(&mut self, field: &'p FieldPlan, kind: Kind) -> Result<(), Error> {
+        self.elements(field, |pass, at| {
+            pass.quick_integer(at, kind, &Tag::NONE, true)
+        })
     }
 
     /// Writes the elements of a packed list, of one kind each, up to the bracket that closes it.
     #[inline]
     fn elements(
         &mut self,
-        kind: Kind,
-        write: impl Fn(&mut Self) -> Result<Written, Error>,
+        field: &'p FieldPlan,
+        quick: impl Fn(&mut Self, usize) -> Option<usize>,
     ) -> Result<(), Error> {
+        let mut at = self.json.skip_space(self.json.offset());
         loop {
-            if self.json.peek() == Some(b'n') {
-                self.check_null_element(kind)?;
+            if let Some(end) = quick(self, at) {
+                at = end;
+            } else {
+                self.json.move_to(at);
+                self.element(field)?;
+                at = self.json.offset();
             }
-            write(self)?;
-            if !self.json.comma_or(b']')? {
-                return Ok(());
+            match self.json.byte_at(at) {
+                b',' => at = self.json.skip_space(at + 1),
+                b']' => {
+                    self.json.move_to(at + 1);
+                    return Ok(());
+                }
+                // White space, or what is wrong.
+                _ => {
+                    self.json.move_to(at);
+                    if !self.json.comma_or(b']')? {
+                        return Ok(());
+                    }
+                    at = self.json.skip_space(self.json.offset());
+                }
             }
         }
     }
@@ -137,6 +221,7 @@ impl<'p> Pass<'p, '_, '_> {
                 self.tag(Tag::new(field.number, END_GROUP));
                 Ok(Written::Value)
             }
+            Kind::SetMember(index) => self.set_member(field, index),
             kind => self.scalar(kind),
         }
     }

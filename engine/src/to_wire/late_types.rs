@@ -38,8 +38,7 @@ struct LateType {
 
 impl LateTypes {
     pub(super) fn clear(&mut self) {
-        self.found.clear();
-        self.found.shrink_to(super::COUNT_KEPT);
+        super::clear(&mut self.found);
         self.looked_to = 0;
         #[cfg(test)]
         {

@@ -10,6 +10,7 @@
 //! ```
 
 use super::Pass;
+use crate::plan::Tag;
 use crate::wire::write;
 
 /// Content of fewer bytes than this moves at once.
@@ -33,6 +34,7 @@ struct LateLength {
 }
 
 /// A message whose content is being written.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct OpenMessage {
     /// Offset of the byte reserved for its length.
     at: usize,
@@ -42,9 +44,19 @@ pub(super) struct OpenMessage {
 
 impl LateLengths {
     pub(super) fn clear(&mut self) {
-        self.lengths.clear();
-        self.lengths.shrink_to(super::COUNT_KEPT);
+        super::clear(&mut self.lengths);
         self.extra = 0;
+    }
+
+    /// How much has been noted, for [`Self::forget_after`].
+    pub(super) fn noted(&self) -> (usize, usize) {
+        (self.lengths.len(), self.extra)
+    }
+
+    /// Forgets what has been noted since [`Self::noted`].
+    pub(super) fn forget_after(&mut self, (count, extra): (usize, usize)) {
+        self.lengths.truncate(count);
+        self.extra = extra;
     }
 
     #[cfg(test)]
@@ -59,6 +71,16 @@ impl Pass<'_, '_, '_> {
     pub(super) fn open_message(&mut self) -> OpenMessage {
         OpenMessage {
             at: write::open(self.out),
+            extra: self.late.extra,
+        }
+    }
+
+    /// As [`Self::open_message`], behind a tag.
+    #[inline]
+    pub(super) fn open_tagged_message(&mut self, tag: Tag) -> OpenMessage {
+        write::tag_and_zero(tag, self.out);
+        OpenMessage {
+            at: self.out.len() - 1,
             extra: self.late.extra,
         }
     }

@@ -28,9 +28,11 @@ impl Pass<'_, '_, '_> {
         if self.json.peek() != Some(b'"') {
             return Err(self.json.mismatch(Expected::String));
         }
-        let string = self.json.string()?;
-        self.string_content(&string)?;
-        Ok(or_default(string.is_empty()))
+        let start = self.out.len();
+        let length = write::open(self.out);
+        self.json.string_into(self.out)?;
+        write::close(self.out, length);
+        Ok(or_default(self.out.len() == start + 1))
     }
 
     /// Writes a string with its length. Without escapes it is copied from the text as it stands.

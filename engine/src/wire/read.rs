@@ -98,6 +98,22 @@ impl<'w> Reader<'w> {
         self.rest.len() <= self.behind_len
     }
 
+    /// How many bytes of the reply lie before the last that there is to read.
+    pub(crate) fn end(&self) -> usize {
+        self.wire_len.wrapping_sub(self.behind_len)
+    }
+
+    /// The next bytes, as many as there are of `len`.
+    pub(crate) fn rest_up_to(&self, len: usize) -> &'w [u8] {
+        let rest = self.message_rest();
+        rest.get(..len).unwrap_or(rest)
+    }
+
+    /// Steps over these bytes, if they are what comes next.
+    pub(crate) fn take_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.rest_up_to(bytes.len()) == bytes && self.step_over(bytes.len()).is_some()
+    }
+
     /// Steps over a tag, if that is what comes next.
     #[inline(always)]
     pub(crate) fn take(&mut self, tag: &TagPattern) -> bool {
@@ -165,18 +181,15 @@ impl<'w> Reader<'w> {
         match usize::try_from(len) {
             Ok(len) if self.step_over(len).is_some() => Ok((source, len)),
             _ => {
-                let offset = self.wire_len.wrapping_sub(before.len());
-                Err(Error::reply(
-                    ErrorKind::WireTruncated,
-                    offset.wrapping_add(ahead.tag_len),
-                ))
+                let offset = self.offset_of(before).wrapping_add(ahead.tag_len);
+                Err(Error::reply(ErrorKind::WireTruncated, offset))
             }
         }
     }
 
     /// How many bytes of the reply lie before `source`, which this reader gave.
     #[inline(always)]
-    pub(crate) fn offset_of(&self, source: &[u8]) -> usize {
+    fn offset_of(&self, source: &[u8]) -> usize {
         self.wire_len.wrapping_sub(source.len())
     }
 
@@ -284,7 +297,7 @@ impl<'w> Reader<'w> {
     #[inline(always)]
     pub(crate) fn delimited(&mut self) -> Result<Range<usize>, Error> {
         let (source, len) = self.source()?;
-        let start = self.wire_len.wrapping_sub(source.len());
+        let start = self.offset_of(source);
         Ok(start..start.wrapping_add(len))
     }
 

@@ -1,23 +1,58 @@
 //! Protobuf bytes from values. In: integers, already tagged by the caller. Out: bytes appended to the caller's buffer.
 //! Always: varints are of the shortest form; a length is filled in once its content is known.
 
-/// Appends a varint.
-#[inline]
-pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
-    let mut rest = value;
-    while rest >= 0x80 {
-        out.push(low_byte(rest) | 0x80);
-        rest >>= 7;
-    }
-    out.push(low_byte(rest));
+use super::Tag;
+use crate::room::append;
+use crate::simd::Block;
+
+/// Bytes of a tag that count. The mask tells the compiler that they are fewer than the tag has room for.
+#[inline(always)]
+fn tag_len(tag: Tag) -> usize {
+    usize::from(tag.len & 7)
 }
 
-/// Appends the first `len` of a few bytes. Copying all of them and cutting off what is too much takes no loop and no call.
-#[inline]
-pub(crate) fn first_bytes<const N: usize>(bytes: [u8; N], len: usize, out: &mut Vec<u8>) {
-    let end = out.len() + len;
-    out.extend_from_slice(&bytes);
-    out.truncate(end);
+/// Appends a tag.
+#[inline(always)]
+pub(crate) fn tag(tag: Tag, out: &mut Vec<u8>) {
+    append(out, [], 0, &tag.bytes, tag_len(tag));
+}
+
+/// Appends a tag and a zero.
+#[inline(always)]
+pub(crate) fn tag_and_zero(tag: Tag, out: &mut Vec<u8>) {
+    // The bytes behind a tag are zero.
+    append(out, [], 0, &tag.bytes, tag_len(tag) + 1);
+}
+
+/// Appends a varint.
+#[inline(always)]
+pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
+    tagged_varint(Tag::NONE, value, out);
+}
+
+/// Appends a tag and the value as a varint.
+#[inline(always)]
+pub(crate) fn tagged_varint(tag: Tag, value: u64, out: &mut Vec<u8>) {
+    if value < 1 << 56 {
+        let (bytes, len) = varint_word(value);
+        append(out, tag.bytes, tag_len(tag), &bytes, len);
+    } else {
+        long_varint(tag, value, out);
+    }
+}
+
+/// Appends a tag and the value with its little end first.
+#[inline(always)]
+pub(crate) fn tagged_fixed<const LEN: usize>(tag: Tag, value: [u8; LEN], out: &mut Vec<u8>) {
+    append(out, tag.bytes, tag_len(tag), &value, LEN);
+}
+
+/// Appends a tag and the first `len` bytes of a block with their length. `len` is at most that of a block.
+#[inline(always)]
+pub(crate) fn tagged_short_bytes(tag: Tag, block: &Block, len: usize, out: &mut Vec<u8>) {
+    let tag_len = tag_len(tag);
+    let bytes = u64::from_le_bytes(tag.bytes) | (len as u64) << (8 * tag_len);
+    append(out, bytes.to_le_bytes(), tag_len + 1, block, len);
 }
 
 /// Appends four bytes, little end first.
@@ -30,6 +65,53 @@ pub(crate) fn fixed32(value: u32, out: &mut Vec<u8>) {
 #[inline]
 pub(crate) fn fixed64(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// The bytes of a varint of at most 56 bits, and how many they are.
+#[inline(always)]
+const fn varint_word(value: u64) -> ([u8; 8], usize) {
+    if value < 0x80 {
+        return (value.to_le_bytes(), 1);
+    }
+    if value < 0x4000 {
+        return (
+            (value & 0x7f | 0x80 | (value & 0x3f80) << 1).to_le_bytes(),
+            2,
+        );
+    }
+    // Seven bits a byte, rounded up: the quotient by seven, as a product.
+    let len = ((64 - value.leading_zeros()) * 9 + 64) / 64;
+    let continued = CONTINUED >> (72 - 8 * len);
+    ((spread(value) | continued).to_le_bytes(), len as usize)
+}
+
+/// [`tagged_varint`] for more than 56 bits: negative numbers, mostly.
+#[inline(never)]
+fn long_varint(tag: Tag, value: u64, out: &mut Vec<u8>) {
+    let mut bytes = [0; 10];
+    let (low, high) = bytes.split_at_mut(8);
+    low.copy_from_slice(&(spread(value) | CONTINUED).to_le_bytes());
+    let is_longest = value >> 63 != 0;
+    let ninth = low_byte(value >> 56) & 0x7f | u8::from(is_longest) << 7;
+    high.copy_from_slice(&[ninth, u8::from(is_longest)]);
+    append(
+        out,
+        tag.bytes,
+        tag_len(tag),
+        &bytes,
+        9 + usize::from(is_longest),
+    );
+}
+
+/// The bit of each byte that says that another one follows.
+const CONTINUED: u64 = 0x8080808080808080;
+
+/// The low 56 bits, seven in each byte. Halves, quarters and eighths are moved apart one after the other.
+#[inline(always)]
+const fn spread(value: u64) -> u64 {
+    let halves = value & 0x0fffffff | (value & 0x00fffffff0000000) << 4;
+    let quarters = halves & 0x00003fff00003fff | (halves & 0x0fffc0000fffc000) << 2;
+    quarters & 0x007f007f007f007f | (quarters & 0x3f803f803f803f80) << 1
 }
 
 /// Maps 0, -1, 1, -2 to 0, 1, 2, 3: the value that `varint` writes for a `sint32`.

@@ -17,7 +17,7 @@ pub enum SchemaSourceErrorKind {
     WrongFormat,
     /// A `.proto` file does not compile.
     Compile,
-    /// A `.proto` file is written in an edition, which cannot be read yet.
+    /// A `.proto` file is written in an edition, which only a descriptor set can hold.
     Edition,
     /// Two sources give one file name with different content.
     Conflict,

@@ -150,8 +150,8 @@ fn compile_error(error: &protox::Error, proto: &Path, roots: &[PathBuf]) -> Sche
         return SchemaSourceError::new(
             SchemaSourceErrorKind::Edition,
             file,
-            "proto2 and proto3 can be read so far, and this file says `edition`",
-            "write `syntax = \"proto3\";` or `syntax = \"proto2\";` in its place",
+            "the compiler in Transom reads proto2 and proto3, and this file says `edition`",
+            "compile it with protoc --include_imports -o FILE or buf build -o FILE, and pass that with --descriptor-set",
         );
     }
     // The debug form of this error is `file:line:column: message`, the display form only `message`.

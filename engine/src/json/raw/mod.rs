@@ -63,15 +63,6 @@ impl<'o> Text<'o> {
         self.at.addr().wrapping_sub(self.out.as_ptr().addr())
     }
 
-    /// Takes back what has been written since the length was `len`.
-    #[inline(always)]
-    pub(crate) fn cut(&mut self, len: usize) {
-        debug_assert!(len <= self.len());
-        let len = len.min(self.len());
-        // SAFETY: all up to the present length is in the allocation.
-        self.at = unsafe { self.out.as_mut_ptr().add(len) };
-    }
-
     /// Room for a value.
     #[inline(always)]
     pub(crate) fn slot(&mut self) -> Slot<'_, 'o> {
@@ -297,9 +288,9 @@ impl Slot<'_, '_> {
         let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes; sign, number and comma take 18 at most.
         unsafe {
-            text.put(&[b'-'], usize::from(is_negative));
+            text.put(b"-", usize::from(is_negative));
             text.put_u32(magnitude);
-            text.put(&[b','], 1);
+            text.put(b",", 1);
         }
     }
 
@@ -320,8 +311,8 @@ impl Slot<'_, '_> {
         let end = if is_quoted { *b"\"," } else { *b",\0" };
         // SAFETY: a slot has room for SLOT_LEN bytes; quotes, sign, number and comma take 28 at most.
         unsafe {
-            text.put(&[b'"'], quote_len);
-            text.put(&[b'-'], usize::from(is_negative));
+            text.put(b"\"", quote_len);
+            text.put(b"-", usize::from(is_negative));
             text.put_u64(magnitude);
             text.put(&end, 1 + quote_len);
         }
@@ -357,11 +348,11 @@ impl Slot<'_, '_> {
         let (fraction, fraction_len) = digits::fraction(millionths);
         // SAFETY: a slot has room for SLOT_LEN bytes; sign, number, point, fraction and comma take 27 at most.
         unsafe {
-            text.put(&[b'-'], usize::from(is_negative));
+            text.put(b"-", usize::from(is_negative));
             text.put_u32(whole);
-            text.put(&[b'.'], usize::from(millionths != 0));
+            text.put(b".", usize::from(millionths != 0));
             text.put(&fraction, fraction_len);
-            text.put(&[b','], 1);
+            text.put(b",", 1);
         }
     }
 
@@ -385,7 +376,7 @@ impl Slot<'_, '_> {
         // SAFETY: these two bytes have just been written.
         text.at = unsafe { text.at.sub(zero_len) };
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put(&[b','], 1) };
+        unsafe { text.put(b",", 1) };
     }
 
     /// The first `len` bytes of `source` as a string: quotes, and escapes for what RFC 8259 demands and nothing else (SEMANTICS 106).
@@ -401,7 +392,7 @@ impl Slot<'_, '_> {
                 if simd::stops(block) & inside == 0 {
                     // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
                     unsafe {
-                        text.put(&[b'"'], 1);
+                        text.put(b"\"", 1);
                         text.put(block, len);
                         text.put(b"\",", 2);
                     }
@@ -412,7 +403,7 @@ impl Slot<'_, '_> {
             {
                 // SAFETY: as before, since there are fewer bytes than a block.
                 unsafe {
-                    text.put(&[b'"'], 1);
+                    text.put(b"\"", 1);
                     text.put_short(bytes);
                     text.put(b"\",", 2);
                 }
@@ -463,7 +454,7 @@ fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
     let mut left = len.min(source.len());
     text.make_room(left.wrapping_add(STRING_SLACK_LEN));
     // SAFETY: the quote is within the slack.
-    unsafe { text.put(&[b'"'], 1) };
+    unsafe { text.put(b"\"", 1) };
     while left > BLOCK_LEN
         && let Some(block) = rest.first_chunk()
     {
@@ -621,3 +612,6 @@ const ESCAPES: [[u8; 8]; 0x5d] = {
     }
     escapes
 };
+
+#[cfg(test)]
+mod tests;
