@@ -39,6 +39,7 @@ pub(super) const fn fraction(millionths: u32) -> ([u8; 8], usize) {
 /// A quotient is rounded to the nearest double, so the decimal number reads back as `value` if the quotient is equal to it. No two
 /// decimal numbers of 15 digits read as the same double, so that there is no other one as short or shorter.
 #[inline(always)]
+#[expect(clippy::float_cmp, reason = "being the same is what is asked")]
 pub(super) fn millionths(value: f64) -> Option<u64> {
     const MILLION: f64 = 1e6;
     let magnitude = value.abs();
@@ -51,7 +52,11 @@ pub(super) fn millionths(value: f64) -> Option<u64> {
 /// As [`millionths`] for a float, of which six digits are unique, or all of them where the decimal number is the very value: below
 /// 2^16 no shorter number is near enough to a count of eighths.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "that is what is asked")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::float_cmp,
+    reason = "rounding to a float, and being the same, is what is asked"
+)]
 pub(super) fn float_millionths(value: f32) -> Option<u64> {
     const THOUSAND: f64 = 1e3;
     let magnitude = f64::from(value.abs());

@@ -276,10 +276,10 @@ impl<'c> Converter<'c> {
     ) -> Result<Written, Stopped> {
         let start = self.out.len();
         for at in first..end {
-            if self.wire_type_at(at) != field.kind.wire_type() {
-                self.packed(field, &mut self.entry_reader(at))?;
-            } else {
+            if self.wire_type_at(at) == field.kind.wire_type() {
                 self.entry_value(field, at, depth)?;
+            } else {
+                self.packed(field, &mut self.entry_reader(at))?;
             }
         }
         Ok(self.end_list(start))

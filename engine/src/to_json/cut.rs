@@ -578,25 +578,20 @@ impl<'c> Walk<'c, '_> {
         range: std::ops::Range<usize>,
         write: impl Fn(&mut Converter<'c>) -> Result<Written, Stopped>,
     ) -> Result<Written, Error> {
-        let start = self.converter.out.len();
         self.converter.redo_len_left = range.len();
         self.converter.has_high_bits = false;
-        let mut done = write(&mut self.converter);
-        let is_in_order = done.is_ok() || matches!(self.converter.stop, Stop::Fault(_));
-        // SEMANTICS 106: what is no text is looked for string by string.
-        if !is_in_order || (done.is_ok() && !self.converter.is_text_from(start)) {
-            self.converter.out.truncate(start);
-            self.converter.scratch.clear();
-            self.converter.is_careful = true;
-            done = write(&mut self.converter);
-            self.converter.is_careful = false;
-        }
-        self.reason(done)
+        let done = self.converter.attempt(write);
+        self.converter.is_careful = false;
+        self.converter.checks_each_text = false;
+        done
     }
 
-    /// Why the converter stopped, if it did.
+    /// Why the converter stopped, if it did. The order of fields is nothing that stops what is asked here.
     fn reason<T>(&self, done: Result<T, Stopped>) -> Result<T, Error> {
-        done.map_err(|Stopped| self.converter.reason())
+        done.map_err(|Stopped| match self.converter.stop {
+            Stop::Fault(error) => error,
+            Stop::OutOfOrder | Stop::NoText => Error::reply(ErrorKind::WireTag, self.at),
+        })
     }
 
     /// Opens a message whose key has been written, and whose content begins at `content_at`.

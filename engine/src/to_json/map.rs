@@ -136,6 +136,7 @@ impl<'c> Converter<'c> {
     /// Leaves the last entry of each key, in the order in which they are to be written.
     fn settle(&mut self, kind: Kind, base: usize) {
         let wire = self.wire;
+        let sorts_map_keys = self.plan.options.sort_map_keys;
         let compare =
             |left: &MapEntry, right: &MapEntry| compare_keys(wire, kind, left.key, right.key);
         let entries = self.scratch.map_entries.get_mut(base..).unwrap_or_default();
@@ -143,7 +144,7 @@ impl<'c> Converter<'c> {
         if entries.is_sorted_by(|left, right| compare(left, right) == Ordering::Less) {
             return;
         }
-        if !self.sorts_map_keys && entries.len() <= PAIRED_COUNT_MAX {
+        if !sorts_map_keys && entries.len() <= PAIRED_COUNT_MAX {
             let has_pair = entries.iter().enumerate().any(|(index, entry)| {
                 let before = entries.iter().take(index);
                 before
@@ -161,7 +162,7 @@ impl<'c> Converter<'c> {
             compare(left, right) == Ordering::Equal
         });
         self.scratch.map_entries.truncate(base + kept);
-        if !self.sorts_map_keys {
+        if !sorts_map_keys {
             let entries = self.scratch.map_entries.get_mut(base..).unwrap_or_default();
             entries.sort_unstable_by_key(|entry| entry.position);
         }

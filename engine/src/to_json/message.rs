@@ -134,7 +134,11 @@ impl<'c> Converter<'c> {
     /// Cuts the output back to where a message of `len` bytes began, if it was only the order of its fields that stopped it.
     #[cold]
     fn begin_again(&mut self, len: usize, out_len: usize) -> Result<(), Stopped> {
-        if !matches!(self.stop, Stop::OutOfOrder(_)) || len > self.redo_len_left {
+        if !matches!(self.stop, Stop::OutOfOrder) || len > self.redo_len_left {
+            return Err(Stopped);
+        }
+        if !self.is_text_from(out_len) {
+            self.stop = Stop::NoText;
             return Err(Stopped);
         }
         // Only a message that is itself out of order comes here, since what it holds is no longer than it. Between its own fields
@@ -185,7 +189,6 @@ impl<'c> Converter<'c> {
             else {
                 continue;
             };
-            let tag_offset = walk.reader.offset();
             let start = self.out.len();
             let reader = &mut walk.reader;
             let written = match field.cardinality {
@@ -206,7 +209,7 @@ impl<'c> Converter<'c> {
             if let Some(oneof) = field.oneof {
                 let bit = 1 << (oneof % WATCHED_ONEOF_COUNT);
                 if oneofs & bit != 0 {
-                    return Err(self.out_of_order(tag_offset));
+                    return Err(self.out_of_order());
                 }
                 oneofs |= bit;
             }
@@ -242,7 +245,11 @@ impl<'c> Converter<'c> {
                     Written::Default
                 } else if member.kind == Kind::String {
                     let slot = text.behind(&member.label, member.label_len);
-                    self.has_high_bits |= slot.string(source, len);
+                    if slot.string(source, len) {
+                        text.end();
+                        self.note_high(source, len)?;
+                        text = Text::new(self.out);
+                    }
                     Written::Value
                 } else {
                     text.label(&member.label, member.label_len);
@@ -313,7 +320,7 @@ impl<'c> Converter<'c> {
         };
         let index = usize::from(index.0);
         if index < walk.next {
-            return Err(self.out_of_order(before.offset()));
+            return Err(self.out_of_order());
         }
         self.unset_fields(plan, walk.next..index);
         walk.next = index;
@@ -358,7 +365,7 @@ impl<'c> Converter<'c> {
         let tag = &field.element_tag_pattern;
         if is_packed {
             self.packed(field, reader)?;
-        } else if field.kind == Kind::String && !self.is_careful {
+        } else if field.kind == Kind::String {
             self.strings_in_order(tag, reader)?;
         } else {
             loop {
@@ -379,7 +386,11 @@ impl<'c> Converter<'c> {
         let mut ahead = reader.ahead();
         loop {
             let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-            self.has_high_bits |= text.slot().string(source, len);
+            if text.slot().string(source, len) {
+                text.end();
+                self.note_high(source, len)?;
+                text = Text::new(self.out);
+            }
             // A tag that is cut off is not the next of this list, but an error of what reads it then.
             match reader.ahead_of(tag) {
                 Some(next) if !reader.is_at_end() => ahead = next,

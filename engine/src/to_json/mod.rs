@@ -126,36 +126,26 @@ fn convert(
     if u32::try_from(wire.len()).is_err() {
         return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
     }
-    let start = out.len();
     let mut converter = Converter {
         plan,
         wire,
         scratch,
+        out_len_max: out.len().saturating_add(JSON_LEN_MAX),
         out,
-        start,
-        out_len_max: start.saturating_add(JSON_LEN_MAX),
         redo_len_left: wire.len(),
-        stop: Stop::OutOfOrder(0),
-        sorts_map_keys: plan.options.sort_map_keys,
+        stop: Stop::OutOfOrder,
         is_lenient,
-        // What is at fault in an `Any` must be known before the next one begins.
-        is_careful: is_lenient,
+        is_careful: false,
         has_high_bits: false,
+        // What is at fault in an `Any` must be known before the next one begins.
+        checks_each_text: is_lenient,
     };
-    // What an earlier conversion left has been cleared by it.
-    let mut done = write(&mut converter);
-    if done.is_err() && matches!(converter.stop, Stop::OutOfOrder(_)) {
-        converter.clear();
-        converter.is_careful = true;
-        done = write(&mut converter);
-    }
-    if done.is_ok() && !converter.is_text_from(start) {
-        // Once more, to find the string.
-        converter.clear();
-        converter.is_careful = true;
-        done = write(&mut converter);
-    }
-    converter.finish(done)
+    let done = converter.attempt(write);
+    converter.scratch.clear();
+    done?;
+    // The comma behind the value; there is no other.
+    converter.out.pop();
+    Ok(())
 }
 
 impl Scratch {
@@ -174,35 +164,39 @@ impl Scratch {
 }
 
 /// One conversion: what it reads, where it writes, what it has been told.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may go with any"
+)]
 struct Converter<'c> {
     plan: &'c Plan,
     wire: &'c [u8],
     scratch: &'c mut Scratch,
     out: &'c mut Vec<u8>,
-    /// Where in `out` the text begins. `start <= out.len()`.
-    start: usize,
     /// Bytes of output behind which no further message or element begins.
     out_len_max: usize,
     /// Bytes that may still be written a second time. `redo_len_left <= wire.len()`.
     redo_len_left: usize,
     /// Why, once a function has returned [`Stopped`].
     stop: Stop,
-    sorts_map_keys: bool,
     /// Whether an `Any` that cannot be resolved or read is written as base64.
     is_lenient: bool,
-    /// Whether every message is listed before it is written, and every string checked by itself rather than all of the text
-    /// at the end.
+    /// Whether every message is listed before it is written.
     is_careful: bool,
     /// Whether a string with a byte beyond ASCII has been written.
     has_high_bits: bool,
+    /// Whether each such string is checked by itself, rather than all of the text at the end.
+    checks_each_text: bool,
 }
 
 /// Why a conversion stopped.
 #[derive(Clone, Copy, Debug)]
 enum Stop {
     Fault(Error),
-    /// At this byte a field came that the way of writing in order cannot take.
-    OutOfOrder(usize),
+    /// A field came that the way of writing in order cannot take.
+    OutOfOrder,
+    /// What was written is no UTF-8, and which string is at fault is yet to be found.
+    NoText,
 }
 
 /// A conversion has stopped, and [`Converter::stop`] says why. Without the reason in it, results travel in registers.
@@ -240,48 +234,47 @@ impl Converter<'_> {
     }
 
     #[cold]
-    fn out_of_order(&mut self, offset: usize) -> Stopped {
-        self.stop = Stop::OutOfOrder(offset);
+    fn out_of_order(&mut self) -> Stopped {
+        self.stop = Stop::OutOfOrder;
         Stopped
     }
 
-    /// Forgets what was written.
-    fn clear(&mut self) {
-        self.out.truncate(self.start);
-        self.scratch.entries.clear();
-        self.scratch.map_entries.clear();
-        self.has_high_bits = false;
-        self.redo_len_left = self.wire.len();
+    /// Writes a value at the end of the output, if need be more than once. `redo_len_left` is to be set.
+    fn attempt<T>(&mut self, write: impl Fn(&mut Self) -> Result<T, Stopped>) -> Result<T, Error> {
+        let start = self.out.len();
+        let redo_len = self.redo_len_left;
+        // Each further round begins with one of two flags set that was not.
+        loop {
+            let done = write(self);
+            let is_order = done.is_err() && matches!(self.stop, Stop::OutOfOrder);
+            if (done.is_ok() || is_order) && !self.is_text_from(start) {
+                self.stop = Stop::NoText;
+            } else if let Ok(value) = done {
+                return Ok(value);
+            }
+            self.out.truncate(start);
+            self.scratch.entries.clear();
+            self.scratch.map_entries.clear();
+            self.redo_len_left = redo_len;
+            self.has_high_bits = false;
+            match self.stop {
+                Stop::Fault(error) => return Err(error),
+                Stop::OutOfOrder if !self.is_careful => self.is_careful = true,
+                Stop::NoText if !self.checks_each_text => self.checks_each_text = true,
+                // Who is careful lists everything first, and who checks each text finds what is none; the fault would be ours.
+                Stop::OutOfOrder | Stop::NoText => {
+                    debug_assert!(false, "a conversion has stopped twice for one reason");
+                    return Err(Error::reply(ErrorKind::WireTag, 0));
+                }
+            }
+        }
     }
 
     /// Whether what was written from `start` on is UTF-8 (SEMANTICS 106). One look at all of the text costs less than one at each
     /// string, and tells the same: a sequence that a string leaves open ends at its quote.
     fn is_text_from(&self, start: usize) -> bool {
-        // Who is careful has looked at each string.
-        !self.has_high_bits || self.is_careful || self.out.get(start..).is_none_or(utf8::is_valid)
-    }
-
-    fn finish(self, done: Result<(), Stopped>) -> Result<(), Error> {
-        self.scratch.clear();
-        if done.is_ok() {
-            // The comma behind the value; there is no other.
-            self.out.pop();
-            return Ok(());
-        }
-        self.out.truncate(self.start);
-        Err(self.reason())
-    }
-
-    /// Why the conversion stopped.
-    #[cold]
-    fn reason(&self) -> Error {
-        match self.stop {
-            Stop::Fault(error) => error,
-            // A careful converter lists everything first, so nothing can be out of order; the fault would be ours.
-            Stop::OutOfOrder(offset) => {
-                debug_assert!(false, "a careful converter met a field out of order");
-                Error::reply(ErrorKind::WireTag, offset)
-            }
-        }
+        !self.has_high_bits
+            || self.checks_each_text
+            || self.out.get(start..).is_none_or(utf8::is_valid)
     }
 }

@@ -101,12 +101,11 @@ impl<'c> Converter<'c> {
         reader: &mut Reader<'c>,
     ) -> Result<Written, Stopped> {
         let (source, len) = self.noted(reader.source())?;
-        if self.is_careful {
-            let start = self.wire.len() - source.len();
-            self.text(start..start + len)?;
-        }
         self.label(label);
-        self.has_high_bits |= self.write(|slot| slot.string(source, len));
+        let is_high = self.write(|slot| slot.string(source, len));
+        if is_high {
+            self.note_high(source, len)?;
+        }
         Ok(Written::unless_default(len == 0))
     }
 
@@ -147,16 +146,28 @@ impl<'c> Converter<'c> {
         label: Option<&Snippet>,
         range: Range<usize>,
     ) -> Result<(), Stopped> {
-        if self.is_careful {
-            self.text(range.clone())?;
-        }
         let source = self.wire.get(range.start..).unwrap_or_default();
         self.label(label);
-        self.has_high_bits |= self.write(|slot| slot.string(source, range.len()));
+        let is_high = self.write(|slot| slot.string(source, range.len()));
+        if is_high {
+            self.note_high(source, range.len())?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a string is not ASCII. `source` is the wire from its first byte on.
+    #[inline(always)]
+    pub(super) fn note_high(&mut self, source: &[u8], len: usize) -> Result<(), Stopped> {
+        self.has_high_bits = true;
+        if self.checks_each_text {
+            let start = self.wire.len().wrapping_sub(source.len());
+            self.text(start..start.wrapping_add(len))?;
+        }
         Ok(())
     }
 
     /// A stretch of the wire that is text.
+    #[inline(never)]
     pub(super) fn text(&mut self, range: Range<usize>) -> Result<&'c str, Stopped> {
         let start = range.start;
         // SEMANTICS 106: never a broken reply.

@@ -223,14 +223,14 @@ impl<'c> Converter<'c> {
         let entry_count = self.scratch.entries.len();
         let map_entry_count = self.scratch.map_entries.len();
         self.out.extend_from_slice(b"{\"@type\":");
-        self.has_high_bits |= self.write(|slot| slot.string(name.as_bytes(), name.len()));
+        self.write(|slot| slot.string(name.as_bytes(), name.len()));
         let type_end = self.out.len();
         let resolved = self.any_value(name, Content::range(value.clone()), depth);
         if resolved.is_ok() {
             self.close(b'}');
             return Ok(());
         }
-        if !self.is_lenient || matches!(self.stop, Stop::OutOfOrder(_)) {
+        if !self.is_lenient || !matches!(self.stop, Stop::Fault(_)) {
             return Err(Stopped);
         }
         // SEMANTICS 117

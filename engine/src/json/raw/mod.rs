@@ -275,12 +275,12 @@ impl Slot<'_, '_> {
 
     #[inline(always)]
     pub(crate) fn uint32(self, value: u32) {
-        self.integer(false, value)
+        self.integer(false, value);
     }
 
     #[inline(always)]
     pub(crate) fn int32(self, value: i32) {
-        self.integer(value < 0, value.unsigned_abs())
+        self.integer(value < 0, value.unsigned_abs());
     }
 
     #[inline(always)]
@@ -296,12 +296,12 @@ impl Slot<'_, '_> {
 
     #[inline(always)]
     pub(crate) fn uint64(self, value: u64, is_quoted: bool) {
-        self.wide_integer(false, value, is_quoted)
+        self.wide_integer(false, value, is_quoted);
     }
 
     #[inline(always)]
     pub(crate) fn int64(self, value: i64, is_quoted: bool) {
-        self.wide_integer(value < 0, value.unsigned_abs(), is_quoted)
+        self.wide_integer(value < 0, value.unsigned_abs(), is_quoted);
     }
 
     #[inline(always)]
@@ -496,15 +496,14 @@ fn write_escaped(rest: &[u8], count: usize, stops: u32, left: usize, out: &mut V
     // An escape takes six bytes of room instead of one.
     text.make_room(left.wrapping_add(STRING_SLACK_LEN + 5 * BLOCK_LEN));
     // A block can be loaded behind each byte of this one, as a rule where it lies.
-    let mut twice = [0; 2 * BLOCK_LEN];
-    let twice = match rest.first_chunk() {
-        Some(twice) => twice,
-        None => {
-            for (byte, given) in twice.iter_mut().zip(rest) {
-                *byte = *given;
-            }
-            &twice
+    let mut copied = [0; 2 * BLOCK_LEN];
+    let twice = if let Some(twice) = rest.first_chunk() {
+        twice
+    } else {
+        for (byte, given) in copied.iter_mut().zip(rest) {
+            *byte = *given;
         }
+        &copied
     };
     let mut stops = stops;
     let mut at = 0;
