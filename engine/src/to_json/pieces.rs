@@ -6,7 +6,7 @@
 
 use super::cut::{Frame, Walk, has_frames};
 use super::message::Content;
-use super::{Converter, Scratch, convert};
+use super::{Converter, Scratch, Stop, convert};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{HELD_LEN_MAX, JSON_LEN_MAX};
 use crate::plan::{Message, MessageIndex, Plan};
@@ -250,11 +250,12 @@ impl<'p, 's> Pieces<'p, 's> {
                 out_len_max: out.len().saturating_add(out_len_left),
                 out,
                 scratch: self.scratch,
-                int64: self.plan.options.int64,
-                sorts_map_keys: self.plan.options.sort_map_keys,
+                redo_len_left: 0,
+                stop: Stop::OutOfOrder,
                 is_lenient: false,
                 is_careful: false,
-                redo_len_left: 0,
+                has_high_bits: false,
+                checks_each_text: false,
             },
             memory: &mut memory,
             base: self.base,
