@@ -59,6 +59,18 @@ impl<'c> Converter<'c> {
         content: Content,
         depth: u32,
     ) -> Result<(), Stop> {
+        let mark = self.scratch.groups.mark();
+        let done = self.members_listed(plan, content, depth);
+        self.scratch.groups.release(mark);
+        done
+    }
+
+    fn members_listed(
+        &mut self,
+        plan: &'c MessagePlan,
+        content: Content,
+        depth: u32,
+    ) -> Result<(), Stop> {
         let base = self.scratch.entries.len();
         self.collect(plan, content, None, depth)?;
         let mut at = base;
@@ -161,7 +173,7 @@ impl<'c> Converter<'c> {
             let (number, wire_type) = reader.tag()?;
             let value = reader.clone();
             let end = if wire_type == START_GROUP {
-                reader.group(number, depth)?.end
+                self.group(number, &mut reader, depth)?.end
             } else {
                 reader.skip(number, wire_type, depth)?;
                 reader.offset()

@@ -47,8 +47,7 @@ impl<'c> Converter<'c> {
                 Written::Value
             }
             Kind::Group(index) => {
-                let range = reader.group(field.number, depth)?;
-                self.message(index, Content::range(range), depth + 1)?;
+                self.group_value(field.number, index, reader, depth)?;
                 Written::Value
             }
             kind => self.packable(kind, reader)?,
