@@ -46,7 +46,7 @@ impl<'w> Reader<'w> {
     }
 
     /// How many bytes of the reply lie before the last that there is to read.
-    pub(crate) fn end(self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.bytes.len()
     }
 
