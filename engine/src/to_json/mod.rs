@@ -1,6 +1,6 @@
 //! Protobuf to JSON, driven by the plan. In: the bytes of one message. Out: JSON text, appended to the caller's buffer.
 //! Always: fields come in the order of their numbers (SEMANTICS 105); what the wire gives twice is merged as protobuf says;
-//! after an error the buffer is as before; time is linear in the input, but for sorting and for groups in groups.
+//! after an error the buffer is as before; time is linear in the input, but for sorting.
 //!
 //! Encoders write fields in the order of their numbers, so `message` first writes a message as it reads it. When a field
 //! comes that should have come before, what was written of that message is dropped, and `collected` lists its fields, sorts the
@@ -9,6 +9,7 @@
 
 mod collected;
 mod cut;
+mod groups;
 mod map;
 mod message;
 mod message_set;
@@ -25,6 +26,7 @@ use crate::limits::JSON_LEN_MAX;
 use crate::plan::{FieldIndex, Message, MessageIndex, Plan};
 use crate::text::utf8;
 use collected::Entry;
+use groups::Groups;
 use map::MapEntry;
 use message::Content;
 
@@ -35,6 +37,8 @@ pub struct Scratch {
     entries: Vec<Entry>,
     /// A stack: the entries of each map that is being written.
     map_entries: Vec<MapEntry>,
+    /// Where groups end that are being written.
+    groups: Groups,
     /// By oneof, while one message is listed.
     members: Vec<collected::Member>,
     /// What a message in pieces needs from one to the next.
@@ -160,6 +164,7 @@ impl Scratch {
         if self.map_entries.capacity() > ENTRY_COUNT_KEPT {
             self.map_entries.shrink_to(ENTRY_COUNT_KEPT);
         }
+        self.groups.clear();
     }
 }
 
