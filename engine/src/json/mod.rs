@@ -7,6 +7,7 @@ mod border;
 mod cursor;
 mod decimal;
 mod digits;
+mod indent;
 mod locate;
 pub(crate) mod number;
 mod raw;
@@ -19,6 +20,7 @@ pub(crate) mod write;
 
 pub(crate) use border::Border;
 pub(crate) use cursor::Cursor;
+pub(crate) use indent::indent;
 pub(crate) use locate::{Found, Step, found_at, steps_to};
 pub(crate) use raw::{LABEL_LEN_MAX, Slot, Text};
 pub(crate) use snippet::Snippet;

@@ -22,6 +22,7 @@ mod well_known;
 pub use pieces::Pieces;
 
 use crate::error::{Error, ErrorKind};
+use crate::json;
 use crate::limits::JSON_LEN_MAX;
 use crate::plan::{FieldIndex, Message, MessageIndex, Plan};
 use crate::text::utf8;
@@ -41,11 +42,13 @@ pub struct Scratch {
     groups: Groups,
     /// By oneof, while one message is listed.
     members: Vec<collected::Member>,
+    /// Compact JSON that is about to be indented.
+    compact: Vec<u8>,
     /// What a message in pieces needs from one to the next.
     pieces: pieces::Memory,
 }
 
-/// Entries that a scratch keeps room for between messages; what a rare large one needed is given back.
+/// Entries, and bytes, that a scratch keeps room for between messages; what a rare large one needed is given back.
 const ENTRY_COUNT_KEPT: usize = 1 << 16;
 
 /// Converts the protobuf bytes of one message to JSON, which is appended to `out`.
@@ -78,9 +81,11 @@ pub fn to_json(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
+    let start = out.len();
     convert(message.plan, wire, false, scratch, out, |converter| {
         converter.message(message.index, Content::whole(wire), 1)
-    })
+    })?;
+    indent(message.plan, start, scratch, out)
 }
 
 /// Converts one field of a message, to stand alone as a whole HTTP body (`response_body`).
@@ -98,9 +103,11 @@ pub(crate) fn field_to_json(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
+    let start = out.len();
     convert(plan, wire, false, scratch, out, |converter| {
         converter.lone_field(message, field, Content::whole(wire))
-    })
+    })?;
+    indent(plan, start, scratch, out)
 }
 
 /// Converts a `google.protobuf.Any` inside an error detail: what cannot be resolved or read becomes its type and base64
@@ -117,6 +124,31 @@ pub(crate) fn any_to_json(
     convert(plan, wire, true, scratch, out, |converter| {
         converter.any(Content::whole(wire), 1)
     })
+}
+
+/// Puts what has been written from `start` on on lines, if that is wanted: a second pass, since who reads lines is in no hurry.
+#[inline]
+fn indent(
+    plan: &Plan,
+    start: usize,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let Some(width) = plan.options.indent else {
+        return Ok(());
+    };
+    let compact = &mut scratch.compact;
+    compact.clear();
+    compact.extend_from_slice(out.get(start..).unwrap_or_default());
+    out.truncate(start);
+    let is_whole = json::indent(compact, width, JSON_LEN_MAX, out);
+    compact.clear();
+    compact.shrink_to(ENTRY_COUNT_KEPT);
+    if !is_whole {
+        out.truncate(start);
+        return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
+    }
+    Ok(())
 }
 
 fn convert(

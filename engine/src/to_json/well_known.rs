@@ -245,9 +245,9 @@ impl<'c> Converter<'c> {
 
     /// Writes the message that an `Any` holds, each field with a comma after it.
     fn any_value(&mut self, url: &str, value: Content, depth: u32) -> Result<(), Stopped> {
-        // SEMANTICS 88: the name is what follows the last slash.
-        let name = url.rsplit_once('/').map_or(url, |(_, name)| name);
-        let Some(message) = self.plan.find_message(name) else {
+        // SEMANTICS 88: the name is what follows the last slash. Without one no request would take what is written here.
+        let name = url.rsplit_once('/').map(|(_, name)| name);
+        let Some(message) = name.and_then(|name| self.plan.find_message(name)) else {
             return Err(self.unprintable(Expected::Any, value));
         };
         let plan = self.plan.message(message.index);
