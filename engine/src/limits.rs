@@ -20,6 +20,10 @@ pub const TARGET_LEN_MAX: usize = 8 * 1024;
 /// Bytes of a request body, and of a reply message: the default limit of gRPC itself (413, SEMANTICS 73).
 pub const BODY_LEN_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes of a message, or of a message or packed list in one, that [`to_json::Pieces`](crate::to_json::Pieces) waits for as a whole before it
+/// writes anything of it: what is whole may have its fields in any order.
+pub const HELD_LEN_MAX: usize = 64 * 1024;
+
 /// Bytes of one JSON text, whatever limit bodies have (413; 500 with code 8 for a reply). The wire form of a text that is read is less
 /// than ten times as long, so that offsets into either fit 32 bits. A text that is written may be hundreds of times as long as its wire
 /// form: two bytes are a message with all the fields it prints unset.

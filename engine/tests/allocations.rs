@@ -122,6 +122,66 @@ fn to_wire_does_not_allocate() {
     }
 }
 
+/// Counts for texts in pieces, those that are cut off too.
+#[test]
+fn to_wire_in_pieces_does_not_allocate() {
+    let schema = support::schema(Options::default());
+    let mut scratch = to_wire::Scratch::default();
+    let mut out = Vec::new();
+    for (name, text) in json_texts() {
+        let message = schema.message(&format!("transom.test.v1.{name}")).unwrap();
+        let whole = text.as_bytes();
+        for (json, is_good) in [(whole, true), (&whole[..whole.len() - 1], false)] {
+            for len in [1, 7, 1000] {
+                let count = count_in_steady_state(|| {
+                    out.clear();
+                    let mut reader = to_wire::Pieces::new(message, &mut scratch);
+                    for piece in json.chunks(len) {
+                        reader.push(piece, &mut out).unwrap();
+                    }
+                    assert_eq!(reader.finish(&mut out).is_ok(), is_good);
+                });
+                assert_eq!(count, 0, "{name}, pieces of {len}, good: {is_good}");
+            }
+        }
+    }
+}
+
+#[test]
+fn to_json_in_pieces_does_not_allocate() {
+    let entries: Vec<_> = (0..50)
+        .map(|n| format!("12: {{1: '{n}' 2: 'v'}}"))
+        .collect();
+    let maps = format!("5: {{{}}}", entries.join(" "));
+    let cases = [
+        "1: {1: 1.5 2: 0.1i32 4: -4 14: 'text' 15: 'bytes' 16: 1} 3: {3: {1 2 3} 14: 'a' 14: 'b'} 6: {1: 'n'}",
+        "6: {1: 'n' 3: {1: 'x' 2: 1} 4: {} 4: {4: {1: 'y'}}} 8: {1: {1: 5} 4: {1: {1: 'k' 2: {6: {1: {2: 1.5}}}}} 9: {1: 'x/transom.test.v1.Nested' 2: {1: 'n'}}}",
+        &maps,
+        "99: 'unknown' 98: !{1: 2}",
+    ];
+    let schema = support::schema(Options::default());
+    let message = schema.message("transom.test.v1.Everything").unwrap();
+    for text in cases {
+        let wire = notation::wire(text);
+        let mut scratch = to_json::Scratch::default();
+        let mut out = Vec::new();
+        for held_len_max in [0, usize::MAX] {
+            for len in [1, 7, 1000] {
+                let count = count_in_steady_state(|| {
+                    out.clear();
+                    let mut reader =
+                        to_json::Pieces::new(message, &mut scratch).holding(held_len_max);
+                    for piece in wire.chunks(len) {
+                        reader.push(piece, &mut out).unwrap();
+                    }
+                    reader.finish(&mut out).unwrap();
+                });
+                assert_eq!(count, 0, "{text}, pieces of {len}, holding {held_len_max}");
+            }
+        }
+    }
+}
+
 #[test]
 fn to_json_does_not_allocate() {
     let entries: Vec<_> = (0..50)

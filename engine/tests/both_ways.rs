@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::notation;
+use transom_engine::error::ErrorKind;
 use transom_engine::{Defaults, Message, Options, Schema, to_json, to_wire};
 
 /// `edition2023.proto` and `edition2024.proto`; `protos/README.md` says how they were compiled.
@@ -90,20 +91,43 @@ fn schema(defaults: Option<&str>) -> Schema {
 
 fn wire_of(message: Message<'_>, text: &str) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    to_wire(
-        message,
-        text.as_bytes(),
-        &mut to_wire::Scratch::default(),
-        &mut out,
-    )
-    .map_err(|error| format!("{:?}", error.kind))?;
+    let mut scratch = to_wire::Scratch::default();
+    let whole = to_wire(message, text.as_bytes(), &mut scratch, &mut out);
+    for len in [1, 3, 16] {
+        let mut pieces_out = Vec::new();
+        let mut reader = to_wire::Pieces::new(message, &mut scratch);
+        let result = text
+            .as_bytes()
+            .chunks(len)
+            .try_for_each(|piece| reader.push(piece, &mut pieces_out).map(drop))
+            .and_then(|()| reader.finish(&mut pieces_out));
+        equal(&(result, &pieces_out), &(whole, &out))?;
+    }
+    whole.map_err(|error| format!("{:?}", error.kind))?;
     Ok(out)
 }
 
 fn text_of(message: Message<'_>, wire: &[u8]) -> Result<String, String> {
     let mut out = Vec::new();
-    to_json(message, wire, &mut to_json::Scratch::default(), &mut out)
-        .map_err(|error| format!("{:?}", error.kind))?;
+    let mut scratch = to_json::Scratch::default();
+    let whole = to_json(message, wire, &mut scratch, &mut out);
+    for len in [1, 3, 16] {
+        let mut pieces_out = Vec::new();
+        let mut reader = to_json::Pieces::new(message, &mut scratch).holding(0);
+        let result = wire
+            .chunks(len)
+            .try_for_each(|piece| reader.push(piece, &mut pieces_out))
+            .and_then(|()| reader.finish(&mut pieces_out));
+        let is_again = result.is_err_and(|error| error.kind == ErrorKind::WireOrder);
+        if whole.is_ok() && !is_again {
+            result.map_err(|error| format!("in pieces of {len}: {:?}", error.kind))?;
+            let [found, expected] = [&pieces_out, &out].map(|text| {
+                serde_json::from_slice::<Value>(text).map_err(|error| error.to_string())
+            });
+            equal(&found, &expected)?;
+        }
+    }
+    whole.map_err(|error| format!("{:?}", error.kind))?;
     String::from_utf8(out).map_err(|error| error.to_string())
 }
 

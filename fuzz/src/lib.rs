@@ -10,6 +10,7 @@
 
 mod conversion;
 mod http;
+mod pieces;
 mod schema;
 mod template;
 
@@ -17,6 +18,7 @@ use std::io;
 
 pub use conversion::{round_trip, to_json, to_wire};
 pub use http::{http1, reply, request};
+pub use pieces::{to_json_pieces, to_wire_pieces};
 pub use schema::MESSAGES;
 pub use template::template;
 
@@ -24,7 +26,7 @@ pub use template::template;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is the name of its corpus.
-pub const BODIES: [(&str, Body); 7] = [
+pub const BODIES: [(&str, Body); 9] = [
     ("to_wire", to_wire),
     ("to_json", to_json),
     ("round_trip", round_trip),
@@ -32,6 +34,8 @@ pub const BODIES: [(&str, Body); 7] = [
     ("request", request),
     ("reply", reply),
     ("template", template),
+    ("to_wire_pieces", to_wire_pieces),
+    ("to_json_pieces", to_json_pieces),
 ];
 
 /// Runs `body` on each file that the command line names.

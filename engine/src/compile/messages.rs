@@ -162,8 +162,7 @@ impl Compiler<'_> {
             number: described.number,
             kind,
             cardinality: described.cardinality,
-            lone_kind: (described.cardinality == Cardinality::Singular && oneof.is_none())
-                .then_some(kind),
+            lone_kind: (described.cardinality == Cardinality::Singular).then_some(kind),
             has_presence: described.has_presence,
             oneof,
             tag,

@@ -113,6 +113,7 @@ pub enum ErrorKind {
     WireGroup,
     WireTooDeep,
     WireUtf8,
+    WireOrder,
     WireUnprintable(Expected),
     ReplyFrame,
     ReplyTooLarge,
@@ -181,6 +182,32 @@ impl Error {
         }
     }
 
+    /// The same error in a text of which that one is a part, `base` bytes behind the start.
+    #[cold]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "offsets are bounded by the limits on bodies and messages, below 4 GiB"
+    )]
+    pub(crate) const fn moved_by(self, base: usize) -> Self {
+        Self {
+            offset: self.offset.wrapping_add(base as u32),
+            ..self
+        }
+    }
+
+    /// What [`Self::moved_by`] undoes.
+    #[cold]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "offsets are bounded by the limits on bodies and messages, below 4 GiB"
+    )]
+    pub(crate) const fn moved_back_by(self, base: usize) -> Self {
+        Self {
+            offset: self.offset.wrapping_sub(base as u32),
+            ..self
+        }
+    }
+
     /// The HTTP status this error is answered with (SEMANTICS 115).
     pub const fn http_status(self) -> u16 {
         self.kind.status().0
@@ -227,6 +254,7 @@ impl ErrorKind {
             | Self::WireGroup
             | Self::WireTooDeep
             | Self::WireUtf8
+            | Self::WireOrder
             | Self::WireUnprintable(_)
             | Self::ReplyFrame
             | Self::ReplyCompressed

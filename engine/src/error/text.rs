@@ -329,6 +329,7 @@ impl ErrorKind {
             Self::WireVarint => "malformed varint",
             Self::WireTag => "malformed tag",
             Self::WireGroup => "malformed group",
+            Self::WireOrder => "a field comes again after it has been written",
             Self::WireUnprintable(_) => "a value has no JSON form",
             Self::ReplyFrame => "malformed gRPC frame",
             Self::ReplyTooLarge => "the message is too large",

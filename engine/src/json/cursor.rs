@@ -24,11 +24,16 @@ impl<'j> Cursor<'j> {
         if text.starts_with(b"\xef\xbb\xbf") {
             return Err(Error::body(ErrorKind::ByteOrderMark, 0));
         }
-        Ok(Self {
+        Ok(Self::inside(text))
+    }
+
+    /// A cursor inside of a longer text, of which `text` begins where a token may start.
+    pub(crate) fn inside(text: &'j [u8]) -> Self {
+        Self {
             padded: Padded::new(text),
             at: 0,
             utf8_to: 0,
-        })
+        }
     }
 
     /// All of the text.
@@ -41,6 +46,13 @@ impl<'j> Cursor<'j> {
     #[inline]
     pub(crate) fn offset(&self) -> usize {
         self.at
+    }
+
+    /// Whether all has been read, and the last of it was a digit.
+    #[inline]
+    pub(crate) fn is_behind_last_digit(&self) -> bool {
+        let text = self.text();
+        self.at == text.len() && text.last().is_some_and(u8::is_ascii_digit)
     }
 
     /// The same text at another place, where a token is known to start.
@@ -60,6 +72,13 @@ impl<'j> Cursor<'j> {
     #[inline(always)]
     pub(crate) fn move_to(&mut self, offset: usize) {
         debug_assert!(self.at <= offset && offset <= self.text().len());
+        self.at = offset;
+    }
+
+    /// Goes back to an offset where it has stood before.
+    #[inline]
+    pub(crate) fn back_to(&mut self, offset: usize) {
+        debug_assert!(offset <= self.at);
         self.at = offset;
     }
 

@@ -3,6 +3,7 @@
 //! What is read is RFC 8259 to the letter (SEMANTICS 97): what another parser would let pass is refused, in values that are
 //! skipped too, so that no two readers of one body can differ about what it says.
 
+mod border;
 mod cursor;
 mod decimal;
 mod locate;
@@ -13,6 +14,7 @@ mod skip;
 mod string;
 pub(crate) mod write;
 
+pub(crate) use border::Border;
 pub(crate) use cursor::Cursor;
 pub(crate) use locate::{Found, Step, found_at, steps_to};
 pub(crate) use string::JsonString;

@@ -97,7 +97,7 @@ impl<'j> JsonString<'j> {
     }
 
     /// Checks the escapes of a string that nobody wants.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.has_escapes {
             self.parts(|_, _| ())?;
         }

@@ -110,7 +110,7 @@ pub(crate) struct FieldPlan {
     pub(crate) number: u32,
     pub(crate) kind: Kind,
     pub(crate) cardinality: Cardinality,
-    /// `kind`, if the value is a single scalar that nothing but its own type is to be asked about: the field is singular and of no oneof.
+    /// `kind`, if the field is singular.
     pub(crate) lone_kind: Option<Kind>,
     /// Whether "unset" differs from "default" for this field (messages, oneof members, `optional`, proto2 singular).
     pub(crate) has_presence: bool,

@@ -226,7 +226,16 @@ impl<'c> Converter<'c> {
         written
     }
 
-    fn map_in_order(
+    /// Ends elements that were begun at `start` of the output and go on elsewhere: the last comma is taken back.
+    pub(super) fn end_elements(&mut self, start: usize) -> Written {
+        if self.out.len() == start {
+            return Written::Nothing;
+        }
+        self.out.pop();
+        Written::Value
+    }
+
+    pub(super) fn map_in_order(
         &mut self,
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
@@ -303,7 +312,7 @@ impl<'c> Converter<'c> {
     /// Refuses to go on where the output is too long. Asked before what may be far longer as JSON than on the wire: a message, for the fields
     /// that it leaves unset, and an element, for the name of an enum's value. Nothing else can grow more than six times.
     #[inline]
-    fn check_len(&self, offset: impl Fn(&Self) -> usize) -> Result<(), Error> {
+    pub(super) fn check_len(&self, offset: impl Fn(&Self) -> usize) -> Result<(), Error> {
         if self.out.len() > self.out_len_max {
             return Err(Error::reply(ErrorKind::ReplyTooLarge, offset(self)));
         }

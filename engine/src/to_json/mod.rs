@@ -8,13 +8,17 @@
 //! may be written twice are bounded by the length of the input; beyond that everything starts over, listed first throughout.
 
 mod collected;
+mod cut;
 mod map;
 mod message;
 mod message_set;
+mod pieces;
 #[cfg(test)]
 mod tests;
 mod value;
 mod well_known;
+
+pub use pieces::Pieces;
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::JSON_LEN_MAX;
@@ -32,6 +36,8 @@ pub struct Scratch {
     map_entries: Vec<MapEntry>,
     /// By oneof, while one message is listed.
     members: Vec<collected::Member>,
+    /// What a message in pieces needs from one to the next.
+    pieces: pieces::Memory,
 }
 
 /// Entries that a scratch keeps room for between messages; what a rare large one needed is given back.

@@ -46,7 +46,7 @@ impl<'p> Pass<'p, '_, '_> {
 
     /// The message of a field whose values are objects of its fields, with a length before them.
     #[inline]
-    fn object_plan(&self, kind: Kind) -> Option<&'p MessagePlan> {
+    pub(super) fn object_plan(&self, kind: Kind) -> Option<&'p MessagePlan> {
         let Kind::Message(index) = kind else {
             return None;
         };
@@ -60,27 +60,37 @@ impl<'p> Pass<'p, '_, '_> {
         if !self.json.close_if(b']') {
             let message = self.object_plan(field.kind);
             loop {
-                let next = self.json.peek();
-                let at = self.json.offset();
-                if let (Some(message), Some(b'{')) = (message, next) {
-                    self.nested_object(field.element_tag, message)?;
-                } else if let Some(end) =
-                    self.quick_scalar(at, field.kind, &field.element_tag, true)
-                {
-                    self.json.move_to(end);
-                } else {
-                    let start = self.out.len();
-                    self.tag(field.element_tag);
-                    if self.element(field)? == Written::Nothing {
-                        self.out.truncate(start);
-                    }
-                }
+                self.list_element(field, message)?;
                 if !self.json.comma_or(b']')? {
                     break;
                 }
             }
         }
         self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes tag and value of an element. `message` is what [`Self::object_plan`] gives for the field.
+    #[inline]
+    pub(super) fn list_element(
+        &mut self,
+        field: &'p FieldPlan,
+        message: Option<&'p MessagePlan>,
+    ) -> Result<(), Error> {
+        let next = self.json.peek();
+        let at = self.json.offset();
+        if let (Some(message), Some(b'{')) = (message, next) {
+            return self.nested_object(field.element_tag, message);
+        }
+        if let Some(end) = self.quick_scalar(at, field.kind, &field.element_tag, true) {
+            self.json.move_to(end);
+            return Ok(());
+        }
+        let start = self.out.len();
+        self.tag(field.element_tag);
+        if self.element(field)? == Written::Nothing {
+            self.out.truncate(start);
+        }
         Ok(())
     }
 
@@ -91,28 +101,47 @@ impl<'p> Pass<'p, '_, '_> {
             let start = self.out.len();
             self.tag(field.tag);
             let length = wire::write::open(self.out);
-            match field.kind {
-                Kind::Double => {
-                    self.elements(field, |pass, at| pass.quick_double(at, &Tag::NONE, true))
-                }
-                Kind::Float => {
-                    self.elements(field, |pass, at| pass.quick_float(at, &Tag::NONE, true))
-                }
-                Kind::Int32 => self.integers(field, Kind::Int32),
-                Kind::Int64 => self.integers(field, Kind::Int64),
-                kind => self.elements(field, |pass, at| {
-                    pass.quick_scalar(at, kind, &Tag::NONE, true)
-                }),
-            }?;
-            // The elements may all have been enum names that are dropped.
-            if self.out.len() == length + 1 {
-                self.out.truncate(start);
-            } else {
-                wire::write::close(self.out, length);
-            }
+            self.packed_elements(field)?;
+            self.close_packed(start, length);
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Ends a packed list whose tag is at `start` and whose length is at `length` of the output.
+    pub(super) fn close_packed(&mut self, start: usize, length: usize) {
+        // The elements may all have been enum names that are dropped.
+        if self.out.len() == length + 1 {
+            self.out.truncate(start);
+        } else {
+            wire::write::close(self.out, length);
+        }
+    }
+
+    /// Writes the elements of a packed list, up to the bracket that closes it.
+    pub(super) fn packed_elements(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        match field.kind {
+            Kind::Double => {
+                self.elements(field, |pass, at| pass.quick_double(at, &Tag::NONE, true))
+            }
+            Kind::Float => self.elements(field, |pass, at| pass.quick_float(at, &Tag::NONE, true)),
+            Kind::Int32 => self.integers(field, Kind::Int32),
+            Kind::Int64 => self.integers(field, Kind::Int64),
+            kind => self.elements(field, |pass, at| {
+                pass.quick_scalar(at, kind, &Tag::NONE, true)
+            }),
+        }
+    }
+
+    /// Writes one element of a packed list.
+    pub(super) fn packed_element(&mut self, field: &'p FieldPlan) -> Result<(), Error> {
+        self.json.peek();
+        let at = self.json.offset();
+        if let Some(end) = self.quick_scalar(at, field.kind, &Tag::NONE, true) {
+            self.json.move_to(end);
+            return Ok(());
+        }
+        self.element(field).map(drop)
     }
 
     /// The elements of a packed list of integers, of a kind that is known where this is compiled.

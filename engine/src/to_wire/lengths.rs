@@ -34,6 +34,7 @@ struct LateLength {
 }
 
 /// A message whose content is being written.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct OpenMessage {
     /// Offset of the byte reserved for its length.
     at: usize,
@@ -45,6 +46,17 @@ impl LateLengths {
     pub(super) fn clear(&mut self) {
         super::clear(&mut self.lengths);
         self.extra = 0;
+    }
+
+    /// How much has been noted, for [`Self::forget_after`].
+    pub(super) fn noted(&self) -> (usize, usize) {
+        (self.lengths.len(), self.extra)
+    }
+
+    /// Forgets what has been noted since [`Self::noted`].
+    pub(super) fn forget_after(&mut self, (count, extra): (usize, usize)) {
+        self.lengths.truncate(count);
+        self.extra = extra;
     }
 
     #[cfg(test)]

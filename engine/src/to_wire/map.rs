@@ -1,6 +1,7 @@
 //! Maps. In: an object. Out: one entry message a member. Always: no key twice (SEMANTICS 77), found at a cost of n log n whatever the
 //! keys are.
 
+use super::lengths::OpenMessage;
 use super::scalar::{expected_integer, integer_fault, write_integer};
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
@@ -17,6 +18,19 @@ pub(super) struct EntryKey {
     len: u32,
     /// Offset of its quote in the JSON text.
     json_offset: u32,
+}
+
+/// An entry whose value is being written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenEntry {
+    /// Offset of its tag in the output.
+    start: usize,
+    message: OpenMessage,
+    /// Offset of its key in the output, behind the tag of that.
+    key_start: usize,
+    key_len: usize,
+    /// Offset of the key in the JSON text.
+    pub(super) json_offset: usize,
 }
 
 impl<'p> Pass<'p, '_, '_> {
@@ -51,11 +65,37 @@ impl<'p> Pass<'p, '_, '_> {
         key: &'p FieldPlan,
         value: &'p FieldPlan,
     ) -> Result<(), Error> {
+        let entry = self.begin_entry(field, key)?;
+        self.entry_value(value, &entry)
+    }
+
+    /// Writes an entry up to its value.
+    #[inline]
+    pub(super) fn begin_entry(
+        &mut self,
+        field: &'p FieldPlan,
+        key: &'p FieldPlan,
+    ) -> Result<OpenEntry, Error> {
         let start = self.out.len();
-        let open = self.open_tagged_message(field.tag);
+        let message = self.open_tagged_message(field.tag);
         let key_start = self.out.len() + usize::from(key.tag.len);
-        let key_offset = self.map_key(key)?;
-        let key_len = self.out.len() - key_start;
+        let json_offset = self.map_key(key)?;
+        Ok(OpenEntry {
+            start,
+            message,
+            key_start,
+            key_len: self.out.len() - key_start,
+            json_offset,
+        })
+    }
+
+    /// Writes the value of an entry and ends it.
+    #[inline]
+    pub(super) fn entry_value(
+        &mut self,
+        value: &'p FieldPlan,
+        entry: &OpenEntry,
+    ) -> Result<(), Error> {
         self.json.peek();
         let at = self.json.offset();
         if let Some(end) = self.quick_scalar(at, value.kind, &value.tag, true) {
@@ -64,20 +104,31 @@ impl<'p> Pass<'p, '_, '_> {
             self.tag(value.tag);
             if self.element(value)? == Written::Nothing {
                 // SEMANTICS 84: the entry is dropped with its value.
-                self.out.truncate(start);
+                self.drop_entry(entry);
                 return Ok(());
             }
         }
+        self.end_entry(entry);
+        Ok(())
+    }
+
+    /// Ends an entry whose value has been written.
+    #[inline]
+    pub(super) fn end_entry(&mut self, entry: &OpenEntry) {
         let end = self.out.len();
-        self.close_message(&open);
+        self.close_message(&entry.message);
         // The key may have moved, since the length of the entry may take more than the byte that was reserved for it.
         let moved = self.out.len() - end;
         self.keys.push(EntryKey {
-            start: offset_u32(key_start + moved - self.start),
-            len: offset_u32(key_len),
-            json_offset: offset_u32(key_offset),
+            start: offset_u32(entry.key_start + moved - self.start),
+            len: offset_u32(entry.key_len),
+            json_offset: offset_u32(entry.json_offset),
         });
-        Ok(())
+    }
+
+    /// Takes back what has been written of an entry.
+    pub(super) fn drop_entry(&mut self, entry: &OpenEntry) {
+        self.out.truncate(entry.start);
     }
 
     /// Writes the key of an entry, and tells its offset in the text.
@@ -128,7 +179,7 @@ impl<'p> Pass<'p, '_, '_> {
     /// Refuses a map in which two of the keys from `first` on are equal: sorted, they stand side by side. Sorting costs nothing to speak of
     /// for few keys or for keys that come in order, needs no memory, and no choice of keys makes it slow.
     #[inline]
-    fn refuse_duplicate(&mut self, first: usize) -> Result<(), Error> {
+    pub(super) fn refuse_duplicate(&mut self, first: usize) -> Result<(), Error> {
         let keys = self.keys.get_mut(first..).unwrap_or_default();
         if keys.len() < 2 {
             return Ok(());

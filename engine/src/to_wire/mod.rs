@@ -6,15 +6,20 @@
 //! the stack can feel it. How the lengths of nested messages are written is told in `lengths`.
 
 mod any;
+mod cut;
 mod field;
 mod late_types;
 mod lengths;
 mod map;
 mod message_set;
 mod object;
+mod pieces;
 mod quick;
 mod scalar;
+mod trial;
 mod well_known;
+
+pub use pieces::{Pieces, Progress};
 
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::Cursor;
@@ -37,6 +42,8 @@ pub struct Scratch {
     late_types: late_types::LateTypes,
     /// A string whose escapes had to be decoded before it could be understood.
     text: Vec<u8>,
+    /// What a text in pieces needs from one to the next.
+    pieces: pieces::Memory,
 }
 
 /// Keys, lengths and bytes that a scratch keeps room for between texts; what a rare large one needed is given back when the next begins.
@@ -49,6 +56,7 @@ impl Scratch {
         self.late.clear();
         self.late_types.clear();
         clear(&mut self.text);
+        self.pieces.clear();
     }
 }
 

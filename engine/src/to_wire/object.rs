@@ -82,6 +82,7 @@ impl<'p> Pass<'p, '_, '_> {
             }
             at = self.json.skip_space(at);
             if let Some(end) = self.quick_member(field, at) {
+                self.mark_oneof(message, field, &mut marks, key_offset)?;
                 at = end;
             } else {
                 self.json.move_to(at);
@@ -161,12 +162,25 @@ impl<'p> Pass<'p, '_, '_> {
         if self.is_unset(field)? {
             return Ok(());
         }
-        if let Some(oneof) = field.oneof
-            && self.mark(marks, message.fields.len() + usize::from(oneof))
-        {
-            return Err(Error::body(ErrorKind::OneofConflict, key_offset));
-        }
+        self.mark_oneof(message, field, marks, key_offset)?;
         self.field(field)
+    }
+
+    /// SEMANTICS 86: refuses a second member of the field's oneof.
+    #[inline]
+    fn mark_oneof(
+        &mut self,
+        message: &MessagePlan,
+        field: &FieldPlan,
+        marks: &mut Marks,
+        key_offset: usize,
+    ) -> Result<(), Error> {
+        match field.oneof {
+            Some(oneof) if self.mark(marks, message.fields.len() + usize::from(oneof)) => {
+                Err(Error::body(ErrorKind::OneofConflict, key_offset))
+            }
+            _ => Ok(()),
+        }
     }
 
     #[inline]

@@ -45,6 +45,23 @@ impl<'w> Reader<'w> {
         self.offset == self.bytes.len()
     }
 
+    /// How many bytes of the reply lie before the last that there is to read.
+    pub(crate) fn end(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The same bytes at another place, where a tag or value is known to start.
+    pub(crate) fn moved_to(self, offset: usize) -> Self {
+        debug_assert!(offset <= self.bytes.len());
+        Self { offset, ..self }
+    }
+
+    /// The next bytes, as many as there are of `len`.
+    pub(crate) fn rest_up_to(&self, len: usize) -> &'w [u8] {
+        let rest = self.bytes.get(self.offset..).unwrap_or_default();
+        rest.get(..len).unwrap_or(rest)
+    }
+
     /// Steps over `tag` if that is what comes next.
     #[inline]
     pub(crate) fn take(&mut self, tag: &[u8]) -> bool {
