@@ -50,6 +50,8 @@ pub mod to_json;
 pub mod to_wire;
 mod wire;
 
+#[doc(hidden)]
+pub use compile::TemplateTable;
 pub use compile::{Body, Method, Route, Schema};
 pub use error::Error;
 pub use plan::{Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, UnknownEnumNames};

@@ -2,15 +2,20 @@
 //! Always: may be slow, must be clear; what cannot be is refused here, so that the hot path need not ask.
 
 mod described;
+mod map_entries;
 mod messages;
 mod route_table;
 mod routes;
+mod template_table;
 mod views;
 
 use std::fmt;
 
 #[cfg(test)]
 pub(crate) use route_table::RouteTableBuilder;
+pub use template_table::TemplateTable;
+#[cfg(test)]
+pub(crate) use template_table::route_plan;
 pub use views::{Body, Method, Route};
 
 use crate::plan::{
@@ -46,6 +51,7 @@ impl Schema {
     /// As [`Schema::from_descriptor_set`].
     pub fn compile(bytes: &[u8], options: &Options) -> Result<Self, SchemaError> {
         let linked = link::link(bytes)?;
+        map_entries::check(&linked.pool)?;
         let plan = messages::compile(&linked, *options)?;
         let compiled = routes::compile(&linked, &plan)?;
         let message_count = linked

@@ -80,19 +80,6 @@ fn a_run_may_end_at_any_place_of_any_length() {
     }
 }
 
-#[test]
-fn a_run_may_be_longer_than_room_is_made_for() {
-    for len in (990..=1060).chain(2030..=2070) {
-        let mut bytes = vec![b'a'; len];
-        assert_runs_agree(&bytes);
-        bytes.push(0xc3);
-        bytes.push(b'"');
-        assert_runs_agree(&bytes);
-        bytes.extend_from_slice(&[b'a'; 40]);
-        assert_runs_agree(&bytes);
-    }
-}
-
 /// Texts of this length: all alike, and with something else at one of some places, the last one among them.
 #[cfg(unix)]
 fn texts_of(len: usize) -> impl Iterator<Item = Vec<u8>> {

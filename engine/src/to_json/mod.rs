@@ -140,7 +140,15 @@ fn convert<'c>(
         out_len_max: start.saturating_add(JSON_LEN_MAX),
     };
     let mut done = write(&mut converter);
-    if let Err(Stop::OutOfOrder(_)) = done {
+    // A value without a JSON form may only be the first piece of one that has it.
+    if let Err(
+        Stop::OutOfOrder(_)
+        | Stop::Fault(Error {
+            kind: ErrorKind::WireUnprintable(_),
+            ..
+        }),
+    ) = done
+    {
         converter.out.truncate(start);
         converter.scratch.clear();
         converter.is_careful = true;
