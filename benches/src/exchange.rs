@@ -1,9 +1,8 @@
-//! Micro benches of what surrounds a message: the head, the route and its bindings, the whole way in, the whole way out.
-//! Over the bookstore of `protos/example`. Each answer is checked before it is timed.
+//! What surrounds a message: the head, the route and its bindings, the whole way in, the whole way out. In: nothing.
+//! Out: contenders that answer requests to the bookstore of `protos/example`. Always: each answer has been checked.
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 use transom_engine::Schema;
@@ -12,13 +11,17 @@ use transom_engine::exchange::{
 };
 use transom_engine::http1::{Parsed, RequestHead};
 
-/// The bookstore, for the engine and for the yardstick.
-struct Store {
+use crate::Contender;
+
+/// The bookstore of `protos/example`, for the engine and for the yardstick.
+#[derive(Debug)]
+pub struct Bookstore {
     transcoder: Transcoder,
     pool: DescriptorPool,
 }
 
 /// One request and what it must become.
+#[derive(Clone)]
 struct Request {
     name: &'static str,
     head: &'static str,
@@ -35,8 +38,12 @@ struct Worker {
     out: Vec<u8>,
 }
 
-impl Store {
-    fn load() -> Self {
+impl Bookstore {
+    /// Compiles the bookstore.
+    ///
+    /// # Panics
+    /// When the files of this repository do not compile.
+    pub fn load() -> Self {
         let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
         let mut compiler = protox::Compiler::new([&format!("{protos}/example"), protos])
             .expect("the directories are part of the repository");
@@ -86,7 +93,7 @@ impl Worker {
         assert_eq!(parsed, Ok(Parsed::Complete { len }));
     }
 
-    fn route(&mut self, store: &Store, request: &Request) -> Call {
+    fn route(&mut self, store: &Bookstore, request: &Request) -> Call {
         let bytes = request.head.as_bytes();
         let found = store
             .transcoder
@@ -98,7 +105,7 @@ impl Worker {
     }
 
     /// Route, body, query and path; the framed message is in `out`.
-    fn write(&mut self, store: &Store, request: &Request) -> Call {
+    fn write(&mut self, store: &Bookstore, request: &Request) -> Call {
         let call = self.route(store, request);
         let Self { head, scratch, out } = self;
         out.clear();
@@ -108,7 +115,19 @@ impl Worker {
         call
     }
 
-    fn checked(store: &Store, request: &Request) -> Self {
+    /// The whole way in.
+    fn take(&mut self, store: &Bookstore, request: &Request) {
+        self.parse(request);
+        let call = self.write(store, request);
+        let bytes = request.head.as_bytes();
+        let Self { head, scratch, .. } = self;
+        call.each_metadata(&store.transcoder, head, bytes, scratch, |name, value| {
+            black_box((name, value));
+        })
+        .expect("checked");
+    }
+
+    fn checked(store: &Bookstore, request: &Request) -> Self {
         let mut worker = Self::default();
         worker.parse(request);
         worker.write(store, request);
@@ -124,39 +143,39 @@ impl Worker {
     }
 }
 
-fn bench_requests(criterion: &mut Criterion) {
-    let store = Store::load();
+/// The steps of three requests, and one reply.
+///
+/// # Panics
+/// When the engine's answer is not the one that was expected.
+pub fn exchange_contenders(store: &Bookstore) -> Vec<Contender<'_>> {
+    let mut contenders = Vec::new();
     for request in requests() {
-        let mut worker = Worker::checked(&store, &request);
-        let mut group = criterion.benchmark_group(format!("request/{}", request.name));
-        group.bench_function("head", |bencher| bencher.iter(|| worker.parse(&request)));
-        group.bench_function("route", |bencher| {
-            bencher.iter(|| worker.route(&store, &request));
+        let mut add = |step: &str, act: fn(&mut Worker, &Bookstore, &Request)| {
+            let mut worker = Worker::checked(store, &request);
+            let request = request.clone();
+            contenders.push(Contender::new(
+                format!("{step}/{}", request.name),
+                move || act(&mut worker, store, &request),
+            ));
+        };
+        add("head", |worker, _, request| worker.parse(request));
+        add("route", |worker, store, request| {
+            black_box(worker.route(store, request));
         });
-        group.bench_function("route_bind", |bencher| {
-            bencher.iter(|| worker.write(&store, &request));
+        add("route and bind", |worker, store, request| {
+            black_box(worker.write(store, request));
         });
-        group.bench_function("all", |bencher| {
-            bencher.iter(|| {
-                worker.parse(&request);
-                let call = worker.write(&store, &request);
-                let bytes = request.head.as_bytes();
-                let Worker { head, scratch, .. } = &mut worker;
-                call.each_metadata(&store.transcoder, head, bytes, scratch, |name, value| {
-                    black_box((name, value));
-                })
-                .expect("checked");
-            });
-        });
-        group.finish();
+        add("request", Worker::take);
     }
+    contenders.push(reply(store));
+    contenders
 }
 
-fn bench_reply(criterion: &mut Criterion) {
-    let store = Store::load();
+/// A book on its way to the client.
+fn reply(store: &Bookstore) -> Contender<'_> {
     let [get, ..] = requests();
-    let mut worker = Worker::checked(&store, &get);
-    let call = worker.route(&store, &get);
+    let mut worker = Worker::checked(store, &get);
+    let call = worker.route(store, &get);
     // A book with a name and a title.
     let book = b"\x0a\x12shelves/7/books/42\x12\x07Ulysses";
     let mut frame = vec![0, 0, 0, 0, 29];
@@ -164,7 +183,7 @@ fn bench_reply(criterion: &mut Criterion) {
     assert_eq!(frame.len(), 5 + 29);
     let headers: [(&[u8], &[u8]); 2] = [(b"content-type", b"application/grpc"), (b"x-a", b"b")];
     let trailers: [(&[u8], &[u8]); 1] = [(b"grpc-status", b"0")];
-    let answer = |worker: &mut Worker| {
+    let answer = move |worker: &mut Worker| {
         let envelope = Envelope::of(&worker.head, get.head.as_bytes());
         let reply = Reply {
             http_status: 200,
@@ -183,10 +202,5 @@ fn bench_reply(criterion: &mut Criterion) {
     let body: Value = serde_json::from_str(body).expect("the body is JSON");
     assert_eq!(body["name"], "shelves/7/books/42");
     assert_eq!(body["title"], "Ulysses");
-    criterion.bench_function("reply/small", |bencher| {
-        bencher.iter(|| answer(&mut worker));
-    });
+    Contender::new("reply/get", move || answer(&mut worker))
 }
-
-criterion_group!(benches, bench_requests, bench_reply);
-criterion_main!(benches);
