@@ -8,7 +8,8 @@ use crate::json::{Found, Step, found_at, steps_to};
 use crate::limits;
 use crate::text::percent;
 
-/// The bytes that an [`Error`] points into. What is not at hand may be left empty: the text then says less.
+/// The bytes that an [`Error`] points into. What is not at hand may be left empty: the text then says less. The example is that of
+/// [`Error::write_text`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
     /// The request body.
@@ -24,7 +25,27 @@ pub struct Context<'a> {
 }
 
 impl Error {
-    /// Appends the error in words: `body.shelf.theme: expected a string, found a number at byte 27`.
+    /// Appends the error in words: the place, what was expected, what was found.
+    ///
+    /// It is one line: of foreign bytes at most [`EXCERPT_LEN_MAX`](limits::EXCERPT_LEN_MAX) are shown, and of the path of the field the last
+    /// [`ERROR_PATH_LEN_MAX`](limits::ERROR_PATH_LEN_MAX); control characters are escaped. A value of the wrong type is shown where a string or word would have
+    /// done, and not where it would not: what stands in a field may be a secret, so treat the text as you treat the request. A reply's bytes are
+    /// never shown.
+    ///
+    /// # Examples
+    /// ```
+    /// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+    /// use transom_engine::{Schema, error::{Context, ErrorKind, Expected, Place}, to_wire};
+    ///
+    /// let schema = Schema::from_descriptor_set(&descriptors)?;
+    /// let note = schema.message("hello.v1.Note").ok_or("no such message")?;
+    /// let body = br#"{"readers":[{"id":"7"},{"id":true}]}"#;
+    /// let error = to_wire(note, body, &mut to_wire::Scratch::default(), &mut Vec::new()).unwrap_err();
+    /// let mut words = String::new();
+    /// error.write_text(&Context { body, ..Context::default() }, &mut words);
+    /// assert_eq!(words, "body.readers[1].id: expected a string, found a boolean at byte 29");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cold]
     pub fn write_text(&self, context: &Context<'_>, out: &mut String) {
         let offset = self.offset as usize;
