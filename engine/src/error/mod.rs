@@ -26,7 +26,7 @@ use crate::grpc::Code;
 /// let error = to_wire(note, body, &mut to_wire::Scratch::default(), &mut Vec::new()).unwrap_err();
 /// assert_eq!((error.kind, error.place, error.offset), (ErrorKind::Expected(Expected::String), Place::Body, 29));
 /// assert_eq!((error.http_status(), error.code().number()), (400, 3));
-/// assert_eq!(error.to_string(), "body: expected a string, found the end of the text at byte 29");
+/// assert_eq!(error.to_string(), "body: expected a string at byte 29");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

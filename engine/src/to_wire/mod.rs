@@ -77,7 +77,7 @@ fn clear<T>(list: &mut Vec<T>) {
 /// another runtime would write byte for byte is not promised.
 ///
 /// Time is linear in the length of the text, and what is written is less than ten times as long. The stack is bounded by
-/// [`DEPTH_MAX`](crate::limits::DEPTH_MAX). Text that comes in parts goes through [`Pieces`].
+/// [`DEPTH_MAX`]. Text that comes in parts goes through [`Pieces`].
 ///
 /// # Examples
 /// ```
