@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// Why descriptors cannot be served: names the file, message or method, and what to do.
+/// Why descriptors cannot be served: names the file, message or method, and what to do. Its text is for whoever starts the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     text: String,

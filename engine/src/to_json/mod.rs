@@ -51,7 +51,11 @@ pub struct Scratch {
 /// Entries, and bytes, that a scratch keeps room for between messages; what a rare large one needed is given back.
 const ENTRY_COUNT_KEPT: usize = 1 << 16;
 
-/// Converts the protobuf bytes of one message to JSON, which is appended to `out`.
+/// Converts the protobuf bytes of one message to JSON, which is appended to `out`: compact, in the order of the field numbers, by the
+/// [`Options`](crate::Options) of the schema (SEMANTICS 99 to 108). Any legal wire order is read; fields that the schema does not know are left out.
+///
+/// The text may be far longer than the message (unset fields are written by default), up to [`JSON_LEN_MAX`]. Bytes that come in parts go through
+/// [`Pieces`].
 ///
 /// # Errors
 /// When the bytes are no valid protobuf, nest too deep, or hold what has no JSON form: text that is no UTF-8 (SEMANTICS 106), a
