@@ -12,7 +12,7 @@ const TEMPLATE_LEN_MAX: usize = 8 * 1024;
 /// Templates of one input.
 const TEMPLATE_COUNT_MAX: usize = 8;
 
-/// Templates with the methods of [`METHODS`] in turn, and a path that may fit some of them.
+/// Templates, with one HTTP method after the other, and a path that may fit some of them.
 pub fn template(input: &[u8]) {
     let Some((&choice, lines)) = input.split_first() else {
         return;

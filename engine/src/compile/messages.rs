@@ -5,15 +5,16 @@ use std::collections::{HashMap, HashSet};
 use prost_reflect::{EnumDescriptor, MessageDescriptor};
 
 use super::described::{Described, Home};
-use crate::json;
+use crate::json::{self, Snippet};
 use crate::plan::{
     Cardinality, Defaults, EnumIndex, EnumPlan, EnumStyle, EnumValuePlan, FieldNames, FieldPlan,
-    Form, Int64Style, KeyHead, Kind, MessageIndex, MessagePlan, NameTable, NumberTable, Options,
-    Plan, Tag,
+    Form, Int64Style, KeyHead, Kind, MemberPlan, MessageIndex, MessagePlan, NameTable, NumberTable,
+    Options, Plan, Tag, WATCHED_ONEOF_COUNT,
 };
 use crate::schema::SchemaError;
 use crate::schema::editions::Lowered;
 use crate::schema::link::Linked;
+use crate::wire::read::TagPattern;
 
 /// Compiles every message and enum of the pool.
 pub(super) fn compile(linked: &Linked, options: Options) -> Result<Plan, SchemaError> {
@@ -123,8 +124,11 @@ impl Compiler<'_> {
             names,
             numbers: NumberTable::new(&numbers),
             oneof_count: oneofs.len() as u16,
-            has_spread_oneof: has_spread_oneof(&fields),
             is_message_set,
+            is_watchable: !is_message_set
+                && !has_spread_oneof(&fields)
+                && oneofs.len() <= usize::from(WATCHED_ONEOF_COUNT),
+            members: fields.iter().map(MemberPlan::new).collect(),
             fields,
         })
     }
@@ -155,7 +159,9 @@ impl Compiler<'_> {
         if let Some(value) = self.unset_value(described) {
             unset.extend_from_slice(&key);
             unset.extend_from_slice(&value);
+            unset.push(b',');
         }
+        let element_tag = Tag::new(described.number, kind.wire_type());
         FieldPlan {
             name: described.name.as_str().into(),
             json_name: described.json_name.as_str().into(),
@@ -166,10 +172,13 @@ impl Compiler<'_> {
             has_presence: described.has_presence,
             oneof,
             tag,
-            element_tag: Tag::new(described.number, kind.wire_type()),
+            element_tag,
+            tag_pattern: TagPattern::new(tag.as_bytes()),
+            element_tag_pattern: TagPattern::new(element_tag.as_bytes()),
+            label: Snippet::new(&key),
             key_head: KeyHead::new(&key),
             key: key.into(),
-            unset: unset.into(),
+            unset: Snippet::new(&unset),
         }
     }
 
@@ -260,9 +269,7 @@ impl Compiler<'_> {
             .iter()
             .map(|value| EnumValuePlan {
                 number: value.number(),
-                text: self
-                    .enum_text(descriptor, value.name(), value.number())
-                    .into(),
+                text: self.enum_snippet(descriptor, value.name(), value.number()),
             })
             .collect();
         // The sort is stable and of aliases the first stays: the first name is the one that is written.
@@ -284,6 +291,12 @@ impl Compiler<'_> {
             values: values.into(),
             default: descriptor.default_value().number(),
         }
+    }
+
+    fn enum_snippet(&self, descriptor: &EnumDescriptor, name: &str, number: i32) -> Snippet {
+        let mut text = self.enum_text(descriptor, name, number);
+        text.push(b',');
+        Snippet::new(&text)
     }
 
     fn enum_text(&self, descriptor: &EnumDescriptor, name: &str, number: i32) -> Vec<u8> {

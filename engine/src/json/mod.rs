@@ -6,15 +6,22 @@
 mod border;
 mod cursor;
 mod decimal;
+mod digits;
+mod indent;
 mod locate;
 pub(crate) mod number;
+mod raw;
 mod scan;
 pub(crate) mod short;
 mod skip;
+mod snippet;
 mod string;
 pub(crate) mod write;
 
 pub(crate) use border::Border;
 pub(crate) use cursor::Cursor;
+pub(crate) use indent::indent;
 pub(crate) use locate::{Found, Step, found_at, steps_to};
+pub(crate) use raw::{LABEL_LEN_MAX, Slot, Text};
+pub(crate) use snippet::Snippet;
 pub(crate) use string::JsonString;

@@ -20,6 +20,9 @@ pub(crate) use route::{
 };
 pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
+use crate::json::{LABEL_LEN_MAX, Snippet};
+use crate::wire::read::TagPattern;
+
 /// All message and enum plans of one schema.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -65,17 +68,20 @@ pub(crate) struct MessagePlan {
     pub(crate) form: Form,
     /// Extensions too. In ascending order of field number: the order in which a well-behaved encoder writes them.
     pub(crate) fields: Box<[FieldPlan]>,
+    /// What `to_json` needs of each of `fields`, for most of them and at most times.
+    pub(crate) members: Box<[MemberPlan]>,
     /// JSON name and proto name, both, to the field.
     pub(crate) names: NameTable,
     /// Field number to the field.
     pub(crate) numbers: NumberTable,
     /// Real oneofs (synthetic ones excluded). Every `FieldPlan::oneof` is below.
     pub(crate) oneof_count: u16,
-    /// Whether the fields of a well-behaved encoder may still come out of order: the members of some oneof are numbered around
-    /// other fields, and the runtimes of Go and Rust write a oneof where its first member belongs, whichever is set.
-    pub(crate) has_spread_oneof: bool,
     /// Whether the message is a message set: its fields are extensions, and come as items of group 1, each with its number.
     pub(crate) is_message_set: bool,
+    /// Whether `to_json` may try to write the message as it reads it: it is no message set, has no more oneofs than
+    /// [`WATCHED_ONEOF_COUNT`], and no spread oneof. The members of that are numbered around other fields, and the runtimes of Go
+    /// and Rust write a oneof where its first member belongs, whichever is set: their fields come out of order.
+    pub(crate) is_watchable: bool,
 }
 
 /// The JSON form of a message.
@@ -121,13 +127,34 @@ pub(crate) struct FieldPlan {
     pub(crate) tag: Tag,
     /// The tag before one element: differs from `tag` only for packed lists.
     pub(crate) element_tag: Tag,
-    /// The key as `to_json` writes it: quoted, escaped, with its colon: `"pageSize":`.
+    /// `tag` and `element_tag` as they are looked for.
+    pub(crate) tag_pattern: TagPattern,
+    pub(crate) element_tag_pattern: TagPattern,
+    /// The key as `to_json` writes it, for `to_wire` to compare with: quoted, escaped, with its colon: `"pageSize":`.
     pub(crate) key: Box<[u8]>,
+    /// The same key, for `to_json` to write.
+    pub(crate) label: Snippet,
     /// `key`, in the form in which it is looked for.
     pub(crate) key_head: KeyHead,
-    /// Key and value as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
-    /// `"pageSize":0`.
-    pub(crate) unset: Box<[u8]>,
+    /// Key, value and comma as `to_json` writes them when the field is unset, or nothing if an unset field is not printed:
+    /// `"pageSize":0,`.
+    pub(crate) unset: Snippet,
+}
+
+/// Oneofs of a message that writing in order can watch, one bit each.
+pub(crate) const WATCHED_ONEOF_COUNT: u16 = 64;
+
+/// One field as `to_json` passes it while all is as it should be: in one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct MemberPlan {
+    /// The key, quoted, escaped, with its colon, and bytes that have no meaning.
+    pub(crate) label: [u8; LABEL_LEN_MAX],
+    pub(crate) tag: TagPattern,
+    pub(crate) kind: Kind,
+    /// `label_len <= LABEL_LEN_MAX`.
+    pub(crate) label_len: u8,
+    pub(crate) has_presence: bool,
 }
 
 /// How often a field occurs.
@@ -188,8 +215,8 @@ pub(crate) struct EnumPlan {
 #[derive(Debug)]
 pub(crate) struct EnumValuePlan {
     pub(crate) number: i32,
-    /// As `to_json` writes it: `"NAME"`, or the bare number by option, or `null` for `NullValue`.
-    pub(crate) text: Box<[u8]>,
+    /// As `to_json` writes it: `"NAME"`, or the bare number by option, or `null` for `NullValue`; with a comma behind it.
+    pub(crate) text: Snippet,
 }
 
 /// A key as it may stand at the start of a block.
@@ -312,6 +339,12 @@ impl EnumPlan {
         self.values.get(index as usize).map(|value| value.number)
     }
 
+    /// Whether a value of this number is an unknown field (SEMANTICS 102).
+    #[inline(always)]
+    pub(crate) fn leaves_out(&self, number: i32) -> bool {
+        self.is_closed && !self.is_null_value && self.find_value(number).is_none()
+    }
+
     /// The value with this number.
     #[inline]
     pub(crate) fn find_value(&self, number: i32) -> Option<&EnumValuePlan> {
@@ -328,6 +361,41 @@ impl EnumPlan {
             .binary_search_by_key(&number, |value| value.number)
             .ok()?;
         self.values.get(index)
+    }
+}
+
+impl FieldPlan {
+    /// The wire type of [`FieldPlan::tag`].
+    pub(crate) fn wire_type(&self) -> u8 {
+        self.tag.bytes[0] & 7
+    }
+}
+
+impl MemberPlan {
+    /// Only what is singular, in no oneof, no message and shortly named is passed that way; of anything else the tag never matches.
+    pub(crate) fn new(field: &FieldPlan) -> Self {
+        let is_plain = field.cardinality == Cardinality::Singular
+            && !matches!(
+                field.kind,
+                Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_)
+            )
+            && field.oneof.is_none()
+            && field.key.len() <= LABEL_LEN_MAX;
+        let mut label = [0; LABEL_LEN_MAX];
+        for (byte, given) in label.iter_mut().zip(&field.key) {
+            *byte = *given;
+        }
+        Self {
+            label,
+            label_len: u8::try_from(field.key.len()).unwrap_or(u8::MAX),
+            tag: if is_plain {
+                TagPattern::new(field.tag.as_bytes())
+            } else {
+                TagPattern::NEVER
+            },
+            kind: field.kind,
+            has_presence: field.has_presence,
+        }
     }
 }
 

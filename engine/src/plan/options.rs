@@ -39,6 +39,9 @@ pub struct Options {
     pub unknown_enum_names: UnknownEnumNames,
     /// Write map entries in the order of their keys instead of wire order.
     pub sort_map_keys: bool,
+    /// Write each member and element on a line of its own, so many spaces further in than what holds it. `None` is compact JSON, which
+    /// [`to_json::Pieces`](crate::to_json::Pieces) and error details are in any case.
+    pub indent: Option<u8>,
 }
 
 /// Which of a field's two names is written. Both are read, whatever is chosen (SEMANTICS 77, 99).

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::message::{Content, accepts};
 use super::value::Written;
-use super::{Converter, Stop};
+use super::{Converter, Stopped};
 use crate::plan::{Cardinality, FieldIndex, FieldPlan, Kind, MessageIndex, MessagePlan};
 use crate::wire::read::{LEN, Reader, START_GROUP};
 
@@ -53,12 +53,25 @@ pub(super) enum Member {
 
 impl<'c> Converter<'c> {
     /// Writes the fields of a message, each followed by a comma.
+    #[inline(never)]
     pub(super) fn members_collected(
         &mut self,
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
+        let mark = self.scratch.groups.mark();
+        let done = self.members_by_number(plan, content, depth);
+        self.scratch.groups.release(mark);
+        done
+    }
+
+    fn members_by_number(
+        &mut self,
+        plan: &'c MessagePlan,
+        content: Content,
+        depth: u32,
+    ) -> Result<(), Stopped> {
         let base = self.scratch.entries.len();
         self.collect(plan, content, None, depth)?;
         let mut at = base;
@@ -69,7 +82,7 @@ impl<'c> Converter<'c> {
             next = usize::from(index);
             let field = plan.field(FieldIndex(index));
             let start = self.out.len();
-            self.out.extend_from_slice(&field.key);
+            self.snippet(&field.label);
             let written = self.run(field, at, end, depth)?;
             if self.end_field(field, start, written) {
                 next += 1;
@@ -87,7 +100,7 @@ impl<'c> Converter<'c> {
         message: MessageIndex,
         index: FieldIndex,
         content: Content,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let plan = self.plan.message(message);
         let field = plan.field(index);
         let start = self.out.len();
@@ -101,8 +114,8 @@ impl<'c> Converter<'c> {
             self.out.truncate(start);
             match field.cardinality {
                 Cardinality::Singular => self.unset_body(field, 1)?,
-                Cardinality::Repeated | Cardinality::Packed => self.out.extend_from_slice(b"[]"),
-                Cardinality::Map => self.out.extend_from_slice(b"{}"),
+                Cardinality::Repeated | Cardinality::Packed => self.out.extend_from_slice(b"[],"),
+                Cardinality::Map => self.out.extend_from_slice(b"{},"),
             }
         }
         Ok(())
@@ -116,7 +129,7 @@ impl<'c> Converter<'c> {
         content: Content,
         only: Option<FieldIndex>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let base = self.scratch.entries.len();
         match content {
             Content::Whole { start, end } => {
@@ -153,17 +166,17 @@ impl<'c> Converter<'c> {
         mut reader: Reader<'c>,
         only: Option<FieldIndex>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         if plan.is_message_set {
             return self.collect_set_members(plan, reader, only, depth);
         }
         while !reader.is_at_end() {
-            let (number, wire_type) = reader.tag()?;
+            let (number, wire_type) = self.noted(reader.tag())?;
             let value = reader.clone();
             let end = if wire_type == START_GROUP {
-                reader.group(number, depth)?.end
+                self.group(number, &mut reader, depth)?.end
             } else {
-                reader.skip(number, wire_type, depth)?;
+                self.noted(reader.skip(number, wire_type, depth))?;
                 reader.offset()
             };
             let Some(index) = plan.numbers.find(number) else {
@@ -238,11 +251,11 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         match field.cardinality {
             Cardinality::Singular => self.singular_run(field, first, end, depth),
             Cardinality::Repeated | Cardinality::Packed => {
-                self.out.push(b'[');
+                self.write(|slot| slot.open(b'['));
                 self.list_run(field, first, end, depth)
             }
             Cardinality::Map => self.map_run(field, first, end, depth),
@@ -255,7 +268,7 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         if let Kind::Message(index) | Kind::Group(index) | Kind::SetMember(index) = field.kind
             && end - first > 1
         {
@@ -272,13 +285,13 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         let start = self.out.len();
         for at in first..end {
-            if self.wire_type_at(at) != field.kind.wire_type() {
+            if self.wire_type_at(at) == field.kind.wire_type() {
+                self.entry_value(field, at, depth)?;
+            } else {
                 self.packed(field, &mut self.entry_reader(at))?;
-            } else if self.entry_value(field, at, depth)? != Written::Nothing {
-                self.out.push(b',');
             }
         }
         Ok(self.end_list(start))
@@ -290,13 +303,13 @@ impl<'c> Converter<'c> {
         first: usize,
         end: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         let Some(entry) = self.entry_plan(field) else {
             return Ok(Written::Nothing);
         };
         let base = self.scratch.map_entries.len();
         for at in first..end {
-            let range = self.entry_reader(at).delimited()?;
+            let range = self.noted(self.entry_reader(at).delimited())?;
             self.read_map_entry(entry, range, depth)?;
         }
         self.map(entry, base, depth)
@@ -308,22 +321,22 @@ impl<'c> Converter<'c> {
         field: &'c FieldPlan,
         at: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         if let Kind::Message(index) | Kind::Group(index) | Kind::SetMember(index) = field.kind {
             let content = Content::range(self.piece(at)?);
             self.message(index, content, depth + 1)?;
             return Ok(Written::Value);
         }
-        self.value(field, &mut self.entry_reader(at), depth)
+        self.value(None, field, &mut self.entry_reader(at), depth)
     }
 
     /// Where the bytes of the message in one entry are.
-    pub(super) fn piece(&self, at: usize) -> Result<Range<usize>, Stop> {
+    pub(super) fn piece(&mut self, at: usize) -> Result<Range<usize>, Stopped> {
         match self.scratch.entries.get(at) {
             Some(entry) if entry.wire_type == START_GROUP => {
                 Ok(entry.start as usize..entry.end as usize)
             }
-            _ => Ok(self.entry_reader(at).delimited()?),
+            _ => self.noted(self.entry_reader(at).delimited()),
         }
     }
 

@@ -10,7 +10,7 @@
 use super::message::accepts;
 use super::pieces::{Memory, Needs, State};
 use super::value::Written;
-use super::{Converter, Stop};
+use super::{Converter, Stop, Stopped};
 use crate::error::{Error, ErrorKind};
 use crate::limits::DEPTH_MAX;
 use crate::plan::{Cardinality, FieldIndex, FieldPlan, Form, Kind, MessageIndex, MessagePlan};
@@ -282,7 +282,8 @@ impl<'c> Walk<'c, '_> {
         let is_singular = field.cardinality == Cardinality::Singular;
         if is_singular {
             // SEMANTICS 102: it is an unknown field.
-            if self.converter.is_unknown_enum(field.kind, value)? {
+            let is_unknown = self.converter.is_unknown_enum(field.kind, value);
+            if self.reason(is_unknown)? {
                 return Ok(());
             }
             self.refuse_again(open, coming)?;
@@ -294,8 +295,8 @@ impl<'c> Walk<'c, '_> {
         let written = self.carefully(coming.tag_at..end_at, |converter| {
             let mut value = value.clone();
             if is_singular || coming.wire_type == field.kind.wire_type() {
-                converter.check_len(|_| value.offset())?;
-                return converter.value(field, &mut value, depth);
+                converter.check_len(value.offset())?;
+                return converter.last_value(field, &mut value, depth);
             }
             converter.packed(field, &mut value)?;
             Ok(converter.end_elements(content_start))
@@ -327,7 +328,7 @@ impl<'c> Walk<'c, '_> {
         let tag = field.element_tag.as_bytes();
         let mut reader = self.reader(open.end);
         let depth = self.state.depth;
-        while reader.take(tag) {
+        while reader.take_bytes(tag) {
             let value = reader.clone();
             // What is cut, or at fault, is left to be looked at.
             if reader.skip(field.number, coming.wire_type, depth).is_err() {
@@ -336,8 +337,8 @@ impl<'c> Walk<'c, '_> {
             let start = self.converter.out.len();
             self.converter.out.push(b',');
             let written = self.carefully(self.at..reader.offset(), |converter| {
-                converter.check_len(|_| value.offset())?;
-                converter.value(field, &mut value.clone(), depth)
+                converter.check_len(value.offset())?;
+                converter.last_value(field, &mut value.clone(), depth)
             })?;
             if written == Written::Nothing {
                 self.converter.out.truncate(start);
@@ -352,9 +353,16 @@ impl<'c> Walk<'c, '_> {
         if !coming.field.unset.is_empty() {
             self.end_list(open);
             self.comma();
-            self.converter.out.extend_from_slice(&coming.field.unset);
+            self.write_unset(coming.field);
             self.mark(open, coming);
         }
+    }
+
+    /// Writes what stands for an unset field, without the comma behind it.
+    fn write_unset(&mut self, field: &FieldPlan) {
+        let text = field.unset.as_bytes();
+        let text = text.strip_suffix(b",").unwrap_or(text);
+        self.converter.out.extend_from_slice(text);
     }
 
     /// Writes what stands before a value or an element.
@@ -439,7 +447,7 @@ impl<'c> Walk<'c, '_> {
         let mut reader = value.clone();
         let known_end = self.state.map_end.saturating_sub(self.base);
         if known_end > self.at {
-            reader = self.reader(open.end).moved_to(known_end);
+            reader = Reader::new(self.converter.wire, known_end..reader.end());
         } else if let Err(fault) = reader.delimited() {
             return self.map_cut(fault, open, reader);
         }
@@ -456,7 +464,7 @@ impl<'c> Walk<'c, '_> {
                     return Ok(false);
                 }
             }
-            if !reader.take(tag) {
+            if !reader.take_bytes(tag) {
                 break;
             }
             if let Err(fault) = reader.delimited() {
@@ -470,7 +478,9 @@ impl<'c> Walk<'c, '_> {
         let depth = self.state.depth;
         let entries = Reader::new(self.converter.wire, value.offset()..end_at);
         let written = self.carefully(self.at..end_at, |converter| {
-            converter.map_in_order(coming.field, &mut entries.clone(), depth)
+            let written = converter.map_in_order(coming.field, &mut entries.clone(), depth)?;
+            converter.out.pop();
+            Ok(written)
         })?;
         if written == Written::Nothing {
             self.converter.out.truncate(start);
@@ -492,7 +502,7 @@ impl<'c> Walk<'c, '_> {
         let len_at = fault_at(fault);
         if !self.unless_cut(fault, open.end)? {
             // The length may be there, or be cut itself.
-            reader = reader.moved_to(len_at);
+            reader = Reader::new(self.converter.wire, len_at..reader.end());
             if let Ok(len) = reader.varint() {
                 let end = usize::try_from(len)
                     .unwrap_or(UNKNOWN)
@@ -523,13 +533,13 @@ impl<'c> Walk<'c, '_> {
         let mut elements = self.reader(end);
         let mut is_cut = false;
         while !elements.is_at_end() && !is_cut {
-            self.converter.check_len(|_| elements.offset())?;
-            match self.converter.packable(coming.field.kind, &mut elements) {
-                Ok(Written::Nothing) => self.at = elements.offset(),
-                Ok(_) => {
-                    self.at = elements.offset();
-                    self.converter.out.push(b',');
-                }
+            let is_short = self.converter.check_len(elements.offset());
+            self.reason(is_short)?;
+            let written = self
+                .converter
+                .lone_scalar(None, coming.field.kind, &mut elements);
+            match self.reason(written) {
+                Ok(_) => self.at = elements.offset(),
                 Err(fault) => is_cut = !self.unless_cut(fault, end)?,
             }
         }
@@ -566,25 +576,21 @@ impl<'c> Walk<'c, '_> {
     fn carefully(
         &mut self,
         range: std::ops::Range<usize>,
-        write: impl Fn(&mut Converter<'c>) -> Result<Written, Stop>,
+        write: impl Fn(&mut Converter<'c>) -> Result<Written, Stopped>,
     ) -> Result<Written, Error> {
-        let start = self.converter.out.len();
         self.converter.redo_len_left = range.len();
-        let mut done = write(&mut self.converter);
-        if let Err(Stop::OutOfOrder(_)) = done {
-            self.converter.out.truncate(start);
-            self.converter.scratch.clear();
-            self.converter.is_careful = true;
-            done = write(&mut self.converter);
-            self.converter.is_careful = false;
-        }
-        done.map_err(|stop| match stop {
-            Stop::Fault(fault) => fault,
-            // As in `convert`.
-            Stop::OutOfOrder(offset) => {
-                debug_assert!(false, "a careful converter met a field out of order");
-                Error::reply(ErrorKind::WireTag, offset)
-            }
+        self.converter.has_high_bits = false;
+        let done = self.converter.attempt(write);
+        self.converter.is_careful = false;
+        self.converter.checks_each_text = false;
+        done
+    }
+
+    /// Why the converter stopped, if it did. The order of fields is nothing that stops what is asked here.
+    fn reason<T>(&self, done: Result<T, Stopped>) -> Result<T, Error> {
+        done.map_err(|Stopped| match self.converter.stop {
+            Stop::Fault(error) => error,
+            Stop::OutOfOrder | Stop::NoText => Error::reply(ErrorKind::WireTag, self.at),
         })
     }
 
@@ -600,7 +606,8 @@ impl<'c> Walk<'c, '_> {
         if self.state.depth >= DEPTH_MAX {
             return Err(Error::reply(ErrorKind::WireTooDeep, content_at));
         }
-        self.converter.check_len(|_| content_at)?;
+        let is_short = self.converter.check_len(content_at);
+        self.reason(is_short)?;
         self.converter.out.push(b'{');
         self.state.depth += 1;
         self.state.needs_comma = false;
@@ -651,7 +658,7 @@ impl<'c> Walk<'c, '_> {
         {
             if !field.unset.is_empty() && !self.is_written(written, bit) {
                 self.comma();
-                self.converter.out.extend_from_slice(&field.unset);
+                self.write_unset(field);
                 self.state.needs_comma = true;
             }
         }

@@ -6,9 +6,8 @@ use std::ops::Range;
 
 use super::message::{Content, accepts};
 use super::value::Written;
-use super::{Converter, Stop};
+use super::{Converter, Stopped};
 use crate::error::Error;
-use crate::json::write;
 use crate::plan::{FieldPlan, Kind, MessagePlan};
 use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 
@@ -57,7 +56,7 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         range: Range<usize>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let [key_field, value_field] = &*plan.fields else {
             return Ok(());
         };
@@ -69,13 +68,13 @@ impl<'c> Converter<'c> {
         let mut is_unknown = false;
         let mut reader = Reader::new(self.wire, range.clone());
         while !reader.is_at_end() {
-            let (number, wire_type) = reader.tag()?;
+            let (number, wire_type) = self.noted(reader.tag())?;
             if number == 1 && accepts(key_field, wire_type) {
-                key = read_key(key_field.kind, &mut reader)?;
+                key = self.noted(read_key(key_field.kind, &mut reader))?;
                 continue;
             }
             let at = reader.clone();
-            reader.skip(number, wire_type, depth)?;
+            self.noted(reader.skip(number, wire_type, depth))?;
             if number != 2 || !accepts(value_field, wire_type) {
                 continue;
             }
@@ -111,12 +110,12 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         base: usize,
         depth: u32,
-    ) -> Result<Written, Stop> {
+    ) -> Result<Written, Stopped> {
         let [key_field, value_field] = &*plan.fields else {
             return Ok(Written::Nothing);
         };
         self.settle(key_field.kind, base);
-        self.out.push(b'{');
+        self.write(|slot| slot.open(b'{'));
         let end = self.scratch.map_entries.len();
         for at in base..end {
             let Some(&entry) = self.scratch.map_entries.get(at) else {
@@ -124,7 +123,6 @@ impl<'c> Converter<'c> {
             };
             self.write_key(key_field.kind, entry.key)?;
             self.map_value(plan, value_field, entry.value, depth)?;
-            self.out.push(b',');
         }
         self.close(b'}');
         self.scratch.map_entries.truncate(base);
@@ -138,6 +136,7 @@ impl<'c> Converter<'c> {
     /// Leaves the last entry of each key, in the order in which they are to be written.
     fn settle(&mut self, kind: Kind, base: usize) {
         let wire = self.wire;
+        let sorts_map_keys = self.plan.options.sort_map_keys;
         let compare =
             |left: &MapEntry, right: &MapEntry| compare_keys(wire, kind, left.key, right.key);
         let entries = self.scratch.map_entries.get_mut(base..).unwrap_or_default();
@@ -145,7 +144,7 @@ impl<'c> Converter<'c> {
         if entries.is_sorted_by(|left, right| compare(left, right) == Ordering::Less) {
             return;
         }
-        if !self.sorts_map_keys && entries.len() <= PAIRED_COUNT_MAX {
+        if !sorts_map_keys && entries.len() <= PAIRED_COUNT_MAX {
             let has_pair = entries.iter().enumerate().any(|(index, entry)| {
                 let before = entries.iter().take(index);
                 before
@@ -163,25 +162,27 @@ impl<'c> Converter<'c> {
             compare(left, right) == Ordering::Equal
         });
         self.scratch.map_entries.truncate(base + kept);
-        if !self.sorts_map_keys {
+        if !sorts_map_keys {
             let entries = self.scratch.map_entries.get_mut(base..).unwrap_or_default();
             entries.sort_unstable_by_key(|entry| entry.position);
         }
     }
 
     /// Writes a key and its colon; all keys of JSON are strings.
-    fn write_key(&mut self, kind: Kind, key: u64) -> Result<(), Error> {
+    fn write_key(&mut self, kind: Kind, key: u64) -> Result<(), Stopped> {
         match kind {
-            Kind::String => {
-                let (start, end) = stretch(key);
-                self.string_at(start, end)?;
+            Kind::String => self.string_at(None, stretch(key))?,
+            Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\","),
+            Kind::Bool => self.out.extend_from_slice(b"\"true\","),
+            _ if is_signed(kind) => {
+                self.write(|slot| slot.int64((key ^ SIGN).cast_signed(), true));
             }
-            Kind::Bool if key == 0 => self.out.extend_from_slice(b"\"false\""),
-            Kind::Bool => self.out.extend_from_slice(b"\"true\""),
-            _ if is_signed(kind) => write::quoted_integer((key ^ SIGN).cast_signed(), self.out),
-            _ => write::quoted_integer(key, self.out),
+            _ => self.write(|slot| slot.uint64(key, true)),
         }
-        self.out.push(b':');
+        // What was written as a value is a key.
+        if let Some(comma) = self.out.last_mut() {
+            *comma = b':';
+        }
         Ok(())
     }
 
@@ -191,12 +192,12 @@ impl<'c> Converter<'c> {
         field: &'c FieldPlan,
         value: ValueAt,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         match value {
             ValueAt::Missing { start } => self.default_value(field, start as usize, depth),
             ValueAt::Once { start, end } => {
                 let mut reader = Reader::new(self.wire, start as usize..end as usize);
-                self.value(field, &mut reader, depth).map(drop)
+                self.value(None, field, &mut reader, depth).map(drop)
             }
             ValueAt::Pieces { start, end } => {
                 let base = self.scratch.entries.len();
@@ -273,14 +274,11 @@ fn compare_keys(wire: &[u8], kind: Kind, left: u64, right: u64) -> Ordering {
     if kind != Kind::String {
         return left.cmp(&right);
     }
-    let bytes = |key| {
-        let (start, end) = stretch(key);
-        wire.get(start..end).unwrap_or_default()
-    };
+    let bytes = |key| wire.get(stretch(key)).unwrap_or_default();
     bytes(left).cmp(bytes(right))
 }
 
 /// Where the bytes of a string key are.
-const fn stretch(key: u64) -> (usize, usize) {
-    ((key >> 32) as usize, (key & 0xffff_ffff) as usize)
+const fn stretch(key: u64) -> Range<usize> {
+    (key >> 32) as usize..(key & 0xffff_ffff) as usize
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::collected::Entry;
-use super::{Converter, Stop};
+use super::{Converter, Stopped};
 use crate::plan::{FieldIndex, MessagePlan, Tag};
 use crate::wire::read::{LEN, Reader, START_GROUP};
 
@@ -16,22 +16,22 @@ impl<'c> Converter<'c> {
         mut reader: Reader<'c>,
         only: Option<FieldIndex>,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         while !reader.is_at_end() {
-            let (number, wire_type) = reader.tag()?;
+            let (number, wire_type) = self.noted(reader.tag())?;
             let member = match (number, wire_type) {
                 (Tag::SET_ITEM_NUMBER, START_GROUP) => {
-                    let item = reader.group(number, depth)?;
+                    let item = self.noted(reader.group(number, depth, None))?;
                     self.set_item(item, depth)?
                 }
                 // As if the set were any other message: parsers take that too.
                 (_, LEN) => {
                     let start = reader.offset();
-                    reader.skip(number, wire_type, depth)?;
+                    self.noted(reader.skip(number, wire_type, depth))?;
                     Some((number, start..reader.offset()))
                 }
                 _ => {
-                    reader.skip(number, wire_type, depth)?;
+                    self.noted(reader.skip(number, wire_type, depth))?;
                     None
                 }
             };
@@ -53,24 +53,24 @@ impl<'c> Converter<'c> {
         reason = "protobuf cuts a varint to the width of its field"
     )]
     fn set_item(
-        &self,
+        &mut self,
         item: Range<usize>,
         depth: u32,
-    ) -> Result<Option<(u32, Range<usize>)>, Stop> {
+    ) -> Result<Option<(u32, Range<usize>)>, Stopped> {
         let mut type_id = None;
         let mut message = None;
         let mut reader = Reader::new(self.wire, item);
         while !reader.is_at_end() {
             let tag_offset = reader.offset();
-            let (number, wire_type) = reader.tag()?;
+            let (number, wire_type) = self.noted(reader.tag())?;
             let start = reader.offset();
             let tag = self.wire.get(tag_offset..start).unwrap_or_default();
             if tag == Tag::SET_TYPE_ID.as_bytes() {
-                let value = reader.varint()? as u32;
+                let value = self.noted(reader.varint())? as u32;
                 type_id.get_or_insert(value);
                 continue;
             }
-            reader.skip(number, wire_type, depth + 1)?;
+            self.noted(reader.skip(number, wire_type, depth + 1))?;
             if tag == Tag::SET_MESSAGE.as_bytes() {
                 message = message.or_else(|| Some(start..reader.offset()));
             }

@@ -6,7 +6,7 @@
 
 use super::cut::{Frame, Walk, has_frames};
 use super::message::Content;
-use super::{Converter, Scratch, convert};
+use super::{Converter, Scratch, Stop, convert};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{HELD_LEN_MAX, JSON_LEN_MAX};
 use crate::plan::{Message, MessageIndex, Plan};
@@ -42,8 +42,8 @@ impl Memory {
 ///
 /// - Fields are written in the order in which they come, and those that are unset at the end of their message. By meaning this is the same.
 /// - What has been written stays. A singular field that comes again, a list or map that goes on behind another field, and a second member of
-///   a oneof are refused as [`ErrorKind::WireOrder`]; messages of at most [`HELD_LEN_MAX`] in a longer one may have all of these. Encoders
-///   write nothing of the kind.
+///   a oneof are refused as [`ErrorKind::WireOrder`], and a value without a JSON form at once, though another piece of it might mend it;
+///   messages of at most [`HELD_LEN_MAX`] in a longer one may have all of these. Encoders write nothing of the kind.
 /// - Of two faults the one that comes first is told, which need not be the one that a look at the whole would find first.
 ///
 /// What is carried from piece to piece is the value that is cut: a text or bytes, a map with all its entries, a group, a well-known type; a
@@ -250,11 +250,12 @@ impl<'p, 's> Pieces<'p, 's> {
                 out_len_max: out.len().saturating_add(out_len_left),
                 out,
                 scratch: self.scratch,
-                int64: self.plan.options.int64,
-                sorts_map_keys: self.plan.options.sort_map_keys,
+                redo_len_left: 0,
+                stop: Stop::OutOfOrder,
                 is_lenient: false,
                 is_careful: false,
-                redo_len_left: 0,
+                has_high_bits: false,
+                checks_each_text: false,
             },
             memory: &mut memory,
             base: self.base,

@@ -250,3 +250,40 @@ fn text_that_grows_beyond_the_limit_is_refused() {
         assert!(out.capacity() < 4 * LEN_MAX);
     }
 }
+
+#[test]
+fn indented_json_is_the_compact_one_on_lines() {
+    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos/test");
+    let set = protox::compile(["kinds.proto"], [protos]).unwrap();
+    let options = Options {
+        defaults: Defaults::Omit,
+        indent: Some(2),
+        ..Options::default()
+    };
+    let schema = Schema::compile(&set.encode_to_vec(), &options).unwrap();
+    let message = schema.message("transom.test.v1.Nested").unwrap();
+    let wire = notation::wire("1: 'a' 3: {2: 5} 4: {} 4: {1: 'b'}");
+    let mut out = b"before".to_vec();
+    let mut scratch = Scratch::default();
+    assert_eq!(to_json(message, &wire, &mut scratch, &mut out), Ok(()));
+    let expected = r#"before{
+  "name": "a",
+  "child": {
+    "count": 5
+  },
+  "children": [
+    {},
+    {
+      "name": "b"
+    }
+  ]
+}"#;
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+    let body = field(&schema, "v1.Lists", "f_int32", "3: {1} 3: 2");
+    assert_eq!(body.as_deref(), Ok("[\n  1,\n  2\n]"));
+    let mut out = Vec::new();
+    let mut pieces = Pieces::new(message, &mut scratch);
+    pieces.push(&wire, &mut out).unwrap();
+    pieces.finish(&mut out).unwrap();
+    assert!(!out.contains(&b'\n'), "pieces are compact");
+}

@@ -1,12 +1,14 @@
 //! One value of a field. In: a reader behind the tag. Out: the value as JSON. Always: one value is read, whatever it is.
 
+use std::ops::Range;
+
 use super::message::Content;
-use super::{Converter, Stop};
-use crate::error::{Error, ErrorKind};
-use crate::json::write;
-use crate::plan::{EnumIndex, FieldPlan, Form, Int64Style, Kind};
+use super::{Converter, Stop, Stopped, noted};
+use crate::error::ErrorKind;
+use crate::json::{LABEL_LEN_MAX, Slot, Snippet, Text};
+use crate::plan::{EnumPlan, FieldPlan, Form, Int64Style, Kind, Plan};
 use crate::text::base64;
-use crate::wire::read::{Reader, unzigzag32, unzigzag64};
+use crate::wire::read::{Ahead, Reader, unzigzag32, unzigzag64};
 
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,8 @@ pub(super) enum Written {
 }
 
 impl Written {
-    fn unless_default(is_default: bool) -> Self {
+    #[inline(always)]
+    pub(super) fn unless_default(is_default: bool) -> Self {
         if is_default {
             Self::Default
         } else {
@@ -30,148 +33,159 @@ impl Written {
 }
 
 impl<'c> Converter<'c> {
-    /// Writes the one value that comes next. `depth` is the level of the message it is in.
+    /// Writes the one value that comes next, behind its label if it has one, with a comma. `depth` is the level of the message it is in.
     #[inline(always)]
     pub(super) fn value(
+        &mut self,
+        label: Option<&Snippet>,
+        field: &'c FieldPlan,
+        reader: &mut Reader<'c>,
+        depth: u32,
+    ) -> Result<Written, Stopped> {
+        match field.kind {
+            Kind::String => self.string(label, reader),
+            Kind::Bytes => self.bytes(label, reader),
+            Kind::Message(index) => {
+                let range = self.noted(reader.delimited())?;
+                self.label(label);
+                self.message(index, Content::range(range), depth.wrapping_add(1))?;
+                Ok(Written::Value)
+            }
+            Kind::Group(index) => {
+                self.group_value(label, field.number, index, reader, depth)?;
+                Ok(Written::Value)
+            }
+            kind => self.lone_scalar(label, kind, reader),
+        }
+    }
+
+    /// Writes the one value that comes next without a comma.
+    pub(super) fn last_value(
         &mut self,
         field: &'c FieldPlan,
         reader: &mut Reader<'c>,
         depth: u32,
-    ) -> Result<Written, Stop> {
-        Ok(match field.kind {
-            Kind::String => self.string(reader)?,
-            Kind::Bytes => self.bytes(reader)?,
-            Kind::Message(index) => {
-                let range = reader.delimited()?;
-                self.message(index, Content::range(range), depth + 1)?;
-                Written::Value
-            }
-            Kind::Group(index) => {
-                let range = reader.group(field.number, depth)?;
-                self.message(index, Content::range(range), depth + 1)?;
-                Written::Value
-            }
-            kind => self.packable(kind, reader)?,
-        })
+    ) -> Result<Written, Stopped> {
+        let written = self.value(None, field, reader, depth)?;
+        if written != Written::Nothing {
+            self.out.pop();
+        }
+        Ok(written)
     }
 
-    /// Writes the one value that comes next, of a kind that a packed list may have.
-    #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "protobuf cuts a varint to the width of its field"
-    )]
-    pub(super) fn packable(
+    #[inline(never)]
+    pub(super) fn lone_scalar(
         &mut self,
+        label: Option<&Snippet>,
         kind: Kind,
         reader: &mut Reader<'c>,
-    ) -> Result<Written, Error> {
-        Ok(match kind {
-            Kind::Enum(index) => self.enumeration(index, reader.varint()? as i32),
-            Kind::Bool => self.boolean(reader.varint()? != 0),
-            Kind::Int32 => self.int32(reader.varint()? as i32),
-            Kind::Sint32 => self.int32(unzigzag32(reader.varint()? as u32)),
-            Kind::Sfixed32 => self.int32(reader.fixed32()?.cast_signed()),
-            Kind::Uint32 => self.uint32(reader.varint()? as u32),
-            Kind::Fixed32 => self.uint32(reader.fixed32()?),
-            Kind::Sint64 => self.int64(unzigzag64(reader.varint()?)),
-            Kind::Sfixed64 => self.int64(reader.fixed64()?.cast_signed()),
-            Kind::Uint64 => self.uint64(reader.varint()?),
-            Kind::Fixed64 => self.uint64(reader.fixed64()?),
-            Kind::Double => {
-                let bits = reader.fixed64()?;
-                write::double(f64::from_bits(bits), self.out);
-                // By its bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
-                Written::unless_default(bits == 0)
-            }
-            Kind::Float => {
-                let bits = reader.fixed32()?;
-                write::float(f32::from_bits(bits), self.out);
-                Written::unless_default(bits == 0)
-            }
-            // Only `Int64` is left.
-            _ => self.int64(reader.varint()?.cast_signed()),
-        })
+    ) -> Result<Written, Stopped> {
+        let context = ScalarContext::new(self.plan, &mut self.stop);
+        let mut text = Text::new(self.out);
+        let lead = match label {
+            Some(label) => Lead::Snippet(label),
+            None => Lead::Nothing,
+        };
+        let ahead = reader.ahead();
+        let written = scalar(kind, reader, ahead, context, false, lead, &mut text)?;
+        text.end();
+        Ok(written)
     }
 
-    fn string(&mut self, reader: &mut Reader<'c>) -> Result<Written, Error> {
-        let range = reader.delimited()?;
-        self.string_at(range.start, range.end)?;
-        Ok(Written::unless_default(range.is_empty()))
+    #[inline(never)]
+    fn string(
+        &mut self,
+        label: Option<&Snippet>,
+        reader: &mut Reader<'c>,
+    ) -> Result<Written, Stopped> {
+        let (source, len) = self.noted(reader.source())?;
+        self.label(label);
+        let is_high = self.write(|slot| slot.string(source, len));
+        if is_high {
+            self.note_high(source, len)?;
+        }
+        Ok(Written::unless_default(len == 0))
     }
 
-    /// Writes a stretch of the wire as a string.
-    #[inline]
-    pub(super) fn string_at(&mut self, start: usize, end: usize) -> Result<(), Error> {
-        let bytes = self.wire.get(start..end).unwrap_or_default();
-        if !write::plain_string(bytes, self.out) {
-            let text = self.text(start, end)?;
-            write::string(text, self.out);
+    /// Writes a value that is in no list or that is rare.
+    #[inline(always)]
+    pub(super) fn write<R>(&mut self, write: impl FnOnce(Slot<'_, '_>) -> R) -> R {
+        let mut text = Text::new(self.out);
+        let result = write(text.slot());
+        text.end();
+        result
+    }
+
+    #[inline(always)]
+    pub(super) fn label(&mut self, label: Option<&Snippet>) {
+        if let Some(label) = label {
+            self.snippet(label);
+        }
+    }
+
+    /// Writes a text as it is.
+    #[inline(always)]
+    pub(super) fn snippet(&mut self, snippet: &Snippet) {
+        self.write(|slot| slot.snippet(snippet));
+    }
+
+    /// Ends an object or a list, with a comma behind it.
+    #[inline(always)]
+    pub(super) fn close(&mut self, bracket: u8) {
+        let mut text = Text::new(self.out);
+        text.close(bracket);
+        text.end();
+    }
+
+    /// Writes a stretch of the wire as a string, and a comma.
+    #[inline(always)]
+    pub(super) fn string_at(
+        &mut self,
+        label: Option<&Snippet>,
+        range: Range<usize>,
+    ) -> Result<(), Stopped> {
+        let source = self.wire.get(range.start..).unwrap_or_default();
+        self.label(label);
+        let is_high = self.write(|slot| slot.string(source, range.len()));
+        if is_high {
+            self.note_high(source, range.len())?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a string is not ASCII. `source` is the wire from its first byte on.
+    #[inline(always)]
+    pub(super) fn note_high(&mut self, source: &[u8], len: usize) -> Result<(), Stopped> {
+        self.has_high_bits = true;
+        if self.checks_each_text {
+            let start = self.wire.len().wrapping_sub(source.len());
+            self.text(start..start.wrapping_add(len))?;
         }
         Ok(())
     }
 
     /// A stretch of the wire that is text.
-    pub(super) fn text(&self, start: usize, end: usize) -> Result<&'c str, Error> {
+    #[inline(never)]
+    pub(super) fn text(&mut self, range: Range<usize>) -> Result<&'c str, Stopped> {
+        let start = range.start;
         // SEMANTICS 106: never a broken reply.
-        str::from_utf8(self.wire.get(start..end).unwrap_or_default())
-            .map_err(|fault| Error::reply(ErrorKind::WireUtf8, start + fault.valid_up_to()))
+        str::from_utf8(self.wire.get(range).unwrap_or_default())
+            .map_err(|fault| self.fault(ErrorKind::WireUtf8, start + fault.valid_up_to()))
     }
 
-    fn bytes(&mut self, reader: &mut Reader<'c>) -> Result<Written, Error> {
-        let bytes = reader.bytes()?;
+    fn bytes(
+        &mut self,
+        label: Option<&Snippet>,
+        reader: &mut Reader<'c>,
+    ) -> Result<Written, Stopped> {
+        let bytes = self.noted(reader.bytes())?;
+        self.label(label);
         self.base64(bytes);
         Ok(Written::unless_default(bytes.is_empty()))
     }
 
     pub(super) fn base64(&mut self, bytes: &[u8]) {
-        self.out.push(b'"');
-        base64::encode(bytes, self.out);
-        self.out.push(b'"');
-    }
-
-    fn boolean(&mut self, value: bool) -> Written {
-        let text: &[u8] = if value { b"true" } else { b"false" };
-        self.out.extend_from_slice(text);
-        Written::unless_default(!value)
-    }
-
-    fn int32(&mut self, value: i32) -> Written {
-        write::integer(value, self.out);
-        Written::unless_default(value == 0)
-    }
-
-    fn uint32(&mut self, value: u32) -> Written {
-        write::integer(value, self.out);
-        Written::unless_default(value == 0)
-    }
-
-    fn int64(&mut self, value: i64) -> Written {
-        match self.int64 {
-            Int64Style::String => write::quoted_integer(value, self.out),
-            Int64Style::Number => write::integer(value, self.out),
-        }
-        Written::unless_default(value == 0)
-    }
-
-    fn uint64(&mut self, value: u64) -> Written {
-        match self.int64 {
-            Int64Style::String => write::quoted_integer(value, self.out),
-            Int64Style::Number => write::integer(value, self.out),
-        }
-        Written::unless_default(value == 0)
-    }
-
-    fn enumeration(&mut self, index: EnumIndex, number: i32) -> Written {
-        let plan = self.plan.enumeration(index);
-        // SEMANTICS 102
-        match plan.find_value(number) {
-            Some(value) => self.out.extend_from_slice(&value.text),
-            None if plan.is_null_value => self.out.extend_from_slice(b"null"),
-            None if plan.is_closed => return Written::Nothing,
-            None => write::integer(number, self.out),
-        }
-        Written::unless_default(number == 0)
+        write_base64(bytes, self.out);
     }
 
     /// Whether the enum value that comes next is unknown to a closed enum.
@@ -179,58 +193,193 @@ impl<'c> Converter<'c> {
         clippy::cast_possible_truncation,
         reason = "protobuf cuts a varint to the width of its field"
     )]
-    pub(super) fn is_unknown_enum(&self, kind: Kind, reader: &Reader<'c>) -> Result<bool, Error> {
+    pub(super) fn is_unknown_enum(
+        &mut self,
+        kind: Kind,
+        reader: &Reader<'c>,
+    ) -> Result<bool, Stopped> {
         let Kind::Enum(index) = kind else {
             return Ok(false);
         };
-        let plan = self.plan.enumeration(index);
-        if !plan.is_closed || plan.is_null_value {
-            return Ok(false);
-        }
-        let number = reader.clone().varint()? as i32;
-        Ok(plan.find_value(number).is_none())
+        let number = self.noted(reader.clone().varint())? as i32;
+        Ok(self.plan.enumeration(index).leaves_out(number))
     }
 
-    /// Writes the value that an unset field of this kind has. `offset` is where it could have been, for errors.
+    /// Writes the value that an unset field of this kind has, and a comma. `offset` is where it could have been, for errors.
     pub(super) fn default_value(
         &mut self,
         field: &'c FieldPlan,
         offset: usize,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         match field.kind {
             Kind::Message(index) | Kind::Group(index) => {
                 return self.message(index, Content::range(offset..offset), depth + 1);
             }
             Kind::Enum(index) => {
-                let default = self.plan.enumeration(index).default;
-                self.enumeration(index, default);
+                let plan = self.plan.enumeration(index);
+                self.write(|slot| enumeration(plan, plan.default, slot));
             }
-            Kind::Bool => self.out.extend_from_slice(b"false"),
-            Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\""),
+            Kind::Bool => self.out.extend_from_slice(b"false,"),
+            Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\","),
             Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => {
-                self.int64(0);
+                let is_quoted = self.plan.options.int64 == Int64Style::String;
+                self.write(|slot| slot.uint64(0, is_quoted));
             }
-            _ => self.out.push(b'0'),
+            _ => self.out.extend_from_slice(b"0,"),
         }
         Ok(())
     }
 
-    /// Writes what stands for an unset field that is a whole HTTP body (SEMANTICS 108).
-    pub(super) fn unset_body(&mut self, field: &'c FieldPlan, depth: u32) -> Result<(), Stop> {
+    /// Writes what stands for an unset field that is a whole HTTP body (SEMANTICS 108), and a comma.
+    pub(super) fn unset_body(&mut self, field: &'c FieldPlan, depth: u32) -> Result<(), Stopped> {
         let (Kind::Message(index) | Kind::Group(index)) = field.kind else {
             return self.default_value(field, 0, depth);
         };
         let text: &[u8] = match self.plan.message(index).form {
-            Form::Object | Form::Struct | Form::Any => b"{}",
+            Form::Object | Form::Struct | Form::Any => b"{},",
             Form::Timestamp
             | Form::Duration
             | Form::FieldMask
             | Form::Value
             | Form::ListValue
-            | Form::Wrapper => b"null",
+            | Form::Wrapper => b"null,",
         };
         self.out.extend_from_slice(text);
         Ok(())
+    }
+}
+
+#[inline(never)]
+pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    base64::encode(bytes, out);
+    out.extend_from_slice(b"\",");
+}
+
+/// What stands before a value.
+#[derive(Clone, Copy)]
+pub(super) enum Lead<'l> {
+    Nothing,
+    /// The first so many bytes.
+    Label(&'l [u8; LABEL_LEN_MAX], u8),
+    Snippet(&'l Snippet),
+}
+
+impl Lead<'_> {
+    #[inline(always)]
+    fn slot<'t, 'o>(self, text: &'t mut Text<'o>) -> Slot<'t, 'o> {
+        match self {
+            Self::Nothing => text.slot(),
+            Self::Label(label, len) => text.behind(label, len),
+            Self::Snippet(snippet) => text.after(snippet),
+        }
+    }
+}
+
+/// What [`scalar`] needs of a converter, whose output is lent out to the slot.
+pub(super) struct ScalarContext<'s> {
+    plan: &'s Plan,
+    stop: &'s mut Stop,
+}
+
+impl<'s> ScalarContext<'s> {
+    #[inline(always)]
+    pub(super) fn new(plan: &'s Plan, stop: &'s mut Stop) -> Self {
+        Self { plan, stop }
+    }
+}
+
+/// Reads the one value that comes next, of a kind that a packed list may have, and writes it behind `lead`. The default is
+/// told, but not written, if it `has_no_presence`.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "protobuf cuts a varint to the width of its field"
+)]
+pub(super) fn scalar(
+    kind: Kind,
+    reader: &mut Reader<'_>,
+    ahead: Ahead,
+    context: ScalarContext<'_>,
+    has_no_presence: bool,
+    lead: Lead<'_>,
+    text: &mut Text<'_>,
+) -> Result<Written, Stopped> {
+    let ScalarContext { plan, stop } = context;
+    let is_quoted = || plan.options.int64 == Int64Style::String;
+    // Each kind reads and writes for itself, so that one jump leads to all that is to be done.
+    macro_rules! write {
+        ($read:expr, $value:pat => $is_default:expr, $method:ident($($argument:expr),+)) => {{
+            let $value = noted($read, stop)?;
+            let is_default = $is_default;
+            if is_default && has_no_presence {
+                return Ok(Written::Default);
+            }
+            lead.slot(text).$method($($argument),+);
+            is_default
+        }};
+    }
+    macro_rules! varint {
+        () => {
+            reader.varint_ahead(ahead)
+        };
+    }
+    macro_rules! fixed {
+        ($method:ident) => {
+            reader.step(ahead).and_then(|()| reader.$method())
+        };
+    }
+    let is_default = match kind {
+        // By their bits: minus zero is not the default, so that its sign is kept (SEMANTICS 101).
+        Kind::Double => write!(fixed!(fixed64), bits => bits == 0, double(f64::from_bits(bits))),
+        Kind::Float => write!(fixed!(fixed32), bits => bits == 0, float(f32::from_bits(bits))),
+        Kind::Int32 => write!(varint!(), bits => bits as u32 == 0, int32(bits as i32)),
+        Kind::Uint32 => write!(varint!(), bits => bits as u32 == 0, uint32(bits as u32)),
+        Kind::Sint32 => {
+            write!(varint!(), bits => bits as u32 == 0, int32(unzigzag32(bits as u32)))
+        }
+        Kind::Int64 => {
+            write!(varint!(), bits => bits == 0, int64(bits.cast_signed(), is_quoted()))
+        }
+        Kind::Uint64 => write!(varint!(), bits => bits == 0, uint64(bits, is_quoted())),
+        Kind::Sint64 => {
+            write!(varint!(), bits => bits == 0, int64(unzigzag64(bits), is_quoted()))
+        }
+        Kind::Bool => write!(varint!(), bits => bits == 0, boolean(bits != 0)),
+        Kind::Fixed32 => write!(fixed!(fixed32), bits => bits == 0, uint32(bits)),
+        Kind::Sfixed32 => write!(fixed!(fixed32), bits => bits == 0, int32(bits.cast_signed())),
+        Kind::Fixed64 => write!(fixed!(fixed64), bits => bits == 0, uint64(bits, is_quoted())),
+        Kind::Sfixed64 => {
+            write!(fixed!(fixed64), bits => bits == 0, int64(bits.cast_signed(), is_quoted()))
+        }
+        Kind::Enum(index) => {
+            let number = noted(reader.varint_ahead(ahead), stop)? as i32;
+            let plan = plan.enumeration(index);
+            if number == 0 && has_no_presence {
+                return Ok(Written::Default);
+            }
+            if plan.leaves_out(number) {
+                return Ok(Written::Nothing);
+            }
+            enumeration(plan, number, lead.slot(text));
+            number == 0
+        }
+        // These are no scalars of which lists can be packed; nobody asks for them here.
+        Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_) => {
+            return Ok(Written::Nothing);
+        }
+    };
+    Ok(Written::unless_default(is_default))
+}
+
+/// Writes the number of an enum that is not left out.
+#[inline(always)]
+fn enumeration(plan: &EnumPlan, number: i32, slot: Slot<'_, '_>) {
+    // SEMANTICS 102
+    match plan.find_value(number) {
+        Some(value) => slot.snippet(&value.text),
+        None if plan.is_null_value => slot.null(),
+        None => slot.int32(number),
     }
 }

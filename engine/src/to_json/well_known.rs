@@ -3,10 +3,9 @@
 
 use std::ops::Range;
 
-use super::message::Content;
-use super::{Converter, Stop};
+use super::message::{Braces, Content};
+use super::{Converter, Stop, Stopped};
 use crate::error::{Error, ErrorKind, Expected};
-use crate::json::write;
 use crate::limits::DEPTH_MAX;
 use crate::plan::{FieldIndex, FieldPlan, Form, MessagePlan};
 use crate::text::{duration, field_mask, timestamp};
@@ -16,23 +15,23 @@ use crate::wire::read::{LEN, Reader};
 const NUMBER_VALUE: u32 = 2;
 
 impl<'c> Converter<'c> {
-    pub(super) fn timestamp(&mut self, content: Content, depth: u32) -> Result<(), Stop> {
+    pub(super) fn timestamp(&mut self, content: Content, depth: u32) -> Result<(), Stopped> {
         let (seconds, nanos) = self.seconds_and_nanos(content, depth)?;
         self.out.push(b'"');
         if !timestamp::write(seconds, nanos, self.out) {
             return Err(self.unprintable(Expected::Timestamp, content));
         }
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
         Ok(())
     }
 
-    pub(super) fn duration(&mut self, content: Content, depth: u32) -> Result<(), Stop> {
+    pub(super) fn duration(&mut self, content: Content, depth: u32) -> Result<(), Stopped> {
         let (seconds, nanos) = self.seconds_and_nanos(content, depth)?;
         self.out.push(b'"');
         if !duration::write(seconds, nanos, self.out) {
             return Err(self.unprintable(Expected::Duration, content));
         }
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
         Ok(())
     }
 
@@ -40,7 +39,7 @@ impl<'c> Converter<'c> {
         clippy::cast_possible_truncation,
         reason = "protobuf cuts a varint to the width of its field"
     )]
-    fn seconds_and_nanos(&self, content: Content, depth: u32) -> Result<(i64, i32), Stop> {
+    fn seconds_and_nanos(&mut self, content: Content, depth: u32) -> Result<(i64, i32), Stopped> {
         let mut seconds = 0;
         let mut nanos = 0;
         self.each_field(content, depth, |number, wire_type, reader| {
@@ -54,7 +53,7 @@ impl<'c> Converter<'c> {
         Ok((seconds, nanos))
     }
 
-    pub(super) fn field_mask(&mut self, content: Content, depth: u32) -> Result<(), Stop> {
+    pub(super) fn field_mask(&mut self, content: Content, depth: u32) -> Result<(), Stopped> {
         let wire = self.wire;
         self.out.push(b'"');
         let start = self.out.len();
@@ -62,12 +61,12 @@ impl<'c> Converter<'c> {
         while let Some(mut reader) = self.piece_reader(content, piece)? {
             piece += 1;
             while !reader.is_at_end() {
-                let (number, wire_type) = reader.tag()?;
+                let (number, wire_type) = self.noted(reader.tag())?;
                 if (number, wire_type) != (1, LEN) {
-                    reader.skip(number, wire_type, depth)?;
+                    self.noted(reader.skip(number, wire_type, depth))?;
                     continue;
                 }
-                let range = reader.delimited()?;
+                let range = self.noted(reader.delimited())?;
                 if self.out.len() > start {
                     self.out.push(b',');
                 }
@@ -78,7 +77,7 @@ impl<'c> Converter<'c> {
                 }
             }
         }
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
         Ok(())
     }
 
@@ -87,7 +86,7 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let Some(entry) = plan.fields.first().and_then(|field| self.entry_plan(field)) else {
             return Ok(());
         };
@@ -96,12 +95,12 @@ impl<'c> Converter<'c> {
         while let Some(mut reader) = self.piece_reader(content, piece)? {
             piece += 1;
             while !reader.is_at_end() {
-                let (number, wire_type) = reader.tag()?;
+                let (number, wire_type) = self.noted(reader.tag())?;
                 if (number, wire_type) == (1, LEN) {
-                    let range = reader.delimited()?;
+                    let range = self.noted(reader.delimited())?;
                     self.read_map_entry(entry, range, depth)?;
                 } else {
-                    reader.skip(number, wire_type, depth)?;
+                    self.noted(reader.skip(number, wire_type, depth))?;
                 }
             }
         }
@@ -114,20 +113,20 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let Some(values) = plan.fields.first() else {
             return Ok(());
         };
-        self.out.push(b'[');
+        self.write(|slot| slot.open(b'['));
         let mut piece = 0;
         while let Some(mut reader) = self.piece_reader(content, piece)? {
             piece += 1;
             while !reader.is_at_end() {
-                let (number, wire_type) = reader.tag()?;
+                let (number, wire_type) = self.noted(reader.tag())?;
                 if (number, wire_type) == (1, LEN) {
                     self.element(values, &mut reader, depth)?;
                 } else {
-                    reader.skip(number, wire_type, depth)?;
+                    self.noted(reader.skip(number, wire_type, depth))?;
                 }
             }
         }
@@ -141,11 +140,11 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let level = depth - 1;
         if let Some((field, mut reader)) = self.only_field(plan, content)? {
-            refuse_not_finite(field, &reader)?;
-            self.value(field, &mut reader, level)?;
+            self.noted(refuse_not_finite(field, &reader))?;
+            self.value(None, field, &mut reader, level)?;
             return Ok(());
         }
         let base = self.scratch.entries.len();
@@ -156,7 +155,7 @@ impl<'c> Converter<'c> {
         };
         let end = self.end_of_run(base, index);
         let field = plan.field(FieldIndex(index));
-        refuse_not_finite(field, &self.entry_reader(end - 1))?;
+        self.noted(refuse_not_finite(field, &self.entry_reader(end - 1)))?;
         self.run(field, base, end, level)?;
         self.scratch.entries.truncate(base);
         Ok(())
@@ -164,10 +163,10 @@ impl<'c> Converter<'c> {
 
     /// The field of a message that holds one known field and nothing else, and a reader of its value.
     fn only_field(
-        &self,
+        &mut self,
         plan: &'c MessagePlan,
         content: Content,
-    ) -> Result<Option<(&'c FieldPlan, Reader<'c>)>, Stop> {
+    ) -> Result<Option<(&'c FieldPlan, Reader<'c>)>, Stopped> {
         let Content::Whole { start, end } = content else {
             return Ok(None);
         };
@@ -175,7 +174,7 @@ impl<'c> Converter<'c> {
         if reader.is_at_end() {
             return Ok(None);
         }
-        let (number, wire_type) = reader.tag()?;
+        let (number, wire_type) = self.noted(reader.tag())?;
         let Some(index) = plan.numbers.find(number) else {
             return Ok(None);
         };
@@ -184,7 +183,7 @@ impl<'c> Converter<'c> {
             return Ok(None);
         }
         let value = reader.clone();
-        reader.skip(number, wire_type, 1)?;
+        self.noted(reader.skip(number, wire_type, 1))?;
         Ok(reader.is_at_end().then_some((field, value)))
     }
 
@@ -193,7 +192,7 @@ impl<'c> Converter<'c> {
         plan: &'c MessagePlan,
         content: Content,
         depth: u32,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let Some(field) = plan.fields.first() else {
             return Ok(());
         };
@@ -207,33 +206,32 @@ impl<'c> Converter<'c> {
             Ok(true)
         })?;
         match last {
-            Some(mut value) => self.value(field, &mut value, depth).map(drop),
+            Some(mut value) => self.value(None, field, &mut value, depth).map(drop),
             None => self.default_value(field, self.offset(content), depth),
         }
     }
 
     /// Writes an `Any`: the fields of the message it holds behind its type, or the JSON form of a well-known type as `value`
     /// (SEMANTICS 103).
-    pub(super) fn any(&mut self, content: Content, depth: u32) -> Result<(), Stop> {
+    pub(super) fn any(&mut self, content: Content, depth: u32) -> Result<(), Stopped> {
         let (url, value) = self.url_and_value(content, depth)?;
         if url.is_empty() && value.is_empty() {
-            self.out.extend_from_slice(b"{}");
+            self.out.extend_from_slice(b"{},");
             return Ok(());
         }
-        let name = self.text(url.start, url.end)?;
+        let name = self.text(url)?;
         let entry_count = self.scratch.entries.len();
         let map_entry_count = self.scratch.map_entries.len();
         self.out.extend_from_slice(b"{\"@type\":");
-        write::string(name, self.out);
-        self.out.push(b',');
+        self.write(|slot| slot.string(name.as_bytes(), name.len()));
         let type_end = self.out.len();
         let resolved = self.any_value(name, Content::range(value.clone()), depth);
-        let Err(stop) = resolved else {
+        if resolved.is_ok() {
             self.close(b'}');
             return Ok(());
-        };
-        if !self.is_lenient || matches!(stop, Stop::OutOfOrder(_)) {
-            return Err(stop);
+        }
+        if !self.is_lenient || !matches!(self.stop, Stop::Fault(_)) {
+            return Err(Stopped);
         }
         // SEMANTICS 117
         self.scratch.entries.truncate(entry_count);
@@ -241,36 +239,34 @@ impl<'c> Converter<'c> {
         self.out.truncate(type_end);
         self.out.extend_from_slice(b"\"value\":");
         self.base64(self.wire.get(value).unwrap_or_default());
-        self.out.push(b'}');
+        self.close(b'}');
         Ok(())
     }
 
     /// Writes the message that an `Any` holds, each field with a comma after it.
-    fn any_value(&mut self, url: &str, value: Content, depth: u32) -> Result<(), Stop> {
-        // SEMANTICS 88: the name is what follows the last slash.
-        let name = url.rsplit_once('/').map_or(url, |(_, name)| name);
-        let Some(message) = self.plan.find_message(name) else {
+    fn any_value(&mut self, url: &str, value: Content, depth: u32) -> Result<(), Stopped> {
+        // SEMANTICS 88: the name is what follows the last slash. Without one no request would take what is written here.
+        let name = url.rsplit_once('/').map(|(_, name)| name);
+        let Some(message) = name.and_then(|name| self.plan.find_message(name)) else {
             return Err(self.unprintable(Expected::Any, value));
         };
         let plan = self.plan.message(message.index);
         if plan.form != Form::Object {
             self.out.extend_from_slice(b"\"value\":");
-            self.message(message.index, value, depth + 1)?;
-            self.out.push(b',');
-            return Ok(());
+            return self.message(message.index, value, depth + 1);
         }
         // SEMANTICS 96
         if depth >= DEPTH_MAX {
-            return Err(Error::reply(ErrorKind::WireTooDeep, self.offset(value)).into());
+            return Err(self.fault(ErrorKind::WireTooDeep, self.offset(value)));
         }
-        self.members(plan, value, depth + 1)
+        self.members(plan, value, depth + 1, Braces::No)
     }
 
     fn url_and_value(
-        &self,
+        &mut self,
         content: Content,
         depth: u32,
-    ) -> Result<(Range<usize>, Range<usize>), Stop> {
+    ) -> Result<(Range<usize>, Range<usize>), Stopped> {
         let mut url = 0..0;
         let mut value = 0..0;
         self.each_field(content, depth, |number, wire_type, reader| {
@@ -287,18 +283,19 @@ impl<'c> Converter<'c> {
     /// Hands each field of a message to `read`, which says whether it has read the value; if not, it is skipped.
     #[inline]
     fn each_field(
-        &self,
+        &mut self,
         content: Content,
         depth: u32,
         mut read: impl FnMut(u32, u8, &mut Reader<'c>) -> Result<bool, Error>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stopped> {
         let mut piece = 0;
         while let Some(mut reader) = self.piece_reader(content, piece)? {
             piece += 1;
             while !reader.is_at_end() {
-                let (number, wire_type) = reader.tag()?;
-                if !read(number, wire_type, &mut reader)? {
-                    reader.skip(number, wire_type, depth)?;
+                let (number, wire_type) = self.noted(reader.tag())?;
+                let is_read = read(number, wire_type, &mut reader);
+                if !self.noted(is_read)? {
+                    self.noted(reader.skip(number, wire_type, depth))?;
                 }
             }
         }
@@ -306,7 +303,11 @@ impl<'c> Converter<'c> {
     }
 
     /// A reader of the piece of a message with this index, if it has so many.
-    fn piece_reader(&self, content: Content, index: usize) -> Result<Option<Reader<'c>>, Stop> {
+    fn piece_reader(
+        &mut self,
+        content: Content,
+        index: usize,
+    ) -> Result<Option<Reader<'c>>, Stopped> {
         let range = match content {
             Content::Whole { start, end } if index == 0 => start as usize..end as usize,
             Content::Pieces { first, end } if index < end - first => self.piece(first + index)?,
@@ -316,9 +317,9 @@ impl<'c> Converter<'c> {
     }
 
     #[cold]
-    fn unprintable(&self, expected: Expected, content: Content) -> Stop {
-        let kind = ErrorKind::WireUnprintable(expected);
-        Error::reply(kind, self.offset(content)).into()
+    fn unprintable(&mut self, expected: Expected, content: Content) -> Stopped {
+        let offset = self.offset(content);
+        self.fault(ErrorKind::WireUnprintable(expected), offset)
     }
 }
 

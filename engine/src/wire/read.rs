@@ -13,72 +13,211 @@ pub(crate) const START_GROUP: u8 = 3;
 /// The wire type of a tag that closes a group.
 pub(crate) const END_GROUP: u8 = 4;
 
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
 /// A place in a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'w> {
-    /// The whole reply up to the end of the message being read, so that offsets count from its start.
-    bytes: &'w [u8],
-    /// Bytes already read. `offset <= bytes.len()`.
-    offset: usize,
+    /// What has not been read of the whole reply: of what follows the message too, so that eight bytes can be looked at at once
+    /// near the end of a message that others follow.
+    rest: &'w [u8],
+    /// How many bytes follow the message. `behind_len <= rest.len()`.
+    behind_len: usize,
+    /// The length of the whole reply, from whose start offsets count. `rest.len() <= wire_len`.
+    wire_len: usize,
+}
+
+/// A tag of at most four bytes as it is looked for in eight bytes at once, of which the first is the lowest. A longer one, which is
+/// that of a field number from 2^25 on, is never found this way, but by reading it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TagPattern {
+    word: u32,
+    /// The bits of the tag's bytes.
+    mask: u32,
+    /// 8 to 32.
+    bit_count: u8,
+}
+
+impl TagPattern {
+    /// What no bytes match.
+    pub(crate) const NEVER: Self = Self {
+        word: 1,
+        mask: 0,
+        bit_count: 8,
+    };
+
+    /// `tag` is a varint.
+    pub(crate) fn new(tag: &[u8]) -> Self {
+        let &[a, ref rest @ ..] = tag else {
+            return Self::NEVER;
+        };
+        let (bytes, mask, bit_count) = match *rest {
+            [] => ([a, 0, 0, 0], 0xff, 8),
+            [b] => ([a, b, 0, 0], 0xffff, 16),
+            [b, c] => ([a, b, c, 0], 0x00ff_ffff, 24),
+            [b, c, d] => ([a, b, c, d], u32::MAX, 32),
+            _ => return Self::NEVER,
+        };
+        Self {
+            word: u32::from_le_bytes(bytes),
+            mask,
+            bit_count,
+        }
+    }
+}
+
+/// The bytes behind a tag that is yet to be stepped over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead {
+    /// Four bytes or more, the first of them lowest. What lies beyond the reply is zero.
+    word: u64,
+    tag_len: usize,
 }
 
 impl<'w> Reader<'w> {
     /// Reads `range` of `wire`; what of the range lies outside does not exist.
     #[inline]
     pub(crate) fn new(wire: &'w [u8], range: Range<usize>) -> Self {
-        let bytes = wire.get(..range.end).unwrap_or(wire);
+        let end = range.end.min(wire.len());
         Self {
-            bytes,
-            offset: range.start.min(bytes.len()),
+            rest: wire.get(range.start.min(end)..).unwrap_or_default(),
+            behind_len: wire.len().wrapping_sub(end),
+            wire_len: wire.len(),
         }
     }
 
     /// How many bytes of the reply lie before the next one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offset(&self) -> usize {
-        self.offset
+        self.wire_len.wrapping_sub(self.rest.len())
     }
 
     /// Whether all has been read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_at_end(&self) -> bool {
-        self.offset == self.bytes.len()
+        self.rest.len() <= self.behind_len
     }
 
     /// How many bytes of the reply lie before the last that there is to read.
     pub(crate) fn end(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The same bytes at another place, where a tag or value is known to start.
-    pub(crate) fn moved_to(self, offset: usize) -> Self {
-        debug_assert!(offset <= self.bytes.len());
-        Self { offset, ..self }
+        self.wire_len.wrapping_sub(self.behind_len)
     }
 
     /// The next bytes, as many as there are of `len`.
     pub(crate) fn rest_up_to(&self, len: usize) -> &'w [u8] {
-        let rest = self.bytes.get(self.offset..).unwrap_or_default();
+        let rest = self.message_rest();
         rest.get(..len).unwrap_or(rest)
     }
 
-    /// Steps over `tag` if that is what comes next.
-    #[inline]
-    pub(crate) fn take(&mut self, tag: &[u8]) -> bool {
-        let is_next = self
-            .bytes
-            .get(self.offset..)
-            .is_some_and(|rest| rest.starts_with(tag));
-        if is_next {
-            self.offset += tag.len();
+    /// Steps over these bytes, if they are what comes next.
+    pub(crate) fn take_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.rest_up_to(bytes.len()) == bytes && self.step_over(bytes.len()).is_some()
+    }
+
+    /// Steps over a tag, if that is what comes next.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, tag: &TagPattern) -> bool {
+        match self.ahead_of(tag) {
+            Some(ahead) => self.step(ahead).is_ok(),
+            None => false,
         }
-        is_next
+    }
+
+    /// What lies behind a tag, if that is what comes next.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bits are what is wanted"
+    )]
+    pub(crate) fn ahead_of(&self, tag: &TagPattern) -> Option<Ahead> {
+        let Ahead { word, .. } = self.ahead();
+        (word as u32 & tag.mask == tag.word).then_some(Ahead {
+            word: word.wrapping_shr(u32::from(tag.bit_count)),
+            tag_len: usize::from(tag.bit_count / 8),
+        })
+    }
+
+    /// What comes next, with no tag before it.
+    #[inline(always)]
+    pub(crate) fn ahead(&self) -> Ahead {
+        let word = match self.rest.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => self.last_word(),
+        };
+        Ahead { word, tag_len: 0 }
+    }
+
+    /// Steps over the tag.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, ahead: Ahead) -> Result<(), Error> {
+        match self.step_over(ahead.tag_len) {
+            Some(()) => Ok(()),
+            None => Err(Error::reply(ErrorKind::WireTruncated, self.offset())),
+        }
+    }
+
+    /// Steps over the tag and takes a varint.
+    #[inline(always)]
+    pub(crate) fn varint_ahead(&mut self, ahead: Ahead) -> Result<u64, Error> {
+        let Ahead { word, tag_len } = ahead;
+        // A tag of at most four bytes leaves as many.
+        if word & 0x80 == 0 && self.step_over(tag_len.wrapping_add(1)).is_some() {
+            return Ok(word & 0x7f);
+        }
+        if word & 0x8080 == 0x80 && self.step_over(tag_len.wrapping_add(2)).is_some() {
+            return Ok(word & 0x7f | word >> 1 & 0x3f80);
+        }
+        self.step(ahead)?;
+        self.varint()
+    }
+
+    /// Steps over the tag and takes a length, which is not beyond the end of the message, and its bytes with all that follow
+    /// them in the reply.
+    #[inline(always)]
+    pub(crate) fn source_ahead(&mut self, ahead: Ahead) -> Result<(&'w [u8], usize), Error> {
+        let before = self.rest;
+        let len = self.varint_ahead(ahead)?;
+        let source = self.rest;
+        match usize::try_from(len) {
+            Ok(len) if self.step_over(len).is_some() => Ok((source, len)),
+            _ => {
+                let offset = self.offset_of(before).wrapping_add(ahead.tag_len);
+                Err(Error::reply(ErrorKind::WireTruncated, offset))
+            }
+        }
+    }
+
+    /// How many bytes of the reply lie before `source`, which this reader gave.
+    #[inline(always)]
+    fn offset_of(&self, source: &[u8]) -> usize {
+        self.wire_len.wrapping_sub(source.len())
+    }
+
+    /// Steps over `len` bytes, if the message has so many.
+    #[inline(always)]
+    fn step_over(&mut self, len: usize) -> Option<()> {
+        let rest = self.rest.get(len..)?;
+        if rest.len() < self.behind_len {
+            return None;
+        }
+        self.rest = rest;
+        Some(())
+    }
+
+    /// The next bytes where there are fewer than eight, with zeros behind them.
+    #[cold]
+    fn last_word(&self) -> u64 {
+        let mut bytes = [0; 8];
+        for (byte, next) in bytes.iter_mut().zip(self.rest) {
+            *byte = *next;
+        }
+        u64::from_le_bytes(bytes)
     }
 
     /// A field number, from 1, and a wire type of 0 to 5.
     #[inline(always)]
     pub(crate) fn tag(&mut self) -> Result<(u32, u8), Error> {
-        let start = self.offset;
+        let start = self.offset();
         match u32::try_from(self.varint()?) {
             Ok(value @ 8..) if value & 7 <= 5 => Ok((value >> 3, (value & 7) as u8)),
             _ => Err(Error::reply(ErrorKind::WireTag, start)),
@@ -88,59 +227,47 @@ impl<'w> Reader<'w> {
     /// A varint of at most 64 bits.
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Error> {
-        match self.bytes.get(self.offset) {
-            Some(&byte) if byte < 0x80 => {
-                self.offset += 1;
-                Ok(u64::from(byte))
-            }
-            _ => self.long_varint().ok_or_else(|| self.varint_fault()),
+        if let [byte @ ..0x80, rest @ ..] = self.rest
+            && rest.len() >= self.behind_len
+        {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
         }
+        if let Some(bytes) = self.rest.first_chunk()
+            && let word = u64::from_le_bytes(*bytes)
+            && let last @ 1.. = !word & HIGH_BITS
+        {
+            // The high bit of each byte says that more come. What stands behind the lowest byte without it is cut off.
+            let unused_bit_count = 63 - last.trailing_zeros();
+            if self
+                .step_over(8 - (unused_bit_count / 8) as usize)
+                .is_some()
+            {
+                return Ok(squeeze(word << unused_bit_count >> unused_bit_count));
+            }
+        }
+        let (value, len) = long_varint(self.message_rest());
+        if len == 0 || self.step_over(len).is_none() {
+            return Err(self.varint_fault());
+        }
+        Ok(value)
     }
 
-    /// A varint that takes two bytes or more, or is broken.
-    #[inline(never)]
-    fn long_varint(&mut self) -> Option<u64> {
-        let start = self.offset;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        if let [low, high, ..] = *rest
-            && high < 0x80
-        {
-            self.offset = start + 2;
-            return Some(u64::from(low & 0x7f) | u64::from(high) << 7);
-        }
-        if let Some(word) = rest.first_chunk() {
-            let word = u64::from_le_bytes(*word);
-            // The high bit of each byte that says that no more come; one of eight bytes mostly does.
-            let last = !word & 0x8080808080808080;
-            if last != 0 {
-                let unused_bit_count = 63 - last.trailing_zeros();
-                self.offset = start + 8 - unused_bit_count as usize / 8;
-                return Some(squeeze(word << unused_bit_count >> unused_bit_count));
-            }
-        }
-        let mut value = 0;
-        for (index, &byte) in rest.iter().take(10).enumerate() {
-            // Of the tenth byte only one bit is left for a number of 64.
-            if index == 9 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                self.offset = start + index + 1;
-                return Some(value);
-            }
-        }
-        None
+    /// What has not been read of the message.
+    #[inline]
+    fn message_rest(&self) -> &'w [u8] {
+        let len = self.rest.len().wrapping_sub(self.behind_len);
+        self.rest.get(..len).unwrap_or_default()
     }
 
     #[cold]
     fn varint_fault(&self) -> Error {
-        let kind = if self.bytes.len() - self.offset < 10 {
+        let kind = if self.message_rest().len() < 10 {
             ErrorKind::WireTruncated
         } else {
             ErrorKind::WireVarint
         };
-        Error::reply(kind, self.offset)
+        Error::reply(kind, self.offset())
     }
 
     /// Four bytes, little-endian.
@@ -157,61 +284,78 @@ impl<'w> Reader<'w> {
 
     #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let array = self
-            .bytes
-            .get(self.offset..)
-            .and_then(|rest| rest.first_chunk::<N>());
-        match array {
-            Some(array) => {
-                self.offset += N;
+        match self.rest.split_first_chunk() {
+            Some((array, rest)) if rest.len() >= self.behind_len => {
+                self.rest = rest;
                 Ok(*array)
             }
-            None => Err(Error::reply(ErrorKind::WireTruncated, self.offset)),
+            _ => Err(Error::reply(ErrorKind::WireTruncated, self.offset())),
         }
     }
 
     /// A length and where its bytes are.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn delimited(&mut self) -> Result<Range<usize>, Error> {
-        let start = self.offset;
-        let len = self.varint()?;
-        let left = self.bytes.len() - self.offset;
-        match usize::try_from(len) {
-            Ok(len) if len <= left => {
-                let range = self.offset..self.offset + len;
-                self.offset = range.end;
-                Ok(range)
-            }
-            _ => Err(Error::reply(ErrorKind::WireTruncated, start)),
-        }
+        let (source, len) = self.source()?;
+        let start = self.offset_of(source);
+        Ok(start..start.wrapping_add(len))
     }
 
     /// A length and its bytes.
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'w [u8], Error> {
-        let range = self.delimited()?;
-        Ok(self.bytes.get(range).unwrap_or_default())
+        let (source, len) = self.source()?;
+        Ok(source.get(..len).unwrap_or_default())
+    }
+
+    /// A length that is not beyond the end of the message, and its bytes with all that follow them in the reply.
+    #[inline(always)]
+    pub(crate) fn source(&mut self) -> Result<(&'w [u8], usize), Error> {
+        self.source_ahead(self.ahead())
     }
 
     /// What lies between the tag of a group, which has been read, and the tag that closes it. `depth` is the level of the message
-    /// that the group is in.
-    pub(crate) fn group(&mut self, number: u32, depth: u32) -> Result<Range<usize>, Error> {
-        let start = self.offset;
+    /// that the group is in. Where it is, and the groups inside of it are, is added to `noted`, in the order of their starts.
+    pub(crate) fn group(
+        &mut self,
+        number: u32,
+        depth: u32,
+        mut noted: Option<&mut Vec<GroupAt>>,
+    ) -> Result<Range<usize>, Error> {
+        let start = self.offset();
         if depth >= DEPTH_MAX {
             return Err(Error::reply(ErrorKind::WireTooDeep, start));
         }
+        let note = noted.as_deref().map(Vec::len);
+        if let Some(noted) = noted.as_deref_mut() {
+            noted.push(GroupAt::new(start..start));
+        }
         while !self.is_at_end() {
-            let end = self.offset;
-            let (inner, wire_type) = self.tag()?;
-            if wire_type != END_GROUP {
-                self.skip(inner, wire_type, depth + 1)?;
-            } else if inner == number {
-                return Ok(start..end);
-            } else {
-                return Err(Error::reply(ErrorKind::WireGroup, end));
+            let end = self.offset();
+            match self.tag()? {
+                (inner, START_GROUP) => {
+                    self.group(inner, depth + 1, noted.as_deref_mut())?;
+                }
+                (inner, END_GROUP) if inner == number => {
+                    if let Some(note) = noted.zip(note).and_then(|(noted, at)| noted.get_mut(at)) {
+                        *note = GroupAt::new(start..end);
+                    }
+                    return Ok(start..end);
+                }
+                (_, END_GROUP) => return Err(Error::reply(ErrorKind::WireGroup, end)),
+                (inner, wire_type) => self.skip(inner, wire_type, depth + 1)?,
             }
         }
         Err(Error::reply(ErrorKind::WireGroup, start))
+    }
+
+    /// Steps over what is left of a group, and the tag that closes it, which is known to be at this byte.
+    pub(crate) fn skip_to_end_of_group(&mut self, end: usize) -> Result<(), Error> {
+        let len = end
+            .saturating_sub(self.offset())
+            .min(self.message_rest().len());
+        self.rest = self.rest.get(len..).unwrap_or_default();
+        self.tag().map(drop)
     }
 
     /// Steps over a value whose tag has been read. `depth` is the level of the message it is in.
@@ -220,15 +364,61 @@ impl<'w> Reader<'w> {
             0 => self.varint().map(drop),
             1 => self.fixed64().map(drop),
             LEN => self.delimited().map(drop),
-            START_GROUP => self.group(number, depth).map(drop),
+            START_GROUP => self.group(number, depth, None).map(drop),
             5 => self.fixed32().map(drop),
             // The end of a group that was not begun.
-            _ => Err(Error::reply(ErrorKind::WireGroup, self.offset)),
+            _ => Err(Error::reply(ErrorKind::WireGroup, self.offset())),
         }
     }
 }
 
+/// Where the content of a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupAt {
+    start: u32,
+    end: u32,
+}
+
+impl GroupAt {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a reply is shorter than 2^32, as its readers check"
+    )]
+    fn new(range: Range<usize>) -> Self {
+        Self {
+            start: range.start as u32,
+            end: range.end as u32,
+        }
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    pub(crate) fn end(self) -> usize {
+        self.end as usize
+    }
+}
+
+/// A varint of any length and how many bytes it takes: none if it is broken or cut off.
+#[inline(never)]
+fn long_varint(rest: &[u8]) -> (u64, usize) {
+    let mut value = 0;
+    for (index, &byte) in rest.iter().take(10).enumerate() {
+        // Of the tenth byte only one bit is left for a number of 64.
+        if index == 9 && byte > 1 {
+            break;
+        }
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return (value, index + 1);
+        }
+    }
+    (0, 0)
+}
+
 /// Puts the low seven bits of each of eight bytes together.
+#[inline]
 const fn squeeze(word: u64) -> u64 {
     let pairs = word & 0x007f007f007f007f | (word & 0x7f007f007f007f00) >> 1;
     let quads = pairs & 0x00003fff00003fff | (pairs & 0x3fff00003fff0000) >> 2;
@@ -321,20 +511,35 @@ mod tests {
         // Field 1: a group that holds an empty group of field 2 and a varint.
         let bytes = [0x13, 0x14, 0x18, 0x05, 0x0c, 0xff];
         let mut at = reader(&bytes);
-        assert_eq!(at.group(1, 1), Ok(0..4));
+        assert_eq!(at.group(1, 1, None), Ok(0..4));
         assert_eq!(at.offset(), 5);
         assert_eq!(
-            kind(reader(&[0x14]).group(1, 1)),
+            kind(reader(&[0x14]).group(1, 1, None)),
             Some(ErrorKind::WireGroup)
         );
         assert_eq!(
-            kind(reader(&[0x08, 0x01]).group(1, 1)),
+            kind(reader(&[0x08, 0x01]).group(1, 1, None)),
             Some(ErrorKind::WireGroup)
         );
         assert_eq!(
             kind(reader(&[0x0c]).skip(1, END_GROUP, 1)),
             Some(ErrorKind::WireGroup)
         );
+    }
+
+    #[test]
+    fn groups_inside_of_a_group_are_noted_in_order() {
+        // Field 1 is a group that holds two of field 2, the first with one of field 3 in it, and a field 4 with a length.
+        let bytes = [
+            0x13, 0x1b, 0x1c, 0x14, 0x22, 0x02, 0x13, 0x14, 0x13, 0x14, 0x0c,
+        ];
+        let mut noted = Vec::new();
+        assert_eq!(reader(&bytes).group(1, 1, Some(&mut noted)), Ok(0..10));
+        let ranges: Vec<_> = noted.iter().map(|at| (at.start(), at.end())).collect();
+        assert_eq!(ranges, [(0, 10), (1, 3), (2, 2), (9, 9)]);
+        let mut at = reader(&bytes);
+        assert_eq!(at.skip_to_end_of_group(3), Ok(()));
+        assert_eq!(at.offset(), 4);
     }
 
     /// THREATS E2: groups nested in an unknown field count as levels.

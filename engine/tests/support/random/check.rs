@@ -114,6 +114,19 @@ pub(crate) fn check(schema: &RandomSchema, compiled: &Compiled, choices: &mut Ch
     let back = wire_of(&compiled.of_edition, name, &populated);
     assert_eq!(back, wire_of(&compiled.plain, name, &populated));
 
+    // The same message in pieces: all of it waited for, or written as it comes, its fields then in the order in which they are set.
+    let len = 1 + choices.below(20);
+    let pieces = json_of_pieces(&compiled.plain, name, &wire, len, usize::MAX);
+    assert_eq!(lossy(&pieces), lossy(&populated), "in pieces of {len}");
+    let pieces = json_of_pieces(&compiled.plain, name, &wire, len, 0);
+    assert_eq!(
+        value_of(&pieces),
+        value_of(&populated),
+        "in pieces of {len}"
+    );
+    let pieces = wire_of_pieces(&compiled.plain, name, &populated, len);
+    assert_eq!(pieces, back, "in pieces of {len}");
+
     // The same message, written otherwise.
     let disturbed = message.disturbed_wire(choices);
     for (schema, json) in [(&compiled.omitting, &json), (&compiled.plain, &populated)] {
@@ -124,6 +137,8 @@ pub(crate) fn check(schema: &RandomSchema, compiled: &Compiled, choices: &mut Ch
             "{disturbed:02x?} is not {wire:02x?}"
         );
     }
+    let pieces = json_of_pieces(&compiled.plain, name, &disturbed, len, usize::MAX);
+    assert_eq!(lossy(&pieces), lossy(&populated), "in pieces of {len}");
     let mut text = String::new();
     write_otherwise(descriptor, &meaning, choices, &mut text);
     let back = wire_of(&compiled.omitting, name, text.as_bytes());
@@ -147,6 +162,43 @@ fn wire_of(schema: &Schema, name: &str, json: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     to_wire(message, json, &mut to_wire::Scratch::default(), &mut out)
         .unwrap_or_else(|error| panic!("{error:?} in {name} {}", lossy(json)));
+    out
+}
+
+fn json_of_pieces(
+    schema: &Schema,
+    name: &str,
+    wire: &[u8],
+    len: usize,
+    held_len_max: usize,
+) -> Vec<u8> {
+    let mut scratch = to_json::Scratch::default();
+    let mut out = Vec::new();
+    let message = schema.message(name).unwrap();
+    let mut reader = to_json::Pieces::new(message, &mut scratch).holding(held_len_max);
+    for piece in wire.chunks(len) {
+        reader.push(piece, &mut out).unwrap_or_else(|error| {
+            panic!("{error:?} in pieces of {len}: {name} {wire:02x?}");
+        });
+    }
+    reader.finish(&mut out).unwrap();
+    out
+}
+
+fn wire_of_pieces(schema: &Schema, name: &str, json: &[u8], len: usize) -> Vec<u8> {
+    let mut scratch = to_wire::Scratch::default();
+    let mut out = Vec::new();
+    let mut reader = to_wire::Pieces::new(schema.message(name).unwrap(), &mut scratch);
+    for piece in json.chunks(len) {
+        let progress = reader.push(piece, &mut out).unwrap_or_else(|error| {
+            panic!("{error:?} in pieces of {len}: {}", lossy(json));
+        });
+        assert!(
+            matches!(progress, to_wire::Progress::Open)
+                || matches!(progress, to_wire::Progress::Ended { used } if used == piece.len())
+        );
+    }
+    reader.finish(&mut out).unwrap();
     out
 }
 
