@@ -435,7 +435,8 @@ impl<'c> Converter<'c> {
         loop {
             let range = self.noted(reader.delimited())?;
             self.read_map_entry(entry, range, depth)?;
-            if !reader.take(&field.tag_pattern) {
+            // A tag of five bytes has no pattern, and what comes next is to be taken all the same: `cut` hands all entries over.
+            if !reader.take(&field.tag_pattern) && !reader.take_bytes(field.tag.as_bytes()) {
                 break;
             }
         }
