@@ -1,8 +1,21 @@
 //! Every bound of the engine in one place, each with its unit, its default and the reason.
 //! In: nothing. Out: constants. Always: a bound is checked before memory or time is spent on what it bounds.
+//!
+//! They are fixed, hard limits: none is an option. A caller may keep lower ones of its own.
+//!
+//! ```
+//! use transom_engine::limits;
+//!
+//! // A read buffer that holds any head that is accepted.
+//! let buffer = Vec::<u8>::with_capacity(limits::HEAD_LEN_MAX);
+//! # assert!(buffer.capacity() >= 32 * 1024);
+//! ```
 
 /// Levels of nesting a JSON text, a protobuf message or a type may have (SEMANTICS 96). The conformance suite wants 25 accepted
 /// and 200 refused.
+///
+/// The converters recurse as deep as that, so it bounds their stack: a thread with 256 KiB does in a release build, one with 1 MiB in a
+/// build without optimization (`tests/stack.rs` holds both). Threads of std have 2 MiB unless told otherwise.
 pub const DEPTH_MAX: u32 = 100;
 
 /// Bytes of a request head: request line and headers with their line ends (431).

@@ -1,6 +1,5 @@
 //! Nothing allocates in the steady state: once buffers and scratch have grown, a request and its reply pass without asking for memory.
 //! Method: an allocator that counts, for each thread by itself; each act is run to warm up, then counted.
-#![expect(unsafe_code, reason = "an allocator cannot be replaced without it")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,47 +8,14 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fmt::Write as _;
 
+use support::counting::{Counting, request_count};
 use support::{notation, texts};
 use transom_engine::exchange::{Call, Envelope, Manners, Reply, Request, Scratch, Transcoder};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
 use transom_engine::{Options, Schema, route, to_json, to_wire};
-
-/// Passes on to the system and counts what the current thread asks for.
-struct Counting;
-
-thread_local! {
-    /// Requests for memory that this thread has made. Const, so that looking at it asks for none.
-    static REQUEST_COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count_request() {
-    REQUEST_COUNT.set(REQUEST_COUNT.get() + 1);
-}
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_request();
-        // SAFETY: the caller's duties are those of `System`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count_request();
-        // SAFETY: the caller's duties are those of `System`.
-        unsafe { System.realloc(at, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's duties are those of `System`.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -58,9 +24,9 @@ static ALLOCATOR: Counting = Counting;
 fn count_in_steady_state(mut act: impl FnMut()) -> usize {
     act();
     act();
-    let before = REQUEST_COUNT.get();
+    let before = request_count();
     act();
-    REQUEST_COUNT.get() - before
+    request_count() - before
 }
 
 #[test]

@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use texts::compile;
 use transom_engine::route::Scratch;
 use transom_engine::{Body, Schema, to_json, to_wire};
@@ -61,6 +62,47 @@ fn file(name: &str, dependency: &[&str]) -> FileDescriptorProto {
 
 fn set(file: Vec<FileDescriptorProto>) -> Vec<u8> {
     FileDescriptorSet { file }.encode_to_vec()
+}
+
+/// What says that it is the entry of a map but has no key, or one that no JSON object could have, would be no map to any reader.
+#[test]
+fn map_entry_that_is_none_is_refused() {
+    let map = "syntax = \"proto3\"; message M { map<string, M> m = 1; }";
+    let good = FileDescriptorSet::decode(&*compile(&[("a.proto", map)], false)).unwrap();
+    assert!(Schema::from_descriptor_set(&good.encode_to_vec()).is_ok());
+    let spoil: [fn(&mut Vec<FieldDescriptorProto>); 8] = [
+        Vec::clear,
+        |fields| _ = fields.remove(0),
+        |fields| _ = fields.pop(),
+        |fields| fields[0].number = Some(3),
+        |fields| fields[0].set_type(Type::Double),
+        |fields| fields[0].set_type(Type::Bytes),
+        |fields| fields[1].set_label(Label::Repeated),
+        |fields| {
+            let mut third = fields[0].clone();
+            (third.number, third.name) = (Some(3), Some("third".to_owned()));
+            third.json_name = None;
+            fields.push(third);
+        },
+    ];
+    for spoil in spoil {
+        let mut set = good.clone();
+        spoil(&mut set.file[0].message_type[0].nested_type[0].field);
+        let words = refused(&set.encode_to_vec());
+        assert!(
+            words.contains("a.proto: M.MEntry is marked as the entry of a map and is none"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn control_characters_in_names_are_escaped_in_errors() {
+    let words = refused(&set(vec![file("a\x1b[2J\n.proto", &["missing.proto"])]));
+    assert!(
+        words.starts_with(r"a\u{1b}[2J\n.proto: it imports"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -246,7 +288,7 @@ fn public_imports_of_public_imports_are_seen() {
         true,
     ));
     assert!(schema.is_ok());
-    let field = prost_types::FieldDescriptorProto {
+    let field = FieldDescriptorProto {
         name: Some("d".to_owned()),
         number: Some(1),
         label: Some(1),
@@ -503,16 +545,14 @@ fn fields_of_one_json_name_go_by_names_of_their_own() {
             name: Some("M".to_owned()),
             field: (1..)
                 .zip(fields)
-                .map(
-                    |(number, (name, json_name))| prost_types::FieldDescriptorProto {
-                        name: Some(name.to_owned()),
-                        json_name: json_name.map(str::to_owned),
-                        number: Some(number),
-                        label: Some(1),
-                        r#type: Some(5),
-                        ..Default::default()
-                    },
-                )
+                .map(|(number, (name, json_name))| FieldDescriptorProto {
+                    name: Some(name.to_owned()),
+                    json_name: json_name.map(str::to_owned),
+                    number: Some(number),
+                    label: Some(1),
+                    r#type: Some(5),
+                    ..Default::default()
+                })
                 .collect(),
             ..Default::default()
         });

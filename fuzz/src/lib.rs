@@ -9,16 +9,26 @@
 )]
 
 mod conversion;
+mod descriptor;
+mod grpc;
 mod http;
+mod json;
 mod pieces;
+mod query;
+#[path = "../../engine/tests/support/random/mod.rs"]
+mod random;
 mod schema;
 mod template;
 
 use std::io;
 
 pub use conversion::{round_trip, to_json, to_wire};
+pub use descriptor::descriptor;
+pub use grpc::grpc;
 pub use http::{http1, reply, request};
+pub use json::json;
 pub use pieces::{to_json_pieces, to_wire_pieces};
+pub use query::query;
 pub use schema::MESSAGES;
 pub use template::template;
 
@@ -26,17 +36,34 @@ pub use template::template;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is the name of its corpus.
-pub const BODIES: [(&str, Body); 9] = [
+pub const BODIES: [(&str, Body); 14] = [
     ("to_wire", to_wire),
     ("to_json", to_json),
     ("round_trip", round_trip),
+    ("to_wire_pieces", to_wire_pieces),
+    ("to_json_pieces", to_json_pieces),
+    ("json", json),
+    ("schema", random_schema),
+    ("descriptor", descriptor),
     ("http1", http1),
     ("request", request),
     ("reply", reply),
     ("template", template),
-    ("to_wire_pieces", to_wire_pieces),
-    ("to_json_pieces", to_json_pieces),
+    ("query", query),
+    ("grpc", grpc),
 ];
+
+/// A message of a schema, both of them random: twice as many bytes as the first says choose the schema, the others the message. Too few
+/// bytes would all be the one schema that is the simplest.
+pub fn random_schema(input: &[u8]) {
+    let Some((&len, choices)) = input.split_first().filter(|_| input.len() > 4) else {
+        return;
+    };
+    let (schema, message) = choices.split_at((usize::from(len) * 2).min(choices.len()));
+    let schema = random::RandomSchema::new(&mut random::Choices::new(schema));
+    let compiled = random::check::Compiled::new(&schema);
+    random::check::check(&schema, &compiled, &mut random::Choices::new(message));
+}
 
 /// Runs `body` on each file that the command line names.
 ///

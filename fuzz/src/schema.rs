@@ -26,43 +26,47 @@ pub const MESSAGES: [&str; 12] = [
     "transom.test.proto2.Old",
 ];
 
-/// The schema by one set of options, with manners to go with it.
+/// Options that differ from each other in all that there is to choose.
+pub(crate) static OPTIONS: LazyLock<[Options; 3]> = LazyLock::new(|| {
+    [
+        Options::default(),
+        Options {
+            names: FieldNames::Proto,
+            defaults: Defaults::All,
+            enums: EnumStyle::Number,
+            int64: Int64Style::Number,
+            unknown_enum_names: UnknownEnumNames::Drop,
+            sort_map_keys: true,
+            ..Options::default()
+        },
+        Options {
+            defaults: Defaults::Omit,
+            reject_unknown_fields: true,
+            reject_unknown_query: true,
+            ..Options::default()
+        },
+    ]
+});
+
+/// The schema by each set of options, with manners to go with it.
 pub(crate) static TRANSCODERS: LazyLock<[Transcoder; 3]> = LazyLock::new(|| {
-    let sets = [
-        (Options::default(), Manners::default()),
-        (
-            Options {
-                names: FieldNames::Proto,
-                defaults: Defaults::All,
-                enums: EnumStyle::Number,
-                int64: Int64Style::Number,
-                unknown_enum_names: UnknownEnumNames::Drop,
-                sort_map_keys: true,
-                ..Options::default()
-            },
-            Manners {
-                headers: HeaderRule::GrpcGateway,
-                wrong_method: WrongMethod::NotImplemented,
-                errors: ErrorForm::GrpcGatewayV1,
-                ignores_trailing_data: true,
-            },
-        ),
-        (
-            Options {
-                defaults: Defaults::Omit,
-                reject_unknown_fields: true,
-                reject_unknown_query: true,
-                ..Options::default()
-            },
-            Manners {
-                wrong_method: WrongMethod::NotFound,
-                ..Manners::default()
-            },
-        ),
-    ];
-    sets.map(|(options, manners)| {
+    let mut manners = [
+        Manners::default(),
+        Manners {
+            headers: HeaderRule::GrpcGateway,
+            wrong_method: WrongMethod::NotImplemented,
+            errors: ErrorForm::GrpcGatewayV1,
+            ignores_trailing_data: true,
+        },
+        Manners {
+            wrong_method: WrongMethod::NotFound,
+            ..Manners::default()
+        },
+    ]
+    .into_iter();
+    OPTIONS.map(|options| {
         let schema = Schema::compile(&DESCRIPTORS, &options).expect("the test schemas have plans");
-        Transcoder::new(schema, manners)
+        Transcoder::new(schema, manners.next().unwrap_or_default())
     })
 });
 
@@ -71,7 +75,7 @@ pub(crate) static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(&DESCRIPTORS[..]).expect("protox links what it writes")
 });
 
-static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub(crate) static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
     protox::Compiler::new([&format!("{protos}/test"), protos])
         .and_then(|mut compiler| {

@@ -4,6 +4,8 @@
 
 #[path = "../../engine/tests/support/notation.rs"]
 mod notation;
+#[path = "../../engine/tests/support/texts.rs"]
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -88,7 +90,11 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
             topic,
             &[&[0, message_choice(case)], text.as_bytes()],
         );
+        add("json", topic, &[text.as_bytes()]);
     });
+    for text in JSON {
+        add("json", "json", &[text.as_bytes()]);
+    }
     each_case("to_json", |topic, case| {
         let wire = notation::wire(case["wire"].as_str().unwrap());
         add("to_json", topic, &[&[0, message_choice(case)], &wire]);
@@ -155,30 +161,145 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
         ];
         add("reply", topic, &parts);
     });
-    let templates = [
-        ("/v1/{a}", "/v1/x"),
-        ("/v1/{a=x/*}/y/{b}:verb", "/v1/x/1/y/2:verb"),
-        ("/v1/{m.a=**}", "/v1/x%2Fy/z"),
-        ("/v1/**/x", "/v1/a/b/x"),
-        ("/%61/*/{m.m.c=*}", "/a/b/c"),
-        ("/", "/"),
-        ("/{a}/{a}", "/x/y"),
-        ("/{nosuch}", "/x"),
-        ("/{a={b}}", "/x"),
-        ("/{m}", "/x"),
-        ("v1", "/"),
-        ("/a/%zz", "/a/%zz"),
-        ("/a:b:c", "/a:b:c"),
-        ("/{a=**}/{b=**}", "/x/y"),
-    ];
-    for (template, path) in templates {
-        add(
-            "template",
-            "template",
-            &[template.as_bytes(), b"\n", path.as_bytes()],
-        );
+    for template in TEMPLATES {
+        add("template", "template", &[b"\0", template.as_bytes()]);
+    }
+    for topic in QUERY_TOPICS {
+        each_case(&format!("bind/{topic}"), |_, case| {
+            let Some(query) = case["query"].as_str() else {
+                return;
+            };
+            let (request, prefix) = query_choice(case["message"].as_str().unwrap());
+            let options = if case["strict"] == true { 2 } else { 0 };
+            let query = format!("{prefix}{}", query.replace('&', &format!("&{prefix}")));
+            add("query", topic, &[&[options, request], query.as_bytes()]);
+        });
+    }
+    for (limit, cut, bytes) in FRAMES {
+        add("grpc", "frame", &[&[limit, cut], bytes]);
+    }
+    // Any bytes are a schema and a message.
+    let mut state = fnv(b"schema");
+    for len in [0_u8, 4, 8, 16, 32, 64, 64, 64] {
+        let bytes = std::iter::repeat_with(|| {
+            state = fnv(&state.to_le_bytes());
+            state.to_le_bytes()
+        });
+        let bytes: Vec<_> = bytes.take(64).flatten().collect();
+        add("schema", "schema", &[&[len], &bytes]);
+    }
+    for text in SCHEMAS {
+        for (name, with_imports) in [("set", false), ("whole", true)] {
+            let set = texts::compile(&[("a.proto", text)], with_imports);
+            add("descriptor", name, &[b"\0", &set]);
+        }
     }
     seeds
+}
+
+/// Texts on both sides of the border of what is JSON, and of what one reader takes and another does not.
+const JSON: [&str; 24] = [
+    "",
+    " ",
+    "null",
+    "nul",
+    "[1,]",
+    "{\"a\":1,}",
+    "[[[[]]]]",
+    "{\"a\":{\"a\":[{}]}}",
+    "{\"a\":1,\"a\":2}",
+    "{\"a\":1,\"\\u0061\":2}",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "-9223372036854775809",
+    "1e308",
+    "1e309",
+    "-0",
+    "-0.0",
+    "1e-400",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud83d\"",
+    "\"\\ude00\\ud83d\"",
+    "\u{feff}1",
+    "[0.1,\"é\\n\",true] ",
+];
+
+/// Templates a line each, and a path.
+const TEMPLATES: [&str; 17] = [
+    "/v1/{a}\n/v1/x",
+    "/v1/{a=x/*}/y/{b}:verb\n/v1/x/1/y/2:verb",
+    "/v1/{m.a=**}\n/v1/x%2Fy/z",
+    "/v1/**/x\n/v1/a/b/x",
+    "/%61/*/{m.m.c=*}\n/a/b/c",
+    "/\n/",
+    "/{a}/{a}\n/x/y",
+    "/{a={b}}\n/x",
+    "v1\n/",
+    "/a/%zz\n/a/%zz",
+    "/a:b:c\n/a:b:c",
+    "/{a=**}/{b=**}\n/x/y",
+    "/a/**/x/y\n/a/**/y\n/a/**\n/a/b/x/y",
+    "/a/*\n/a/*\n/a/*\n/a/*\n/a/{b}/c\n/a/b",
+    "/{a=**}:v\n/*:v\n/b:v\n/b:v",
+    "/a/{b=c/*}/d\n/a/c/e/d\n/a/c/e/f\n/a/c/e/d",
+    "/%2f/{a}\n/%2F/*:%41\n/%2f/x:A",
+];
+
+/// Cases whose queries are seeds.
+const QUERY_TOPICS: [&str; 5] = [
+    "json_text",
+    "precedence",
+    "scalars",
+    "structure",
+    "well_known",
+];
+
+/// Bytes of replies, with a limit and a cut.
+const FRAMES: [(u8, u8, &[u8]); 12] = [
+    (64, 3, b""),
+    (64, 3, b"\0"),
+    (64, 3, b"\0\0\0\0\0"),
+    (64, 7, b"\0\0\0\0\x03abc"),
+    (2, 7, b"\0\0\0\0\x03abc"),
+    (64, 1, b"\x01\0\0\0\x03abc"),
+    (64, 2, b"\x02\0\0\0\x03abc"),
+    (200, 9, b"\0\xff\xff\xff\xffabc"),
+    (64, 9, b"\0\0\0\0\x03abc\0\0\0\0\x03abc"),
+    (64, 0, b"99999999H"),
+    (64, 0, b"100n"),
+    (64, 0, b"123456789S"),
+];
+
+/// Files that use what descriptors can say, each as small as can be.
+const SCHEMAS: [&str; 9] = [
+    "syntax = \"proto3\"; message A { A a = 1; repeated int32 b = 2; map<string, A> c = 3; optional bytes d = 536870911; }",
+    "syntax = \"proto2\"; message A { required group B = 1 { optional B b = 1; } extensions 100 to max; } extend A { optional A x = 100; }",
+    "syntax = \"proto2\"; enum E { option allow_alias = true; A = 1; B = 1; C = -1; } message M { optional E e = 1 [default = C]; repeated E f = 2 [packed = true]; }",
+    "syntax = \"proto3\"; message M { oneof o { string a = 1 [json_name = \"b\"]; int32 c = 3; } fixed64 b_c = 2; enum E { Z = 0; } E e = 4; }",
+    "syntax = \"proto3\"; package p.q; import \"google/protobuf/any.proto\"; message M { google.protobuf.Any a = 1; message N { M m = 1; } N n = 2; }",
+    "syntax = \"proto3\"; package p; import \"google/api/annotations.proto\"; message M { string a = 1; M m = 2; }
+        service S { rpc R(M) returns (M) { option (google.api.http) = { get: \"/v1/{m.a=x/*}:r\" additional_bindings { post: \"/v1/**\" body: \"m\" response_body: \"a\" } }; } }",
+    "syntax = \"proto3\"; message M { string a = 1; } service S { rpc R(stream M) returns (stream M); }",
+    "syntax = \"proto3\"; import public \"google/protobuf/timestamp.proto\"; message M { repeated google.protobuf.Timestamp t = 1; }",
+    "syntax = \"proto3\"; package google.protobuf; message Duration { string seconds = 1; }",
+];
+
+/// The byte that stands for a request to which this message is the input, or one in which it is a field, and the name of that field.
+fn query_choice(message: &str) -> (u8, &'static str) {
+    match message.rsplit('.').next().unwrap_or_default() {
+        "Scalars" => (5, ""),
+        "Choice" => (6, ""),
+        "Maps" => (7, ""),
+        "WellKnown" => (8, ""),
+        "Lists" => (9, ""),
+        "UnpackedLists" => (0, "unpackedLists."),
+        "Optionals" => (0, "optionals."),
+        "Names" => (0, "names."),
+        "Nested" => (0, "nested."),
+        "WellKnownLists" => (0, "wellKnownLists."),
+        _ => (0, ""),
+    }
 }
 
 /// Runs `act` on each case of a topic: a folder of files, or one file.

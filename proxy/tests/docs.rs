@@ -11,13 +11,16 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory as _;
 use transom::config::CommandLine;
 
-const PAGES: [&str; 6] = [
+const UNSAFE_PAGE: &str = "docs/decisions/0007-simd-and-unsafe.md";
+
+const PAGES: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/COMMANDS.md",
     "docs/MAPPING.md",
     "docs/OPERATIONS.md",
+    UNSAFE_PAGE,
 ];
 
 fn root() -> PathBuf {
@@ -406,6 +409,70 @@ fn architecture_names_every_room() {
     }
 }
 
+/// The functions of a source in which blocks of `unsafe` stand, once for each block.
+fn unsafe_blocks(source: &str) -> Vec<String> {
+    let mut function = "";
+    let mut blocks = Vec::new();
+    let code = source.lines().map(str::trim_start);
+    for line in code.filter(|line| !line.starts_with("//")) {
+        if let Some((_, rest)) = line.split_once("fn ")
+            && rest.starts_with(|c: char| c.is_ascii_lowercase())
+        {
+            function = rest.split(['(', '<']).next().unwrap_or_default();
+        }
+        let count = line.matches("unsafe {").count();
+        blocks.extend(std::iter::repeat_n(function.to_owned(), count));
+    }
+    blocks
+}
+
+/// Each file, the number of its blocks, and the functions they are in: the table of the decision against the sources.
+#[test]
+fn unsafe_code_is_where_the_decision_says() {
+    let mut documented: BTreeMap<_, _> = rows(section(&read(UNSAFE_PAGE), "Where `unsafe` is"))
+        .filter_map(|cells| {
+            let file = cells.first()?.strip_prefix('`')?.strip_suffix('`')?;
+            let count = cells.get(1)?.parse::<usize>().ok()?;
+            let named = code_spans(cells.get(2)?);
+            let named: BTreeSet<_> = named.into_iter().map(str::to_owned).collect();
+            Some((file.to_owned(), (count, named)))
+        })
+        .collect();
+    // What this file says of blocks is no code.
+    let this_file = root().join(file!());
+    let this_name = this_file.file_name();
+    for (path, source) in sources(&["engine", "proxy", "fuzz", "benches"], &[".rs"]) {
+        let blocks = unsafe_blocks(&source);
+        if blocks.is_empty() || path.file_name() == this_name {
+            continue;
+        }
+        let name = path
+            .strip_prefix(root())
+            .expect("sources lie below the root");
+        let name = name.to_string_lossy().into_owned();
+        let code: String = source
+            .lines()
+            .filter(|line| !line.starts_with("//!"))
+            .flat_map(str::split_whitespace)
+            .collect();
+        assert!(
+            code.starts_with("#![expect(unsafe_code,reason="),
+            "{name} does not begin by saying why it needs unsafe code"
+        );
+        let Some((count, named)) = documented.remove(&name) else {
+            panic!("{UNSAFE_PAGE} lacks `{name}`: {blocks:?}");
+        };
+        assert_eq!(count, blocks.len(), "blocks of {name}: {blocks:?}");
+        for function in &blocks {
+            assert!(
+                named.contains(function),
+                "{UNSAFE_PAGE}: {name} lacks `{function}`"
+            );
+        }
+    }
+    assert!(documented.is_empty(), "{UNSAFE_PAGE} names {documented:?}");
+}
+
 #[test]
 fn tests_and_cases_that_are_named_exist() {
     let code: String = sources(&["engine", "proxy", "fuzz"], &[".rs"])
@@ -413,7 +480,7 @@ fn tests_and_cases_that_are_named_exist() {
         .map(|(_, text)| text)
         .collect();
     let mut count = 0;
-    for page in ["docs/MAPPING.md", "docs/OPERATIONS.md"] {
+    for page in ["docs/MAPPING.md", "docs/OPERATIONS.md", UNSAFE_PAGE] {
         for span in code_spans(&read(page)) {
             let is_json = Path::new(span)
                 .extension()

@@ -59,7 +59,7 @@ fn walk(
         let (number, wire_type) = reader.tag().map_err(|error| error.kind)?;
         let content = match wire_type {
             LEN => reader.delimited(),
-            START_GROUP => reader.group(number, 0),
+            START_GROUP => reader.group(number, 0, None),
             _ => reader.skip(number, wire_type, 0).map(|()| 0..0),
         };
         let content = content.map_err(|error| error.kind)?;

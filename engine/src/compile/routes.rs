@@ -312,7 +312,7 @@ fn has_string_form(plan: &Plan, message: MessageIndex) -> bool {
     )
 }
 
-fn shape(template: &Template) -> ShapePlan {
+pub(super) fn shape(template: &Template) -> ShapePlan {
     ShapePlan {
         segment_count: narrow(template.segments.len()),
         rest: template.rest().map(narrow),
@@ -324,7 +324,7 @@ fn shape(template: &Template) -> ShapePlan {
     clippy::cast_possible_truncation,
     reason = "a template is no longer than a request target, and has fewer segments than bytes"
 )]
-fn narrow(segment: usize) -> u16 {
+pub(super) fn narrow(segment: usize) -> u16 {
     segment as u16
 }
 

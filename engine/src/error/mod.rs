@@ -11,6 +11,24 @@ use std::fmt;
 use crate::grpc::Code;
 
 /// One fault of one request or reply: what, where, and at which byte.
+///
+/// It is made without looking around or allocating. Who wants words and the path of the field calls [`Error::write_text`] with the bytes that
+/// were converted; [`Display`](std::fmt::Display) does without them and says less. [`Error::http_status`] and [`Error::code`] are what a gateway answers.
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{Schema, error::{Context, ErrorKind, Expected, Place}, to_wire};
+///
+/// let schema = Schema::from_descriptor_set(&descriptors)?;
+/// let note = schema.message("hello.v1.Note").ok_or("no such message")?;
+/// let body = br#"{"readers":[{"id":"7"},{"id":true}]}"#;
+/// let error = to_wire(note, body, &mut to_wire::Scratch::default(), &mut Vec::new()).unwrap_err();
+/// assert_eq!((error.kind, error.place, error.offset), (ErrorKind::Expected(Expected::String), Place::Body, 29));
+/// assert_eq!((error.http_status(), error.code().number()), (400, 3));
+/// assert_eq!(error.to_string(), "body: expected a string at byte 29");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     /// What is wrong.
@@ -38,7 +56,8 @@ pub enum Place {
     Reply,
 }
 
-/// What is wrong, sorted by who can mend it.
+/// What is wrong, sorted by who can mend it: the client's JSON, its values, its path and query, its HTTP; then the upstream's reply. More kinds may
+/// come. `Debug` gives the name, [`Error::write_text`] the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(

@@ -8,7 +8,8 @@ use crate::json::{Found, Step, found_at, steps_to};
 use crate::limits;
 use crate::text::percent;
 
-/// The bytes that an [`Error`] points into. What is not at hand may be left empty: the text then says less.
+/// The bytes that an [`Error`] points into. What is not at hand may be left empty: the text then says less. The example is that of
+/// [`Error::write_text`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
     /// The request body.
@@ -24,7 +25,27 @@ pub struct Context<'a> {
 }
 
 impl Error {
-    /// Appends the error in words: `body.shelf.theme: expected a string, found a number at byte 27`.
+    /// Appends the error in words: the place, what was expected, what was found.
+    ///
+    /// It is one line: of foreign bytes at most [`EXCERPT_LEN_MAX`](limits::EXCERPT_LEN_MAX) are shown, and of the path of the field the last
+    /// [`ERROR_PATH_LEN_MAX`](limits::ERROR_PATH_LEN_MAX); control characters are escaped. A value of the wrong type is shown where a string or word would have
+    /// done, and not where it would not: what stands in a field may be a secret, so treat the text as you treat the request. A reply's bytes are
+    /// never shown.
+    ///
+    /// # Examples
+    /// ```
+    /// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+    /// use transom_engine::{Schema, error::{Context, ErrorKind, Expected, Place}, to_wire};
+    ///
+    /// let schema = Schema::from_descriptor_set(&descriptors)?;
+    /// let note = schema.message("hello.v1.Note").ok_or("no such message")?;
+    /// let body = br#"{"readers":[{"id":"7"},{"id":true}]}"#;
+    /// let error = to_wire(note, body, &mut to_wire::Scratch::default(), &mut Vec::new()).unwrap_err();
+    /// let mut words = String::new();
+    /// error.write_text(&Context { body, ..Context::default() }, &mut words);
+    /// assert_eq!(words, "body.readers[1].id: expected a string, found a boolean at byte 29");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cold]
     pub fn write_text(&self, context: &Context<'_>, out: &mut String) {
         let offset = self.offset as usize;
@@ -33,8 +54,13 @@ impl Error {
             Place::Body => {
                 write_body_path(context, offset, out);
                 out.push_str(": ");
+                // Without the body nothing can be said of what is there, not even that it ends.
+                let found = context
+                    .body
+                    .get(..offset)
+                    .filter(|_| !context.body.is_empty());
                 self.kind
-                    .write_text(Some(found_at(context.body, offset)), out);
+                    .write_text(found.map(|_| found_at(context.body, offset)), out);
                 _ = write!(out, " at byte {offset}");
             }
             Place::Path(index) => {
@@ -494,6 +520,288 @@ mod tests {
             "{text}"
         );
         assert!(text.len() < limits::ERROR_PATH_LEN_MAX + 80);
+    }
+
+    /// Every kind that a body can be refused with: the text, the byte at fault and the words. The path is in front, then what was expected
+    /// and, where that helps, what was found.
+    const BODY_TEXTS: [(ErrorKind, &str, usize, &str); 36] = {
+        use ErrorKind as Kind;
+        [
+            (
+                Kind::UnexpectedEnd,
+                r#"{"sub":{"n":"#,
+                12,
+                "body.sub.n: the text ends too early at byte 12",
+            ),
+            (
+                Kind::ExpectedValue,
+                r#"{"sub":{"n":}}"#,
+                12,
+                "body.sub.n: expected a JSON value, found \"}\" at byte 12",
+            ),
+            (
+                Kind::ExpectedKey,
+                r#"{"sub":{n:1}}"#,
+                8,
+                "body.sub: expected a key in double quotes, found \"n\" at byte 8",
+            ),
+            (
+                Kind::ExpectedColon,
+                r#"{"n" 1}"#,
+                5,
+                "body.n: expected a colon after the key, found a number at byte 5",
+            ),
+            (
+                Kind::ExpectedCommaOrClose,
+                r#"{"a":[1 2]}"#,
+                8,
+                "body.a[0]: expected a comma or the closing bracket, found a number at byte 8",
+            ),
+            (
+                Kind::TrailingData,
+                "{} x",
+                3,
+                "body: expected the end of the text, found \"x\" at byte 3",
+            ),
+            (
+                Kind::InvalidNumber,
+                r#"{"n":01}"#,
+                5,
+                "body.n: 01 is not a number in JSON at byte 5",
+            ),
+            (
+                Kind::InvalidEscape,
+                r#"{"n":"\q"}"#,
+                6,
+                "body.n: a string holds an invalid escape at byte 6",
+            ),
+            (
+                Kind::LoneSurrogate,
+                r#"{"n":"\ud800"}"#,
+                6,
+                "body.n: a string holds an escaped half of a surrogate pair at byte 6",
+            ),
+            (
+                Kind::ControlCharacter,
+                "{\"n\":\"\u{1}\"}",
+                6,
+                "body.n: a string holds a control character that is not escaped at byte 6",
+            ),
+            (
+                Kind::InvalidUtf8,
+                r#"{"n":"x"}"#,
+                6,
+                "body.n: a string is not valid UTF-8 at byte 6",
+            ),
+            (
+                Kind::ByteOrderMark,
+                "\u{feff}{}",
+                0,
+                "body: the text starts with a byte order mark at byte 0",
+            ),
+            (
+                Kind::TooDeep,
+                r#"{"a":[[]]}"#,
+                6,
+                "body.a[0]: nested deeper than 100 levels at byte 6",
+            ),
+            (
+                Kind::Expected(Expected::Object),
+                r#"{"items":[{},{},{},{"sub":5}]}"#,
+                26,
+                "body.items[3].sub: expected an object, found a number at byte 26",
+            ),
+            (
+                Kind::Expected(Expected::Array),
+                r#"{"a":"secret"}"#,
+                5,
+                "body.a: expected an array, found a string at byte 5",
+            ),
+            (
+                Kind::Expected(Expected::String),
+                r#"{"a":null}"#,
+                5,
+                "body.a: expected a string, found null at byte 5",
+            ),
+            (
+                Kind::Expected(Expected::Bool),
+                r#"{"a":{}}"#,
+                5,
+                "body.a: expected true or false, found an object at byte 5",
+            ),
+            (
+                Kind::Expected(Expected::Int32),
+                r#"{"sub":{"items":[0,1,2,{"n":"x"}]}}"#,
+                28,
+                "body.sub.items[3].n: expected an int32, found \"x\" at byte 28",
+            ),
+            (
+                Kind::Expected(Expected::Base64),
+                r#"{"a":"*"}"#,
+                5,
+                "body.a: expected a string of base64, found \"*\" at byte 5",
+            ),
+            (
+                Kind::Expected(Expected::Timestamp),
+                r#"{"a":"now"}"#,
+                5,
+                "body.a: expected a timestamp such as 2006-01-02T15:04:05Z, found \"now\" at byte 5",
+            ),
+            (
+                Kind::Expected(Expected::Duration),
+                r#"{"a":"1"}"#,
+                5,
+                "body.a: expected a duration such as 1.5s, found \"1\" at byte 5",
+            ),
+            (
+                Kind::Expected(Expected::FieldMask),
+                r#"{"a":"a_b"}"#,
+                5,
+                "body.a: expected field paths in lowerCamelCase with commas between them, found \"a_b\" at byte 5",
+            ),
+            (
+                Kind::Expected(Expected::Any),
+                r#"{"a":[]}"#,
+                5,
+                "body.a: expected an object with a key @type, found an array at byte 5",
+            ),
+            (
+                Kind::OutOfRange(Expected::Int32),
+                r#"{"a":[1,4294967296]}"#,
+                8,
+                "body.a[1]: 4294967296 does not fit int32 at byte 8",
+            ),
+            (
+                Kind::NotAnInteger,
+                r#"{"a":1.5}"#,
+                5,
+                "body.a: 1.5 is not an integer at byte 5",
+            ),
+            (
+                Kind::UnknownEnumName,
+                r#"{"a":"PINK"}"#,
+                5,
+                "body.a: \"PINK\" is no name of a value of the enum at byte 5",
+            ),
+            (
+                Kind::UnknownEnumNumber,
+                r#"{"a":9}"#,
+                5,
+                "body.a: 9 is no number of a value of the enum at byte 5",
+            ),
+            (
+                Kind::UnknownField,
+                r#"{"sub":{"zz":1}}"#,
+                8,
+                "body.sub.zz: unknown field at byte 8",
+            ),
+            (
+                Kind::DuplicateField,
+                r#"{"a":1,"a":2}"#,
+                7,
+                "body.a: the field is given more than once at byte 7",
+            ),
+            (
+                Kind::DuplicateKey,
+                r#"{"m":{"k":1,"k":2}}"#,
+                12,
+                "body.m.k: the key is given more than once at byte 12",
+            ),
+            (
+                Kind::OneofConflict,
+                r#"{"a":1,"b":2}"#,
+                7,
+                "body.b: another member of the same oneof is given too at byte 7",
+            ),
+            (
+                Kind::NullElement,
+                r#"{"a":[1,null]}"#,
+                8,
+                "body.a[1]: null is not allowed in a list or map at byte 8",
+            ),
+            (
+                Kind::AnyTypeMissing,
+                r#"{"any":{"a":1}}"#,
+                7,
+                "body.any: the key \"@type\" is missing at byte 7",
+            ),
+            (
+                Kind::AnyTypeUrl,
+                r#"{"any":{"@type":"x"}}"#,
+                16,
+                "body.any[\"@type\"]: \"x\" is not a type URL such as type.googleapis.com/package.Message at byte 16",
+            ),
+            (
+                Kind::AnyTypeUnknown,
+                r#"{"any":{"@type":"x/y.Z"}}"#,
+                16,
+                "body.any[\"@type\"]: \"x/y.Z\" names no message of the schema at byte 16",
+            ),
+            (
+                Kind::AnyValueMissing,
+                r#"{"any":{"@type":"x/y.Z"}}"#,
+                7,
+                "body.any: the key \"value\" is missing at byte 7",
+            ),
+        ]
+    };
+
+    #[test]
+    fn each_kind_names_the_path_and_what_was_expected() {
+        for (kind, body, offset, words) in BODY_TEXTS {
+            assert_eq!(body_text(body.as_bytes(), kind, offset), words);
+            // Without the body there are words still, and none of what is not known.
+            let words = body_text(b"", kind, offset);
+            assert!(
+                words.starts_with("body: ") && !words.contains("found"),
+                "{words}"
+            );
+        }
+    }
+
+    /// Goal: whatever the input, the words are one short line that a log or terminal can take. Method: long and nasty values in each place
+    /// that words may show, for each kind.
+    #[test]
+    fn no_words_show_more_than_an_excerpt_nor_a_control_character() {
+        let nasty = [
+            "x".repeat(9000),
+            "\u{1b}[31m\r\n\t\u{0}".repeat(900),
+            "\u{202e}\u{feff}é€𝄞".repeat(900),
+            "\\u001b\\n".repeat(900),
+        ];
+        // An escape such as `\u{10ffff}` takes ten characters for at least one byte.
+        let len_max = limits::ERROR_PATH_LEN_MAX + 10 * limits::EXCERPT_LEN_MAX + 200;
+        let kinds = BODY_TEXTS.map(|(kind, ..)| kind);
+        let all = |text: &str| {
+            assert!(text.len() <= len_max, "{} bytes: {text}", text.len());
+            let is_bad = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{feff}');
+            assert!(!text.chars().any(is_bad), "{text:?}");
+        };
+        for text in &nasty {
+            let keyed = format!("{{\"{text}\":\"{text}\"}}");
+            let bare = format!("[{text}");
+            for kind in kinds {
+                for (body, offset) in [(&keyed, 1), (&keyed, text.len() + 4), (&bare, 1)] {
+                    all(&body_text(body.as_bytes(), kind, offset));
+                }
+                let target = format!("/v1?{text}={text}");
+                let context = Context {
+                    target: target.as_bytes(),
+                    header: text.as_bytes(),
+                    variables: &[("name", text.as_bytes())],
+                    ..Context::default()
+                };
+                for place in [
+                    Place::Query,
+                    Place::Header(0),
+                    Place::Path(0),
+                    Place::Request,
+                    Place::Reply,
+                ] {
+                    all(&text_of(Error::at(kind, place, 4), &context));
+                }
+            }
+        }
     }
 
     #[test]

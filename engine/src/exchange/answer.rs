@@ -14,7 +14,20 @@ use crate::{json, route, to_json};
 
 const JSON: &[u8] = b"application/json";
 
-/// What a response says about its connection and its request.
+/// What a response says about its connection and its request: made from the head, before the head's buffer is used for the next one.
+///
+/// # Examples
+/// ```
+/// use transom_engine::{exchange::Envelope, http1::RequestHead};
+///
+/// let mut head = RequestHead::new();
+/// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// head.parse(bytes)?;
+/// let envelope = Envelope::of(&head, bytes).dated(*b"Sun, 06 Nov 1994 08:49:37 GMT");
+/// assert!(envelope.keeps_open() && !envelope.closing().keeps_open());
+/// assert!(!Envelope::REFUSED.keeps_open());
+/// # Ok::<(), transom_engine::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope {
     connection: Connection,
@@ -89,7 +102,8 @@ pub struct Reply<'r, H, T> {
 }
 
 impl Call {
-    /// Appends the response to what the upstream sent: its message as JSON, or its error, or ours where it makes no sense.
+    /// Appends the response to what the upstream sent: its message as JSON, or its error, or ours where it makes no sense. There is no failure: one
+    /// whole response is appended in any case. The example is that of the [module](crate::exchange).
     pub fn write_reply<'r, H, T>(
         &self,
         transcoder: &Transcoder,
@@ -170,7 +184,19 @@ fn read_status<'r>(
 }
 
 impl Transcoder {
-    /// Appends the response for a call that failed.
+    /// Appends the response for a call that failed without a reply: no connection, a reset, a deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+    /// use transom_engine::{Schema, exchange::{Envelope, Manners, Scratch, Transcoder}, grpc::{Code, Status}};
+    ///
+    /// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+    /// let (status, mut out) = (Status::new(Code::Unavailable, "no upstream"), Vec::new());
+    /// transcoder.write_status(Envelope::REFUSED, &status, &mut Scratch::default(), &mut out);
+    /// assert!(out.starts_with(b"HTTP/1.1 503 ") && out.ends_with(br#"{"code":14,"message":"no upstream"}"#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cold]
     pub fn write_status(
         &self,
@@ -191,6 +217,22 @@ impl Transcoder {
 
     /// Appends the response for a request that was refused. `request` is its head, the bytes the head was parsed from, and the
     /// body as far as it was read; nothing if the head could not be parsed.
+    ///
+    /// # Examples
+    /// ```
+    /// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+    /// use transom_engine::{Schema, exchange::{Envelope, Manners, Scratch, Transcoder}, http1::RequestHead};
+    /// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+    /// let mut scratch = Scratch::default();
+    /// let request = b"GET /v1/nothing HTTP/1.1\r\nHost: a.example\r\nX-Tenant: 7\r\n\r\n";
+    /// let mut head = RequestHead::new();
+    /// head.parse(request)?;
+    /// let (error, mut out) = (transcoder.handle_head(&head, request, &mut scratch).unwrap_err(), Vec::new());
+    /// let envelope = Envelope::of(&head, request);
+    /// transcoder.write_error(envelope, error, Some((&head, request, b"")), &mut scratch, &mut out);
+    /// assert!(out.starts_with(b"HTTP/1.1 404 ") && out.ends_with(br#"{"code":5,"message":"not found"}"#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cold]
     pub fn write_error(
         &self,

@@ -7,6 +7,44 @@
 //!       │                     │
 //!       └──────── Error ──────┴──▶ write_error
 //! ```
+//!
+//! A whole unary call, with the upstream's part played by hand:
+//!
+//! ```
+//! # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+//! use transom_engine::exchange::{Envelope, Manners, Reply, Request, Scratch, Transcoder};
+//! use transom_engine::{Schema, grpc::frame, http1::RequestHead};
+//!
+//! // Once, for all threads. Then, for each thread:
+//! let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+//! let (mut head, mut scratch, mut call_bytes, mut answer) = (RequestHead::new(), Scratch::default(), Vec::new(), Vec::new());
+//!
+//! // What a connection has read. `parse` says how long the head is; the body follows it, by `head.framing()`.
+//! let request = b"POST /v1/hello HTTP/1.1\r\nHost: a.example\r\nContent-Length: 14\r\n\r\n{\"name\":\"Ada\"}";
+//! let body = &request[request.len() - 14..];
+//! head.parse(request)?;
+//!
+//! // The call: a path, metadata, and one framed message.
+//! let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { unreachable!("it is no OPTIONS") };
+//! let method = transcoder.schema().methods().nth(call.method_index(&transcoder)).ok_or("no method")?;
+//! assert_eq!(method.path(), "/hello.v1.Greeter/SayHello");
+//! call.each_metadata(&transcoder, &head, request, &mut scratch, |name, value| drop((name, value)))?;
+//! call.write_request(&transcoder, &head, request, body, &mut scratch, &mut call_bytes)?;
+//! assert_eq!(call_bytes, b"\0\0\0\0\x05\x0a\x03Ada");
+//!
+//! // What the upstream answers, as HTTP/2 has it.
+//! let headers: [(&[u8], &[u8]); 1] = [(b"content-type", b"application/grpc")];
+//! let trailers: [(&[u8], &[u8]); 1] = [(b"grpc-status", b"0")];
+//! let reply = Reply {
+//!     http_status: 200,
+//!     headers: || headers.into_iter(),
+//!     body: b"\0\0\0\0\x06\x0a\x04Hi A",
+//!     trailers: Some(trailers.into_iter()),
+//! };
+//! call.write_reply(&transcoder, Envelope::of(&head, request), reply, &mut scratch, &mut answer);
+//! assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"\r\n\r\n{\"message\":\"Hi A\"}"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod answer;
 
@@ -25,14 +63,31 @@ use crate::{to_json, to_wire};
 
 pub use answer::{Envelope, Reply};
 
-/// A schema and the manners in which it is served: made once, shared by all threads, never changed.
+/// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
+/// that of the [module](self).
 #[derive(Debug)]
 pub struct Transcoder {
     schema: Schema,
     manners: Manners,
 }
 
-/// How the gateway answers, beside the JSON of messages: what a profile decides.
+/// How the gateway answers, beside the JSON of messages: what a profile decides. The default is this gateway's own; to be taken for another one, set
+/// what clients of that one rely on.
+///
+/// # Examples
+/// ```
+/// use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+/// use transom_engine::grpc::metadata::HeaderRule;
+///
+/// // As grpc-gateway v2.
+/// let manners = Manners {
+///     headers: HeaderRule::GrpcGateway,
+///     wrong_method: WrongMethod::NotImplemented,
+///     errors: ErrorForm::Status,
+///     ignores_trailing_data: true,
+/// };
+/// # assert_ne!(manners, Manners::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Manners {
     /// Which headers cross, and under which names.
@@ -67,7 +122,8 @@ pub enum ErrorForm {
     GrpcGatewayV1,
 }
 
-/// Memory that the stages work with; keep one per thread.
+/// Memory that the stages work with; keep one per thread. It serves any [`Transcoder`], one exchange at a time. Between
+/// [`Transcoder::handle_head`] and [`Call::write_request`] it holds where the variables are in the path.
 #[derive(Debug, Default)]
 pub struct Scratch {
     route: route::Scratch,
@@ -95,7 +151,8 @@ pub enum Request {
     Options,
 }
 
-/// A request that has found its method.
+/// A request that has found its method. A small value that borrows nothing: it may wait for the upstream while the scratch serves others. It
+/// belongs to the transcoder that made it, and has to be given that one.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     route: RouteIndex,
@@ -114,7 +171,7 @@ impl Transcoder {
         &self.schema
     }
 
-    /// Routes a request by its head, and refuses what needs no body to be refused.
+    /// Routes a request by its head, and refuses what needs no body to be refused. `bytes` are those the head was parsed from.
     ///
     /// It leaves the captures of the path in `scratch`, where [`Call::write_request`] reads them: call both in one go, and this
     /// one again after waiting for the body.
@@ -184,7 +241,24 @@ impl Call {
         self.plan(transcoder).method.0 as usize
     }
 
-    /// Hands each header that becomes metadata to `each`, as name and value.
+    /// Hands each header that becomes metadata to `each`, as name (lower case) and value, by the [`HeaderRule`] of the manners. The
+    /// `grpc-timeout`, if the client sent one, comes last.
+    ///
+    /// # Examples
+    /// ```
+    /// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+    /// use transom_engine::{Schema, exchange::{Manners, Request, Scratch, Transcoder}, http1::RequestHead};
+    /// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+    /// let mut scratch = Scratch::default();
+    /// let request = b"GET /v1/hello/Ada HTTP/1.1\r\nHost: a.example\r\nX-Tenant: 7\r\n\r\n";
+    /// let mut head = RequestHead::new();
+    /// head.parse(request)?;
+    /// let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { return Err("OPTIONS".into()) };
+    /// let mut metadata = Vec::new();
+    /// call.each_metadata(&transcoder, &head, request, &mut scratch, |name, value| metadata.push((name.to_vec(), value.to_vec())))?;
+    /// assert_eq!(metadata, [(b"x-tenant".to_vec(), b"7".to_vec())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A header that may not cross as it is (SEMANTICS 130, 132).
@@ -224,7 +298,23 @@ impl Call {
     }
 
     /// Appends the framed gRPC message: the body, then the query, then the path, so that on the wire the later wins
-    /// (SEMANTICS 43 to 45).
+    /// (SEMANTICS 43 to 45). `bytes` are those the head was parsed from, `body` is the whole body without framing.
+    ///
+    /// # Examples
+    /// ```
+    /// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+    /// use transom_engine::{Schema, exchange::{Manners, Request, Scratch, Transcoder}, http1::RequestHead};
+    /// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+    /// let mut scratch = Scratch::default();
+    /// let request = b"GET /v1/hello/Ada HTTP/1.1\r\nHost: a.example\r\nX-Tenant: 7\r\n\r\n";
+    /// let mut head = RequestHead::new();
+    /// head.parse(request)?;
+    /// let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { return Err("OPTIONS".into()) };
+    /// let mut out = Vec::new();
+    /// call.write_request(&transcoder, &head, request, b"", &mut scratch, &mut out)?;
+    /// assert_eq!(out, b"\0\0\0\0\x05\x0a\x03Ada");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When body, query or path do not fit the message; `out` is as it was.

@@ -3,6 +3,21 @@
 //! Always: the two tables of SEMANTICS 109 and 110 are here and nowhere else.
 
 /// A gRPC status code, as in `google/rpc/code.proto`.
+///
+/// # Examples
+/// ```
+/// use transom_engine::grpc::Code;
+///
+/// assert_eq!(Code::from_number(5), Some(Code::NotFound));
+/// assert_eq!(Code::from_number(17), None);
+/// assert_eq!(Code::DeadlineExceeded.http_status(), 504);
+/// // A status of HTTP from something between us and the server, without grpc-status.
+/// assert_eq!(Code::from_http_status(502), Code::Unavailable);
+/// // REFUSED_STREAM of HTTP/2.
+/// assert_eq!(Code::from_reset(7), Code::Unavailable);
+/// // Codes that are none of the 17 may come over the wire, and are a fault of the server.
+/// assert_eq!(Code::http_status_of(4711), 500);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 #[expect(

@@ -14,14 +14,26 @@ use crate::error::{Error, ErrorKind};
 /// Bytes of the prefix.
 pub const PREFIX_LEN: usize = 5;
 
-/// Reserves the prefix of the message that is going to be appended to `out`, and returns where it is.
+/// Reserves the prefix of the message that is going to be appended to `out`, and returns where it is, for [`close`].
+///
+/// # Examples
+/// ```
+/// use transom_engine::grpc::frame;
+///
+/// let mut out = Vec::new();
+/// let at = frame::open(&mut out);
+/// out.extend_from_slice(b"abc"); // to_wire appends here
+/// frame::close(&mut out, at)?;
+/// assert_eq!(out, b"\0\0\0\0\x03abc");
+/// # Ok::<(), transom_engine::Error>(())
+/// ```
 pub fn open(out: &mut Vec<u8>) -> usize {
     let at = out.len();
     out.extend_from_slice(&[0; PREFIX_LEN]);
     at
 }
 
-/// Fills in the prefix that `open` reserved at `at`. The message is what was appended since.
+/// Fills in the prefix that [`open`] reserved at `at`. The message is what was appended since.
 ///
 /// # Errors
 /// `BodyTooLarge` if the message is longer than a prefix can say, 4 GiB, which any limit on bodies is below.
@@ -36,7 +48,18 @@ pub fn close(out: &mut [u8], at: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// The one message of a whole unary reply whose status is OK.
+/// The one message of a whole unary reply whose status is OK; `limit` is in bytes of the message, without the prefix. The slice borrows
+/// from the reply.
+///
+/// # Examples
+/// ```
+/// use transom_engine::{error::ErrorKind, grpc::frame, limits::BODY_LEN_MAX};
+///
+/// assert_eq!(frame::deframe(b"\0\0\0\0\x02\x08\x01", BODY_LEN_MAX)?, b"\x08\x01");
+/// let cut = frame::deframe(b"\0\0\0\0\x02\x08", BODY_LEN_MAX);
+/// assert_eq!(cut.unwrap_err().kind, ErrorKind::ReplyFrame);
+/// # Ok::<(), transom_engine::Error>(())
+/// ```
 ///
 /// # Errors
 /// `ReplyTooLarge` when the message is longer than `limit` bytes, `ReplyCompressed`, `ReplyFrame` for a flag that means nothing and for a

@@ -8,7 +8,19 @@
 use crate::error::{Error, ErrorKind};
 use crate::text::base64;
 
-/// Whose rules are followed (SEMANTICS 129, 131).
+/// Whose rules are followed when headers become metadata, and metadata headers (SEMANTICS 129, 131). Part of
+/// [`Manners`](crate::exchange::Manners).
+///
+/// Under either rule nothing passes that is reserved for gRPC or for a connection; names cross in lower case; a name that ends in `-bin` has
+/// base64 for a value, and what is none is refused (SEMANTICS 130, 132).
+///
+/// # Examples
+/// ```
+/// use transom_engine::{exchange::Manners, grpc::metadata::HeaderRule};
+///
+/// let manners = Manners { headers: HeaderRule::GrpcGateway, ..Manners::default() };
+/// assert_ne!(manners, Manners::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HeaderRule {
     /// Every end-to-end header passes under its own name, both ways.
@@ -20,7 +32,7 @@ pub enum HeaderRule {
 
 /// What becomes of one header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision<'h> {
+pub(crate) enum Decision<'h> {
     /// It stops here.
     Drop,
     /// It passes under this name.
@@ -31,7 +43,7 @@ pub enum Decision<'h> {
 
 /// A name that a header passes under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name<'h> {
+pub(crate) struct Name<'h> {
     /// Comes before `rest`, in lower case.
     prefix: &'static str,
     /// In the case the header had. Letters, digits, `_`, `-` and `.`; not empty.
@@ -46,7 +58,7 @@ const GATEWAY_PREFIX: &str = "grpcgateway-";
 
 /// Decides what the request header `name` becomes in the metadata of the call. The value of a name that [is
 /// binary](Name::is_binary) has to go through [`write_value`].
-pub fn request_metadata<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> Decision<'h> {
+pub(crate) fn request_metadata<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> Decision<'h> {
     let plain = Name {
         prefix: "",
         rest: name,
@@ -98,7 +110,7 @@ pub fn request_metadata<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> D
 
 /// Decides what the metadata `name` of a reply becomes in the headers of the response. The value passes as it is; that of a binary
 /// name is base64 text already (SEMANTICS 130).
-pub fn response_header<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> Decision<'h> {
+pub(crate) fn response_header<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> Decision<'h> {
     if !is_printable(value) {
         return Decision::Drop;
     }
@@ -132,7 +144,7 @@ pub fn response_header<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> De
 ///
 /// # Errors
 /// `BadMetadata` when a binary value is not base64 (SEMANTICS 130). `out` is as before then.
-pub fn write_value(
+pub(crate) fn write_value(
     name: &Name<'_>,
     value: &[u8],
     scratch: &mut Vec<u8>,
@@ -164,13 +176,13 @@ pub fn write_value(
 
 impl Name<'_> {
     /// Appends the name in lower case, as HTTP/2 wants it.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.prefix.as_bytes());
         out.extend(self.rest.iter().map(u8::to_ascii_lowercase));
     }
 
     /// Whether the value is base64 of any bytes.
-    pub fn is_binary(&self) -> bool {
+    pub(crate) fn is_binary(&self) -> bool {
         self.rest
             .last_chunk::<4>()
             .is_some_and(|end| end.eq_ignore_ascii_case(b"-bin"))

@@ -6,7 +6,17 @@ use super::Code;
 use crate::limits::STATUS_MESSAGE_LEN_MAX;
 use crate::text::{base64, hex};
 
-/// The status of a call that failed.
+/// The status of a call that failed: the upstream's, read from its trailers by
+/// [`Call::write_reply`](crate::exchange::Call::write_reply), or one that the gateway makes where no reply came, for
+/// [`Transcoder::write_status`](crate::exchange::Transcoder::write_status).
+///
+/// # Examples
+/// ```
+/// use transom_engine::grpc::{Code, Status};
+///
+/// let status = Status::new(Code::Unavailable, "no connection to the upstream");
+/// assert_eq!((status.code, status.http_status()), (14, 503));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The code, not 0. Numbers above 16 are kept (SEMANTICS 109).
@@ -19,7 +29,7 @@ pub struct Status {
 
 /// What the first headers of a reply say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyHeaders {
+pub(crate) enum ReplyHeaders {
     /// Messages and trailers follow.
     Follow,
     /// The call has ended with OK, and there is no message.
@@ -35,7 +45,7 @@ struct StatusValues<'h> {
 }
 
 impl Status {
-    /// A status that the gateway makes itself.
+    /// A status that the gateway makes itself, without details. `code` should not be [`Code::Ok`]: that would be answered as 200.
     #[cold]
     pub fn new(code: Code, message: &str) -> Self {
         Self {
@@ -45,7 +55,7 @@ impl Status {
         }
     }
 
-    /// The status for a stream that was reset with this HTTP/2 reason.
+    /// The status for a stream that was reset with this HTTP/2 error code (SEMANTICS 110).
     #[cold]
     pub fn from_reset(reason: u32) -> Self {
         Self::new(
@@ -65,7 +75,7 @@ impl Status {
 ///
 /// # Errors
 /// The status of the call, if it is known already and is not OK.
-pub fn read_headers<'h>(
+pub(crate) fn read_headers<'h>(
     http_status: u16,
     headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
     ends_stream: bool,
@@ -106,7 +116,7 @@ pub fn read_headers<'h>(
 ///
 /// # Errors
 /// The status of the call, unless it is OK.
-pub fn read_trailers<'h>(
+pub(crate) fn read_trailers<'h>(
     trailers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
 ) -> Result<(), Status> {
     let mut values = StatusValues::default();

@@ -19,7 +19,17 @@ const UNITS: [(u8, u128); 6] = [
     (b'H', 3_600_000_000_000),
 ];
 
-/// Reads a `grpc-timeout`.
+/// Reads a `grpc-timeout`: at most eight digits and a unit, hours to nanoseconds.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use transom_engine::grpc::timeout;
+///
+/// assert_eq!(timeout::parse(b"250m")?, Duration::from_millis(250));
+/// assert!(timeout::parse(b"0.25S").is_err());
+/// # Ok::<(), transom_engine::Error>(())
+/// ```
 ///
 /// # Errors
 /// `BadTimeout` where it is not one to eight digits and one of `H`, `M`, `S`, `m`, `u`, `n`.
@@ -44,7 +54,14 @@ pub fn parse(text: &[u8]) -> Result<Duration, Error> {
     })
 }
 
-/// Appends `timeout` as a `grpc-timeout` in the finest unit it fits, rounded up.
+/// Appends `timeout` as a `grpc-timeout` in the finest unit it fits, rounded up. Longer than 99999999 hours becomes that.
+///
+/// # Examples
+/// ```
+/// let mut out = Vec::new();
+/// transom_engine::grpc::timeout::write(std::time::Duration::from_secs(10), &mut out);
+/// assert_eq!(out, b"10000000u");
+/// ```
 pub fn write(timeout: Duration, out: &mut Vec<u8>) {
     let nanos = timeout.as_nanos();
     let (amount, unit) = UNITS

@@ -7,7 +7,21 @@ use crate::error::{Error, ErrorKind};
 use crate::limits::CHUNK_OVERHEAD_LEN_MAX;
 use crate::text::hex;
 
-/// Where in a chunked body the bytes of one connection are.
+/// Where in a chunked body the bytes of one connection are. Make one for each body, and feed it what the connection reads.
+///
+/// # Examples
+/// ```
+/// use transom_engine::http1::{ChunkedBody, Decoded};
+///
+/// let (mut body, mut chunks) = (Vec::new(), ChunkedBody::new());
+/// let decoded = chunks.decode(b"5\r\nhel", &mut body, 100)?;
+/// assert_eq!(decoded, Decoded { consumed: 6, is_done: false });
+/// // What follows the body is left for the next request.
+/// let decoded = chunks.decode(b"lo\r\n0\r\n\r\nGET", &mut body, 100)?;
+/// assert_eq!(decoded, Decoded { consumed: 9, is_done: true });
+/// assert_eq!(body, b"hello");
+/// # Ok::<(), transom_engine::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkedBody {
     state: State,

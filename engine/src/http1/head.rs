@@ -29,6 +29,29 @@ pub enum Parsed {
 }
 
 /// A request head as spans into the bytes it was parsed from. Made once and used for request after request.
+///
+/// It borrows nothing, so that the bytes may move between reads; what asks it for a part passes the bytes again. They have to be those of
+/// the last `parse`, from the same start; with others the answers are of no use, but never a panic.
+///
+/// Refused is whatever two servers could read in two ways: both framings at once, a list of lengths, bare LF, white space before a colon,
+/// a second `Host`, `CONNECT`. Limits: [`HEAD_LEN_MAX`], [`HEADER_COUNT_MAX`], [`TARGET_LEN_MAX`].
+///
+/// # Examples
+/// ```
+/// use transom_engine::http1::{BodyFraming, Parsed, RequestHead};
+///
+/// let mut head = RequestHead::new();
+/// let mut read = b"GET /v1/hello/Ada?x=1 HTTP/1.1\r\nHost: a.exa".to_vec();
+/// assert_eq!(head.parse(&read)?, Parsed::Partial);
+/// read.extend_from_slice(b"mple\r\n\r\n");
+/// assert_eq!(head.parse(&read)?, Parsed::Complete { len: read.len() });
+///
+/// assert_eq!((head.method(&read), head.path(&read), head.query(&read)), (&b"GET"[..], &b"/v1/hello/Ada"[..], &b"x=1"[..]));
+/// assert_eq!(head.header(&read, b"host"), Some(&b"a.example"[..]));
+/// assert_eq!(head.framing(), BodyFraming::None);
+/// assert!(head.keep_alive());
+/// # Ok::<(), transom_engine::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct RequestHead {
     method: Span,

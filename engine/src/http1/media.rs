@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 ///
 /// # Errors
 /// `UnsupportedCharset` or `UnsupportedContentEncoding`.
-pub fn check_media<'h>(
+pub(crate) fn check_media<'h>(
     headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
 ) -> Result<(), Error> {
     for (name, value) in headers {

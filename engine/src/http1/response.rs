@@ -87,7 +87,26 @@ const OWN_NAMES: [&[u8]; 6] = [
     b"transfer-encoding",
 ];
 
-/// Appends a status line and the headers every response has.
+/// Appends a status line and the headers every response has. It goes on with [`PendingHead::header`] and [`PendingHead::open_body`], and ends with
+/// [`PendingBody::finish`]; all on the same buffer, to which nothing but the body is appended meanwhile.
+///
+/// # Examples
+/// ```
+/// use transom_engine::http1::{self, Connection, ResponseHead};
+///
+/// let mut out = Vec::new();
+/// let head = ResponseHead {
+///     status: 200,
+///     connection: Connection::KeepAlive,
+///     answers_head: false,
+///     content_type: Some(b"text/plain"),
+///     date: None,
+/// };
+/// let body = http1::begin(&mut out, &head).open_body(&mut out);
+/// out.extend_from_slice(b"hello");
+/// body.finish(&mut out);
+/// assert_eq!(out, b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello");
+/// ```
 pub fn begin(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
     let start = out.len();
     write_status_line(out, head.status);

@@ -3,6 +3,7 @@
 
 use super::Cursor;
 use crate::error::{Error, ErrorKind};
+use crate::room::append;
 use crate::simd;
 
 /// The inside of a string, as it stands in the text.
@@ -158,9 +159,14 @@ impl Cursor<'_> {
     fn escape_into(&self, at: usize, out: &mut Vec<u8>) -> Result<usize, Error> {
         let byte = short_escape(self.byte_at(at + 1));
         if byte != 0 {
-            out.push(byte);
+            append(out, [], 0, &[byte], 1);
             return Ok(2);
         }
+        self.long_escape_into(at, out)
+    }
+
+    #[inline(never)]
+    fn long_escape_into(&self, at: usize, out: &mut Vec<u8>) -> Result<usize, Error> {
         let text = self.text().get(at..).unwrap_or_default();
         // Behind a backslash that ends the text there is no escape to be wrong.
         if text.len() < 2 {
@@ -174,16 +180,21 @@ impl Cursor<'_> {
 
 /// What a backslash and this byte stand for, or zero if that is not said by one byte alone.
 #[inline]
-const fn short_escape(byte: u8) -> u8 {
-    match byte {
-        b'"' | b'\\' | b'/' => byte,
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        _ => 0,
-    }
+fn short_escape(byte: u8) -> u8 {
+    #[expect(clippy::indexing_slicing, reason = "a byte is an index of 256")]
+    const MEANINGS: [u8; 256] = {
+        let mut meanings = [0; 256];
+        meanings[b'"' as usize] = b'"';
+        meanings[b'\\' as usize] = b'\\';
+        meanings[b'/' as usize] = b'/';
+        meanings[b'b' as usize] = 0x08;
+        meanings[b'f' as usize] = 0x0c;
+        meanings[b'n' as usize] = b'\n';
+        meanings[b'r' as usize] = b'\r';
+        meanings[b't' as usize] = b'\t';
+        meanings
+    };
+    MEANINGS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 #[cold]

@@ -45,7 +45,8 @@ pub(crate) struct EnumIndex(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FieldIndex(pub(crate) u16);
 
-/// A message of a schema: what [`to_wire`](crate::to_wire()) and [`to_json`](crate::to_json()) convert.
+/// A message of a schema: what [`to_wire`](crate::to_wire()) and [`to_json`](crate::to_json()) convert. Found by
+/// [`Schema::message`](crate::Schema::message), or as input or output of a [`Method`](crate::Method); borrowed from the schema.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'s> {
     pub(crate) plan: &'s Plan,

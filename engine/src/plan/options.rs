@@ -1,6 +1,26 @@
 //! The choices a schema is compiled with. In: what the caller sets. Out: plain values. Always: the default is the `transom` profile.
 
-/// How JSON is written and what is accepted (SEMANTICS 78, 84, 99 to 105).
+/// How JSON is written and what is accepted (SEMANTICS 78, 84, 99 to 105). Given to [`Schema::compile`](crate::Schema::compile), which resolves it into
+/// its tables: another choice is another schema. The default is what protobuf's own JSON mapping says, but that fields without presence are
+/// written.
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// # use transom_engine::*;
+/// # let written = |options: Options, name: &str, wire: &[u8]| -> Result<String, Box<dyn std::error::Error>> {
+/// #     let schema = Schema::compile(&descriptors, &options)?;
+/// #     let mut json = Vec::new();
+/// #     to_json(schema.message(name).ok_or("no such message")?, wire, &mut to_json::Scratch::default(), &mut json)?;
+/// #     Ok(String::from_utf8(json)?)
+/// # };
+/// # let omit = Options { defaults: Defaults::Omit, ..Options::default() };
+///
+/// // `written` compiles the schema with these options and converts one message.
+/// let options = Options { defaults: Defaults::Omit, enums: EnumStyle::Number, ..Options::default() };
+/// assert_eq!(written(options, "hello.v1.Note", b"\x08\x05\x20\x02")?, r#"{"id":"5","priority":2}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Which of a field's two names is written. Both are always accepted.
@@ -24,7 +44,26 @@ pub struct Options {
     pub indent: Option<u8>,
 }
 
-/// Which of a field's two names is written.
+/// Which of a field's two names is written. Both are read, whatever is chosen (SEMANTICS 77, 99).
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// # use transom_engine::*;
+/// # let written = |options: Options, name: &str, wire: &[u8]| -> Result<String, Box<dyn std::error::Error>> {
+/// #     let schema = Schema::compile(&descriptors, &options)?;
+/// #     let mut json = Vec::new();
+/// #     to_json(schema.message(name).ok_or("no such message")?, wire, &mut to_json::Scratch::default(), &mut json)?;
+/// #     Ok(String::from_utf8(json)?)
+/// # };
+/// # let omit = Options { defaults: Defaults::Omit, ..Options::default() };
+///
+/// let note = b"\x42\x05\x12\x03Ada";
+/// assert_eq!(written(omit, "hello.v1.Note", note)?, r#"{"author":{"displayName":"Ada"}}"#);
+/// let options = Options { names: FieldNames::Proto, ..omit };
+/// assert_eq!(written(options, "hello.v1.Note", note)?, r#"{"author":{"display_name":"Ada"}}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FieldNames {
     /// The JSON name: lowerCamelCase, or the `json_name` of the proto file.
@@ -34,7 +73,31 @@ pub enum FieldNames {
     Proto,
 }
 
-/// Which unset fields are written.
+/// Which unset fields are written (SEMANTICS 100). Fields that are set are written always.
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// # use transom_engine::*;
+/// # let written = |options: Options, name: &str, wire: &[u8]| -> Result<String, Box<dyn std::error::Error>> {
+/// #     let schema = Schema::compile(&descriptors, &options)?;
+/// #     let mut json = Vec::new();
+/// #     to_json(schema.message(name).ok_or("no such message")?, wire, &mut to_json::Scratch::default(), &mut json)?;
+/// #     Ok(String::from_utf8(json)?)
+/// # };
+/// # let omit = Options { defaults: Defaults::Omit, ..Options::default() };
+///
+/// for (defaults, text) in [
+///     (Defaults::Omit, r#"{}"#),
+///     (Defaults::NoPresence, r#"{"id":"","displayName":"","email":""}"#),
+/// ] {
+///     let options = Options { defaults, ..Options::default() };
+///     assert_eq!(written(options, "hello.v1.Person", b"")?, text);
+/// }
+/// let options = Options { defaults: Defaults::All, ..Options::default() };
+/// assert!(written(options, "hello.v1.Note", b"")?.contains(r#""author":null"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Defaults {
     /// None.
@@ -46,7 +109,27 @@ pub enum Defaults {
     All,
 }
 
-/// How enum values are written.
+/// How enum values are written. Names and numbers are read, whatever is chosen.
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// # use transom_engine::*;
+/// # let written = |options: Options, name: &str, wire: &[u8]| -> Result<String, Box<dyn std::error::Error>> {
+/// #     let schema = Schema::compile(&descriptors, &options)?;
+/// #     let mut json = Vec::new();
+/// #     to_json(schema.message(name).ok_or("no such message")?, wire, &mut to_json::Scratch::default(), &mut json)?;
+/// #     Ok(String::from_utf8(json)?)
+/// # };
+/// # let omit = Options { defaults: Defaults::Omit, ..Options::default() };
+///
+/// assert_eq!(written(omit, "hello.v1.Note", b"\x20\x02")?, r#"{"priority":"PRIORITY_HIGH"}"#);
+/// // A number that the enum does not name.
+/// assert_eq!(written(omit, "hello.v1.Note", b"\x20\x09")?, r#"{"priority":9}"#);
+/// let options = Options { enums: EnumStyle::Number, ..omit };
+/// assert_eq!(written(options, "hello.v1.Note", b"\x20\x02")?, r#"{"priority":2}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EnumStyle {
     /// By name; a number that has no name is written as the number.
@@ -56,7 +139,26 @@ pub enum EnumStyle {
     Number,
 }
 
-/// How 64-bit integers are written.
+/// How 64-bit integers are written. Strings and numbers are read, whatever is chosen. Many readers of JSON hold numbers as doubles, which have
+/// 53 bits: bare numbers above that reach them changed.
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// # use transom_engine::*;
+/// # let written = |options: Options, name: &str, wire: &[u8]| -> Result<String, Box<dyn std::error::Error>> {
+/// #     let schema = Schema::compile(&descriptors, &options)?;
+/// #     let mut json = Vec::new();
+/// #     to_json(schema.message(name).ok_or("no such message")?, wire, &mut to_json::Scratch::default(), &mut json)?;
+/// #     Ok(String::from_utf8(json)?)
+/// # };
+/// # let omit = Options { defaults: Defaults::Omit, ..Options::default() };
+///
+/// assert_eq!(written(omit, "hello.v1.Note", b"\x08\x05")?, r#"{"id":"5"}"#);
+/// let options = Options { int64: Int64Style::Number, ..omit };
+/// assert_eq!(written(options, "hello.v1.Note", b"\x08\x05")?, r#"{"id":5}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Int64Style {
     /// In quotes, as the JSON mapping of protobuf says.
@@ -67,6 +169,25 @@ pub enum Int64Style {
 }
 
 /// What an enum name that the enum lacks does (SEMANTICS 84).
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{Options, Schema, UnknownEnumNames, to_wire};
+///
+/// let text = br#"{"title":"a","priority":"PRIORITY_ABSURD"}"#;
+/// for (unknown_enum_names, expected) in [
+///     (UnknownEnumNames::Reject, None),
+///     (UnknownEnumNames::Drop, Some(b"\x12\x01a".to_vec())),
+/// ] {
+///     let schema = Schema::compile(&descriptors, &Options { unknown_enum_names, ..Options::default() })?;
+///     let note = schema.message("hello.v1.Note").ok_or("no such message")?;
+///     let mut wire = Vec::new();
+///     let done = to_wire(note, text, &mut to_wire::Scratch::default(), &mut wire);
+///     assert_eq!(done.ok().map(|()| wire), expected);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownEnumNames {
     /// It is refused.

@@ -17,7 +17,7 @@ pub(crate) use normal::write as write_normal;
 use path::Path;
 use search::search;
 
-/// Memory that is reused from one request to the next, and the captures of the last one.
+/// Memory that is reused from one request to the next, and the captures of the last one. Keep one per thread; it serves any schema.
 #[derive(Debug, Default)]
 pub struct Scratch {
     path: path::Scratch,
@@ -25,7 +25,7 @@ pub struct Scratch {
     allowed: Vec<RouteIndex>,
 }
 
-/// Why a request has no route.
+/// Why a request has no route: what [`Schema::find_route`](crate::Schema::find_route) says instead of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoute {
     /// No template matches the path (404).
@@ -35,7 +35,8 @@ pub enum NoRoute {
 }
 
 impl Scratch {
-    /// Where in the path the variables of the route are, one range each, in the order of the template.
+    /// Where in the path the variables of the route are, one range of bytes each, in the order of the template and of
+    /// [`Route::variables`](crate::Route::variables). The bytes are still percent-encoded.
     pub fn captures(&self) -> &[Range<u32>] {
         &self.captures
     }

@@ -6,10 +6,8 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::{NoRoute, Path, Scratch, allowed, find, search};
-use crate::compile::RouteTableBuilder;
-use crate::plan::{
-    BodyPlan, MethodIndex, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
-};
+use crate::compile::{RouteTableBuilder, route_plan};
+use crate::plan::{RouteIndex, RouteTable};
 use crate::schema::template::tests::any_template;
 use crate::schema::template::{Segment, Template};
 
@@ -25,35 +23,9 @@ fn table(rules: Vec<(Template, &'static str)>) -> (RouteTable, Vec<(Template, &'
     }
     let plans = kept
         .iter()
-        .map(|(template, http_method)| plan(template, http_method))
+        .map(|(template, http_method)| route_plan(http_method, template))
         .collect();
     (builder.finish(plans), kept)
-}
-
-fn plan(template: &Template, http_method: &str) -> RoutePlan {
-    let narrow = |index| u16::try_from(index).unwrap();
-    RoutePlan {
-        http_method: http_method.into(),
-        template: template.to_string().into(),
-        method: MethodIndex(0),
-        body: BodyPlan::Ignored,
-        response_body: None,
-        variables: template
-            .variables
-            .iter()
-            .map(|variable| VariablePlan {
-                name: variable.path.join(".").into(),
-                path: Box::default(),
-                is_single_segment: variable.is_single_segment(template),
-                segments: narrow(variable.segments.start)..narrow(variable.segments.end),
-            })
-            .collect(),
-        shape: ShapePlan {
-            segment_count: narrow(template.segments.len()),
-            rest: template.rest().map(narrow),
-            has_verb: template.verb.is_some(),
-        },
-    }
 }
 
 /// The captures of a template, if it matches. Straight from the definition: the text is cut at slashes, and the segments

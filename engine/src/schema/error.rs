@@ -3,15 +3,24 @@
 
 use std::fmt;
 
-/// Why descriptors cannot be served: names the file, message or method, and what to do.
+/// Why descriptors cannot be served: names the file, message or method, and what to do. Its text is for whoever starts the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     text: String,
 }
 
 impl SchemaError {
+    /// Names in a descriptor set may hold anything; what could move a terminal's cursor is escaped.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
+        let mut text = text.into();
+        if text.contains(char::is_control) {
+            let escaped = text.chars().map(|each| match each {
+                each if each.is_control() => each.escape_default().to_string(),
+                each => each.to_string(),
+            });
+            text = escaped.collect();
+        }
+        Self { text }
     }
 }
 

@@ -2,6 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[cfg(unix)]
+#[path = "../../tests/support/guarded.rs"]
+mod guarded;
+
 fn is_stop(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
@@ -76,16 +80,56 @@ fn a_run_may_end_at_any_place_of_any_length() {
     }
 }
 
+/// Texts of this length: all alike, and with something else at one of some places, the last one among them.
+#[cfg(unix)]
+fn texts_of(len: usize) -> impl Iterator<Item = Vec<u8>> {
+    let with = [
+        (b'a', b'"'),
+        (b'a', 0xc3),
+        (b' ', b'{'),
+        (b'7', b'.'),
+        (b'\\', b'a'),
+    ];
+    with.into_iter().flat_map(move |(most, one)| {
+        let plain = std::iter::once(vec![most; len]);
+        let places = (0..len).rev().step_by(13);
+        plain.chain(places.map(move |at| {
+            let mut text = vec![most; len];
+            text.splice(at..=at, [one]);
+            text
+        }))
+    })
+}
+
+/// Goal: no kernel reads a byte that it was not given. Method: the byte before and the one behind belong to pages that kill who reads them.
+#[cfg(unix)]
 #[test]
-fn a_run_may_be_longer_than_room_is_made_for() {
-    for len in (990..=1060).chain(2030..=2070) {
-        let mut bytes = vec![b'a'; len];
-        assert_runs_agree(&bytes);
-        bytes.push(0xc3);
-        bytes.push(b'"');
-        assert_runs_agree(&bytes);
-        bytes.extend_from_slice(&[b'a'; 40]);
-        assert_runs_agree(&bytes);
+fn nothing_before_or_behind_a_text_is_read_at_any_length() {
+    let mut page = guarded::Guarded::new();
+    assert!(page.is_guarded());
+    for len in 0..=256 {
+        for text in texts_of(len) {
+            assert_runs_agree(page.at_end(&text));
+            assert_runs_agree(page.at_start(&text));
+        }
+        let text: Vec<u8> = (1..=u8::MAX).cycle().take(len).collect();
+        for place in [guarded::Guarded::at_end, guarded::Guarded::at_start] {
+            let text = place(&mut page, &text);
+            let padded = Padded::new(text);
+            for offset in 0..=len + BLOCK_LEN {
+                let block = padded.block(offset);
+                let expected = text
+                    .iter()
+                    .copied()
+                    .skip(offset)
+                    .chain(std::iter::repeat(0));
+                assert!(
+                    block.iter().copied().eq(expected.take(BLOCK_LEN)),
+                    "{offset} of {len}"
+                );
+                assert_twins_agree(block);
+            }
+        }
     }
 }
 

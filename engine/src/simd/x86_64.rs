@@ -13,9 +13,6 @@ use std::arch::x86_64::{
 
 use super::{BLOCK_LEN, Block, Clean, below_first, clean_len_by_blocks, copy_clean_by_blocks};
 
-/// Blocks that [`avx2_copy_clean`] makes room for at a time.
-const COPIED_BLOCKS_MAX: usize = 32;
-
 /// Bytes for which AVX2 is worth a call.
 const WIDE_LEN_MIN: usize = 2 * BLOCK_LEN;
 
@@ -106,38 +103,32 @@ pub(super) fn wide_copy_clean(bytes: &[u8], out: &mut Vec<u8>) -> Option<Clean> 
 
 #[target_feature(enable = "avx2")]
 fn avx2_copy_clean(bytes: &[u8], out: &mut Vec<u8>) -> Clean {
-    let (whole, rest) = bytes.as_chunks::<BLOCK_LEN>();
     let mut high = _mm256_setzero_si256();
     let mut len = 0;
-    // Room is made for some blocks at a time, since most strings are short and what stands behind them is long.
-    for part in whole.chunks(COPIED_BLOCKS_MAX) {
-        out.reserve(COPIED_BLOCKS_MAX * BLOCK_LEN);
+    let mut rest = bytes;
+    while let Some((block, after)) = rest.split_first_chunk::<BLOCK_LEN>() {
+        // SAFETY: a block has 32 bytes; the load asks for no alignment.
+        let vector = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
+        let stops = avx2_stops(vector);
+        let clean_len = stops.trailing_zeros() as usize;
+        out.reserve(BLOCK_LEN);
         let end = out.len();
-        for (index, block) in part.iter().enumerate() {
-            // SAFETY: a block has 32 bytes; the load asks for no alignment.
-            let vector = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
-            // SAFETY: `index < COPIED_BLOCKS_MAX`, so that the block lies within the capacity that was reserved behind `end`; the
-            // store asks for no alignment.
-            unsafe {
-                let place = out.as_mut_ptr().add(end + index * BLOCK_LEN);
-                _mm256_storeu_si256(place.cast(), vector);
-            }
-            let stops = avx2_stops(vector);
-            if stops != 0 {
-                let last_len = stops.trailing_zeros() as usize;
-                // SAFETY: up to there all bytes have been written by the stores of this loop.
-                unsafe { out.set_len(end + index * BLOCK_LEN + last_len) };
-                let last = _mm256_movemask_epi8(vector).cast_unsigned() & below_first(stops);
-                return Clean {
-                    len: len + index * BLOCK_LEN + last_len,
-                    has_high_bit: last != 0 || _mm256_movemask_epi8(high) != 0,
-                };
-            }
-            high = _mm256_or_si256(high, vector);
+        // SAFETY: `reserve` has made 32 bytes of capacity behind the end, which the store fills; it asks for no alignment. Of these
+        // at most 32 become part of the buffer.
+        unsafe {
+            _mm256_storeu_si256(out.as_mut_ptr().add(end).cast(), vector);
+            out.set_len(end + clean_len);
         }
-        len += part.len() * BLOCK_LEN;
-        // SAFETY: the blocks of this part have all been written.
-        unsafe { out.set_len(end + part.len() * BLOCK_LEN) };
+        if stops != 0 {
+            let last = _mm256_movemask_epi8(vector).cast_unsigned() & below_first(stops);
+            return Clean {
+                len: len + clean_len,
+                has_high_bit: last != 0 || _mm256_movemask_epi8(high) != 0,
+            };
+        }
+        high = _mm256_or_si256(high, vector);
+        len += BLOCK_LEN;
+        rest = after;
     }
     let last = copy_clean_by_blocks(rest, out);
     Clean {

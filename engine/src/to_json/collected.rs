@@ -60,6 +60,18 @@ impl<'c> Converter<'c> {
         content: Content,
         depth: u32,
     ) -> Result<(), Stopped> {
+        let mark = self.scratch.groups.mark();
+        let done = self.members_by_number(plan, content, depth);
+        self.scratch.groups.release(mark);
+        done
+    }
+
+    fn members_by_number(
+        &mut self,
+        plan: &'c MessagePlan,
+        content: Content,
+        depth: u32,
+    ) -> Result<(), Stopped> {
         let base = self.scratch.entries.len();
         self.collect(plan, content, None, depth)?;
         let mut at = base;
@@ -162,7 +174,7 @@ impl<'c> Converter<'c> {
             let (number, wire_type) = self.noted(reader.tag())?;
             let value = reader.clone();
             let end = if wire_type == START_GROUP {
-                self.noted(reader.group(number, depth))?.end
+                self.group(number, &mut reader, depth)?.end
             } else {
                 self.noted(reader.skip(number, wire_type, depth))?;
                 reader.offset()

@@ -79,7 +79,7 @@ impl<'c> Converter<'c> {
                 continue;
             }
             // The rest is read all the same: an entry that is not printed must still be one.
-            is_unknown |= self.is_unknown_enum(value_field.kind, &at)?;
+            is_unknown = self.is_unknown_enum(value_field.kind, &at)?;
             value = match value {
                 ValueAt::Once { .. } | ValueAt::Pieces { .. } if is_message => ValueAt::Pieces {
                     start: range.start as u32,

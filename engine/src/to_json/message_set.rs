@@ -21,7 +21,7 @@ impl<'c> Converter<'c> {
             let (number, wire_type) = self.noted(reader.tag())?;
             let member = match (number, wire_type) {
                 (Tag::SET_ITEM_NUMBER, START_GROUP) => {
-                    let item = self.noted(reader.group(number, depth))?;
+                    let item = self.noted(reader.group(number, depth, None))?;
                     self.set_item(item, depth)?
                 }
                 // As if the set were any other message: parsers take that too.

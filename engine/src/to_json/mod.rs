@@ -1,6 +1,6 @@
 //! Protobuf to JSON, driven by the plan. In: the bytes of one message. Out: JSON text, appended to the caller's buffer.
 //! Always: fields come in the order of their numbers (SEMANTICS 105); what the wire gives twice is merged as protobuf says;
-//! after an error the buffer is as before; time is linear in the input, but for sorting and for groups in groups.
+//! after an error the buffer is as before; time is linear in the input, but for sorting.
 //!
 //! Encoders write fields in the order of their numbers, so `message` first writes a message as it reads it. When a field
 //! comes that should have come before, what was written of that message is dropped, and `collected` lists its fields, sorts the
@@ -9,6 +9,7 @@
 
 mod collected;
 mod cut;
+mod groups;
 mod map;
 mod message;
 mod message_set;
@@ -26,6 +27,7 @@ use crate::limits::JSON_LEN_MAX;
 use crate::plan::{FieldIndex, Message, MessageIndex, Plan};
 use crate::text::utf8;
 use collected::Entry;
+use groups::Groups;
 use map::MapEntry;
 use message::Content;
 
@@ -36,6 +38,8 @@ pub struct Scratch {
     entries: Vec<Entry>,
     /// A stack: the entries of each map that is being written.
     map_entries: Vec<MapEntry>,
+    /// Where groups end that are being written.
+    groups: Groups,
     /// By oneof, while one message is listed.
     members: Vec<collected::Member>,
     /// Compact JSON that is about to be indented.
@@ -47,7 +51,11 @@ pub struct Scratch {
 /// Entries, and bytes, that a scratch keeps room for between messages; what a rare large one needed is given back.
 const ENTRY_COUNT_KEPT: usize = 1 << 16;
 
-/// Converts the protobuf bytes of one message to JSON, which is appended to `out`.
+/// Converts the protobuf bytes of one message to JSON, which is appended to `out`: compact, in the order of the field numbers, by the
+/// [`Options`](crate::Options) of the schema (SEMANTICS 99 to 108). Any legal wire order is read; fields that the schema does not know are left out.
+///
+/// The text may be far longer than the message (unset fields are written by default), up to [`JSON_LEN_MAX`]. Bytes that come in parts go through
+/// [`Pieces`].
 ///
 /// # Errors
 /// When the bytes are no valid protobuf, nest too deep, or hold what has no JSON form: text that is no UTF-8 (SEMANTICS 106), a
@@ -192,6 +200,7 @@ impl Scratch {
         if self.map_entries.capacity() > ENTRY_COUNT_KEPT {
             self.map_entries.shrink_to(ENTRY_COUNT_KEPT);
         }
+        self.groups.clear();
     }
 }
 
@@ -290,8 +299,13 @@ impl Converter<'_> {
             self.redo_len_left = redo_len;
             self.has_high_bits = false;
             match self.stop {
+                // A value without a JSON form may only be the first piece of one that has it.
+                Stop::OutOfOrder
+                | Stop::Fault(Error {
+                    kind: ErrorKind::WireUnprintable(_),
+                    ..
+                }) if !self.is_careful => self.is_careful = true,
                 Stop::Fault(error) => return Err(error),
-                Stop::OutOfOrder if !self.is_careful => self.is_careful = true,
                 Stop::NoText if !self.checks_each_text => self.checks_each_text = true,
                 // Who is careful lists everything first, and who checks each text finds what is none; the fault would be ours.
                 Stop::OutOfOrder | Stop::NoText => {

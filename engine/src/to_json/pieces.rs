@@ -42,8 +42,8 @@ impl Memory {
 ///
 /// - Fields are written in the order in which they come, and those that are unset at the end of their message. By meaning this is the same.
 /// - What has been written stays. A singular field that comes again, a list or map that goes on behind another field, and a second member of
-///   a oneof are refused as [`ErrorKind::WireOrder`]; messages of at most [`HELD_LEN_MAX`] in a longer one may have all of these. Encoders
-///   write nothing of the kind.
+///   a oneof are refused as [`ErrorKind::WireOrder`], and a value without a JSON form at once, though another piece of it might mend it;
+///   messages of at most [`HELD_LEN_MAX`] in a longer one may have all of these. Encoders write nothing of the kind.
 /// - Of two faults the one that comes first is told, which need not be the one that a look at the whole would find first.
 ///
 /// What is carried from piece to piece is the value that is cut: a text or bytes, a map with all its entries, a group, a well-known type; a

@@ -52,9 +52,7 @@ impl<'c> Converter<'c> {
                 Ok(Written::Value)
             }
             Kind::Group(index) => {
-                let range = self.noted(reader.group(field.number, depth))?;
-                self.label(label);
-                self.message(index, Content::range(range), depth.wrapping_add(1))?;
+                self.group_value(label, field.number, index, reader, depth)?;
                 Ok(Written::Value)
             }
             kind => self.lone_scalar(label, kind, reader),
@@ -119,7 +117,7 @@ impl<'c> Converter<'c> {
     }
 
     #[inline(always)]
-    fn label(&mut self, label: Option<&Snippet>) {
+    pub(super) fn label(&mut self, label: Option<&Snippet>) {
         if let Some(label) = label {
             self.snippet(label);
         }

@@ -29,7 +29,8 @@ use crate::plan::{
 };
 use crate::wire::read::END_GROUP;
 
-/// Memory that [`to_wire`] works with; keep one per thread and reuse it.
+/// Memory that [`to_wire()`] works with; keep one per thread and reuse it. It serves any message of any schema, and keeps at most a few MiB of what
+/// a large text needed.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// One bit a field and a oneof of every open message, innermost last.
@@ -69,39 +70,26 @@ fn clear<T>(list: &mut Vec<T>) {
     }
 }
 
-/// Converts JSON text to `message`. The text is the whole value: white space may surround it, nothing else.
+/// Converts JSON text to `message`, whose wire form is appended to `out`. The text is the whole value: white space may surround it, nothing else.
 ///
+/// Read is what protobuf's JSON mapping says (SEMANTICS 77 to 97), by the [`Options`](crate::Options) of the schema: both names of a field, numbers
+/// as strings, `null` for unset, well-known types in their own forms. Fields are written in the order of the text, which is a valid message; what
+/// another runtime would write byte for byte is not promised.
+///
+/// Time is linear in the length of the text, and what is written is less than ten times as long. The stack is bounded by
+/// [`DEPTH_MAX`]. Text that comes in parts goes through [`Pieces`].
+///
+/// # Examples
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use prost::Message as _;
-/// # let mut set = prost_types::FileDescriptorSet::default();
-/// # set.file.push(prost_types::FileDescriptorProto {
-/// #     name: Some("p.proto".into()),
-/// #     package: Some("p".into()),
-/// #     syntax: Some("proto3".into()),
-/// #     message_type: vec![prost_types::DescriptorProto {
-/// #         name: Some("Page".into()),
-/// #         field: vec![prost_types::FieldDescriptorProto {
-/// #             name: Some("page_size".into()),
-/// #             number: Some(1),
-/// #             r#type: Some(5),
-/// #             label: Some(1),
-/// #             ..Default::default()
-/// #         }],
-/// #         ..Default::default()
-/// #     }],
-/// #     ..Default::default()
-/// # });
-/// # let descriptors = set.encode_to_vec();
-/// let schema = transom_engine::Schema::from_descriptor_set(&descriptors)?;
-/// let page = schema.message("p.Page").ok_or("no such message")?;
-/// let mut scratch = transom_engine::to_wire::Scratch::default();
-/// let mut wire = Vec::new();
-/// transom_engine::to_wire(page, br#"{"pageSize": "150"}"#, &mut scratch, &mut wire)
-///     .map_err(|error| format!("{error:?}"))?;
-/// assert_eq!(wire, [0x08, 0x96, 0x01]);
-/// # Ok(())
-/// # }
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{Schema, to_wire};
+///
+/// let schema = Schema::from_descriptor_set(&descriptors)?;
+/// let note = schema.message("hello.v1.Note").ok_or("no such message")?;
+/// let (mut scratch, mut wire) = (to_wire::Scratch::default(), Vec::new()); // kept for the next text
+/// to_wire(note, br#"{"id": "150", "title": "a"}"#, &mut scratch, &mut wire)?;
+/// assert_eq!(wire, b"\x08\x96\x01\x12\x01a");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors

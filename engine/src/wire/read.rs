@@ -319,24 +319,47 @@ impl<'w> Reader<'w> {
     }
 
     /// What lies between the tag of a group, which has been read, and the tag that closes it. `depth` is the level of the message
-    /// that the group is in.
-    pub(crate) fn group(&mut self, number: u32, depth: u32) -> Result<Range<usize>, Error> {
+    /// that the group is in. Where it is, and the groups inside of it are, is added to `noted`, in the order of their starts.
+    pub(crate) fn group(
+        &mut self,
+        number: u32,
+        depth: u32,
+        mut noted: Option<&mut Vec<GroupAt>>,
+    ) -> Result<Range<usize>, Error> {
         let start = self.offset();
         if depth >= DEPTH_MAX {
             return Err(Error::reply(ErrorKind::WireTooDeep, start));
         }
+        let note = noted.as_deref().map(Vec::len);
+        if let Some(noted) = noted.as_deref_mut() {
+            noted.push(GroupAt::new(start..start));
+        }
         while !self.is_at_end() {
             let end = self.offset();
-            let (inner, wire_type) = self.tag()?;
-            if wire_type != END_GROUP {
-                self.skip(inner, wire_type, depth + 1)?;
-            } else if inner == number {
-                return Ok(start..end);
-            } else {
-                return Err(Error::reply(ErrorKind::WireGroup, end));
+            match self.tag()? {
+                (inner, START_GROUP) => {
+                    self.group(inner, depth + 1, noted.as_deref_mut())?;
+                }
+                (inner, END_GROUP) if inner == number => {
+                    if let Some(note) = noted.zip(note).and_then(|(noted, at)| noted.get_mut(at)) {
+                        *note = GroupAt::new(start..end);
+                    }
+                    return Ok(start..end);
+                }
+                (_, END_GROUP) => return Err(Error::reply(ErrorKind::WireGroup, end)),
+                (inner, wire_type) => self.skip(inner, wire_type, depth + 1)?,
             }
         }
         Err(Error::reply(ErrorKind::WireGroup, start))
+    }
+
+    /// Steps over what is left of a group, and the tag that closes it, which is known to be at this byte.
+    pub(crate) fn skip_to_end_of_group(&mut self, end: usize) -> Result<(), Error> {
+        let len = end
+            .saturating_sub(self.offset())
+            .min(self.message_rest().len());
+        self.rest = self.rest.get(len..).unwrap_or_default();
+        self.tag().map(drop)
     }
 
     /// Steps over a value whose tag has been read. `depth` is the level of the message it is in.
@@ -345,11 +368,39 @@ impl<'w> Reader<'w> {
             0 => self.varint().map(drop),
             1 => self.fixed64().map(drop),
             LEN => self.delimited().map(drop),
-            START_GROUP => self.group(number, depth).map(drop),
+            START_GROUP => self.group(number, depth, None).map(drop),
             5 => self.fixed32().map(drop),
             // The end of a group that was not begun.
             _ => Err(Error::reply(ErrorKind::WireGroup, self.offset())),
         }
+    }
+}
+
+/// Where the content of a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupAt {
+    start: u32,
+    end: u32,
+}
+
+impl GroupAt {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a reply is shorter than 2^32, as its readers check"
+    )]
+    fn new(range: Range<usize>) -> Self {
+        Self {
+            start: range.start as u32,
+            end: range.end as u32,
+        }
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    pub(crate) fn end(self) -> usize {
+        self.end as usize
     }
 }
 
@@ -464,20 +515,35 @@ mod tests {
         // Field 1: a group that holds an empty group of field 2 and a varint.
         let bytes = [0x13, 0x14, 0x18, 0x05, 0x0c, 0xff];
         let mut at = reader(&bytes);
-        assert_eq!(at.group(1, 1), Ok(0..4));
+        assert_eq!(at.group(1, 1, None), Ok(0..4));
         assert_eq!(at.offset(), 5);
         assert_eq!(
-            kind(reader(&[0x14]).group(1, 1)),
+            kind(reader(&[0x14]).group(1, 1, None)),
             Some(ErrorKind::WireGroup)
         );
         assert_eq!(
-            kind(reader(&[0x08, 0x01]).group(1, 1)),
+            kind(reader(&[0x08, 0x01]).group(1, 1, None)),
             Some(ErrorKind::WireGroup)
         );
         assert_eq!(
             kind(reader(&[0x0c]).skip(1, END_GROUP, 1)),
             Some(ErrorKind::WireGroup)
         );
+    }
+
+    #[test]
+    fn groups_inside_of_a_group_are_noted_in_order() {
+        // Field 1 is a group that holds two of field 2, the first with one of field 3 in it, and a field 4 with a length.
+        let bytes = [
+            0x13, 0x1b, 0x1c, 0x14, 0x22, 0x02, 0x13, 0x14, 0x13, 0x14, 0x0c,
+        ];
+        let mut noted = Vec::new();
+        assert_eq!(reader(&bytes).group(1, 1, Some(&mut noted)), Ok(0..10));
+        let ranges: Vec<_> = noted.iter().map(|at| (at.start(), at.end())).collect();
+        assert_eq!(ranges, [(0, 10), (1, 3), (2, 2), (9, 9)]);
+        let mut at = reader(&bytes);
+        assert_eq!(at.skip_to_end_of_group(3), Ok(()));
+        assert_eq!(at.offset(), 4);
     }
 
     /// THREATS E2: groups nested in an unknown field count as levels.

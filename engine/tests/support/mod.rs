@@ -1,8 +1,10 @@
 //! What several tests of the engine need: the schemas of `protos/test`, and wire bytes as text.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod counting;
 pub(crate) mod notation;
 pub(crate) mod texts;
+pub(crate) mod worst;
 
 use prost::Message as _;
 use transom_engine::{Options, Schema};
