@@ -22,6 +22,6 @@ pub(crate) use border::Border;
 pub(crate) use cursor::Cursor;
 pub(crate) use indent::indent;
 pub(crate) use locate::{Found, Step, found_at, steps_to};
-pub(crate) use raw::{LABEL_LEN_MAX, Slot, Text};
+pub(crate) use raw::{LABEL_LEN_MAX, LABEL_ROOM, Slot, Text};
 pub(crate) use snippet::Snippet;
 pub(crate) use string::JsonString;

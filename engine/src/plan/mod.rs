@@ -20,7 +20,7 @@ pub(crate) use route::{
 };
 pub(crate) use route_table::{EndIndex, Ends, NodeIndex, PathEnd, PathNode, RouteTable};
 
-use crate::json::{LABEL_LEN_MAX, Snippet};
+use crate::json::{LABEL_LEN_MAX, LABEL_ROOM, Snippet};
 use crate::wire::read::TagPattern;
 
 /// All message and enum plans of one schema.
@@ -149,7 +149,7 @@ pub(crate) const WATCHED_ONEOF_COUNT: u16 = 64;
 #[repr(align(64))]
 pub(crate) struct MemberPlan {
     /// The key, quoted, escaped, with its colon, and bytes that have no meaning.
-    pub(crate) label: [u8; LABEL_LEN_MAX],
+    pub(crate) label: [u8; LABEL_ROOM],
     pub(crate) tag: TagPattern,
     pub(crate) kind: Kind,
     /// `label_len <= LABEL_LEN_MAX`.
@@ -381,7 +381,7 @@ impl MemberPlan {
             )
             && field.oneof.is_none()
             && field.key.len() <= LABEL_LEN_MAX;
-        let mut label = [0; LABEL_LEN_MAX];
+        let mut label = [0; LABEL_ROOM];
         for (byte, given) in label.iter_mut().zip(&field.key) {
             *byte = *given;
         }

@@ -122,8 +122,16 @@ impl<'c> Converter<'c> {
             && !self.is_careful
         {
             let out_len = self.out.len();
-            let range = start as usize..end as usize;
-            if self.members_in_order(plan, range, depth, braces).is_ok() {
+            let mut walk = Walk {
+                reader: Reader::new(self.wire, start as usize..end as usize),
+                next: 0,
+                opens: braces == Braces::Yes,
+            };
+            let mut done = self.plain_members(plan, &mut walk, braces);
+            if done.is_ok() && !walk.reader.is_at_end() {
+                done = self.members_in_order(plan, &mut walk, depth, braces);
+            }
+            if done.is_ok() {
                 return Ok(());
             }
             self.begin_again((end - start) as usize, out_len)?;
@@ -166,27 +174,20 @@ impl<'c> Converter<'c> {
         Ok(())
     }
 
+    /// Writes the fields of a message from the first that is not plain on.
+    #[inline(never)]
     fn members_in_order(
         &mut self,
         plan: &'c MessagePlan,
-        range: Range<usize>,
+        walk: &mut Walk<'c>,
         depth: u32,
         braces: Braces,
     ) -> Result<(), Stopped> {
-        let mut walk = Walk {
-            reader: Reader::new(self.wire, range),
-            next: 0,
-            opens: braces == Braces::Yes,
-        };
         // One bit for each oneof that has a member.
         let mut oneofs = 0_u64;
-        loop {
-            self.plain_members(plan, &mut walk, braces)?;
-            if walk.reader.is_at_end() {
-                return Ok(());
-            }
-            let Found::Member(field, is_as_declared) = self.find_member(plan, &mut walk, depth)?
-            else {
+        while !walk.reader.is_at_end() {
+            let Found::Member(field, is_as_declared) = self.find_member(plan, walk, depth)? else {
+                self.plain_members(plan, walk, braces)?;
                 continue;
             };
             let start = self.out.len();
@@ -202,24 +203,25 @@ impl<'c> Converter<'c> {
                     self.map_in_order(field, reader, depth)?
                 }
             };
-            if !self.end_field(field, start, written) {
-                continue;
-            }
-            walk.next = walk.next.wrapping_add(1);
-            if let Some(oneof) = field.oneof {
-                let bit = 1 << (oneof % WATCHED_ONEOF_COUNT);
-                if oneofs & bit != 0 {
-                    return Err(self.out_of_order());
+            if self.end_field(field, start, written) {
+                walk.next = walk.next.wrapping_add(1);
+                if let Some(oneof) = field.oneof {
+                    let bit = 1 << (oneof % WATCHED_ONEOF_COUNT);
+                    if oneofs & bit != 0 {
+                        return Err(self.out_of_order());
+                    }
+                    oneofs |= bit;
                 }
-                oneofs |= bit;
             }
+            // Those that follow, and the end.
+            self.plain_members(plan, walk, braces)?;
         }
+        Ok(())
     }
 
     /// Writes members as long as each is the one that comes next in the plan, and plain: singular, in no oneof, no message; and the
-    /// end of the message if it is there. Encoders
-    /// write fields in order, and most fields are set, so that this is where most time goes. It calls nothing but for what is
-    /// rare, so that all that it needs is in registers.
+    /// end of the message if it is there. Encoders write fields in order, and most fields are set, so that this is where most time
+    /// goes. It calls nothing but for what is rare, so that what it needs is in registers.
     #[inline(never)]
     fn plain_members(
         &mut self,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::message::Content;
 use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
-use crate::json::{LABEL_LEN_MAX, Slot, Snippet, Text};
+use crate::json::{LABEL_ROOM, Slot, Snippet, Text};
 use crate::plan::{EnumPlan, FieldPlan, Form, Int64Style, Kind, Plan};
 use crate::text::base64;
 use crate::wire::read::{Ahead, Reader, unzigzag32, unzigzag64};
@@ -262,7 +262,7 @@ pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
 pub(super) enum Lead<'l> {
     Nothing,
     /// The first so many bytes.
-    Label(&'l [u8; LABEL_LEN_MAX], u8),
+    Label(&'l [u8; LABEL_ROOM], u8),
     Snippet(&'l Snippet),
 }
 

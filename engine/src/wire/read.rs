@@ -36,6 +36,8 @@ pub(crate) struct TagPattern {
     mask: u32,
     /// 8 to 32.
     bit_count: u8,
+    /// 1 to 4.
+    len: u8,
 }
 
 impl TagPattern {
@@ -44,6 +46,7 @@ impl TagPattern {
         word: 1,
         mask: 0,
         bit_count: 8,
+        len: 1,
     };
 
     /// `tag` is a varint.
@@ -51,17 +54,18 @@ impl TagPattern {
         let &[a, ref rest @ ..] = tag else {
             return Self::NEVER;
         };
-        let (bytes, mask, bit_count) = match *rest {
-            [] => ([a, 0, 0, 0], 0xff, 8),
-            [b] => ([a, b, 0, 0], 0xffff, 16),
-            [b, c] => ([a, b, c, 0], 0x00ff_ffff, 24),
-            [b, c, d] => ([a, b, c, d], u32::MAX, 32),
+        let (bytes, mask, len) = match *rest {
+            [] => ([a, 0, 0, 0], 0xff, 1),
+            [b] => ([a, b, 0, 0], 0xffff, 2),
+            [b, c] => ([a, b, c, 0], 0x00ff_ffff, 3),
+            [b, c, d] => ([a, b, c, d], u32::MAX, 4),
             _ => return Self::NEVER,
         };
         Self {
             word: u32::from_le_bytes(bytes),
             mask,
-            bit_count,
+            bit_count: 8 * len,
+            len,
         }
     }
 }
@@ -133,7 +137,7 @@ impl<'w> Reader<'w> {
         let Ahead { word, .. } = self.ahead();
         (word as u32 & tag.mask == tag.word).then_some(Ahead {
             word: word.wrapping_shr(u32::from(tag.bit_count)),
-            tag_len: usize::from(tag.bit_count / 8),
+            tag_len: usize::from(tag.len),
         })
     }
 

@@ -12,8 +12,11 @@ use crate::simd::{self, BLOCK_LEN, Block};
 /// Bytes that a number, a bool or a bracket may take, with what is written beyond it and not kept.
 const SLOT_LEN: usize = 64;
 
-/// Bytes of a label that is copied at once, whatever its length.
-pub(crate) const LABEL_LEN_MAX: usize = 32;
+/// Bytes of a label as it is held: all are copied at once, whatever its length.
+pub(crate) const LABEL_ROOM: usize = 32;
+
+/// Bytes that a label may have: fewer than its room, so that its length is a few bits.
+pub(crate) const LABEL_LEN_MAX: usize = LABEL_ROOM - 1;
 
 /// Room for what a string takes beside its bytes: quotes, comma, an escape, and what its last block writes beyond it.
 const STRING_SLACK_LEN: usize = 4 + 8 + BLOCK_LEN;
@@ -72,16 +75,16 @@ impl<'o> Text<'o> {
 
     /// Room for a value behind the first `len` bytes of a label.
     #[inline(always)]
-    pub(crate) fn behind(&mut self, label: &[u8; LABEL_LEN_MAX], len: u8) -> Slot<'_, 'o> {
-        self.make_room(LABEL_LEN_MAX + SLOT_LEN);
+    pub(crate) fn behind(&mut self, label: &[u8; LABEL_ROOM], len: u8) -> Slot<'_, 'o> {
+        self.make_room(LABEL_ROOM + SLOT_LEN);
         // SAFETY: there is room for all of the label, and `len` is cut to that.
-        unsafe { self.put(label, usize::from(len).min(LABEL_LEN_MAX)) };
+        unsafe { self.put(label, usize::from(len) & LABEL_LEN_MAX) };
         Slot(self)
     }
 
     /// A label without its value.
     #[inline(always)]
-    pub(crate) fn label(&mut self, label: &[u8; LABEL_LEN_MAX], len: u8) {
+    pub(crate) fn label(&mut self, label: &[u8; LABEL_ROOM], len: u8) {
         let _ = self.behind(label, len);
     }
 
@@ -388,15 +391,17 @@ impl Slot<'_, '_> {
         // Most strings are plain and no longer than a block.
         if len <= BLOCK_LEN {
             if let Some(block) = source.first_chunk() {
+                let block = *block;
                 let inside = first_bits(len);
-                if simd::stops(block) & inside == 0 {
+                let is_high = simd::high(&block) & inside != 0;
+                if simd::stops(&block) & inside == 0 {
                     // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
                     unsafe {
                         text.put(b"\"", 1);
-                        text.put(block, len);
+                        text.put(&block, len);
                         text.put(b"\",", 2);
                     }
-                    return simd::high(block) & inside != 0;
+                    return is_high;
                 }
             } else if let Some(bytes) = source.get(..len)
                 && write::is_plain(bytes)
@@ -524,9 +529,9 @@ fn write_escaped(rest: &[u8], count: usize, stops: u32, left: usize, out: &mut V
 
 /// The lowest `count` bits, which are at most 32.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the count is at most 32")]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is zero")]
 const fn first_bits(count: usize) -> u32 {
-    !u32::MAX.unbounded_shl(count as u32)
+    1_u64.wrapping_shl(count as u32).wrapping_sub(1) as u32
 }
 
 /// Fewer bytes than a block, with zeros behind them. Pieces that overlap need no loop.
