@@ -437,7 +437,10 @@ impl<'c> Converter<'c> {
         loop {
             let range = self.noted(reader.delimited())?;
             self.read_map_entry(entry, range, depth)?;
-            if !reader.take(&field.tag_pattern) {
+            // A tag that is too long for a pattern must be found too: what is left would be another field, to those who ask for all.
+            let has_more = reader.take(&field.tag_pattern)
+                || (field.tag.len > 4 && reader.take_bytes(field.tag.as_bytes()));
+            if !has_more {
                 break;
             }
         }
