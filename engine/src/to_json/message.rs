@@ -336,7 +336,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Ends a field that was begun at `start` of the output. False if that leaves it unset and unwritten.
-    #[inline(always)]
+    #[inline]
     pub(super) fn end_field(&mut self, field: &FieldPlan, start: usize, written: Written) -> bool {
         match written {
             Written::Nothing => {
@@ -437,8 +437,10 @@ impl<'c> Converter<'c> {
         loop {
             let range = self.noted(reader.delimited())?;
             self.read_map_entry(entry, range, depth)?;
-            // A tag of five bytes has no pattern, and what comes next is to be taken all the same: `cut` hands all entries over.
-            if !reader.take(&field.tag_pattern) && !reader.take_bytes(field.tag.as_bytes()) {
+            // A tag that is too long for a pattern must be found too: what is left would be another field, to those who ask for all.
+            let has_more = reader.take(&field.tag_pattern)
+                || (field.tag.len > 4 && reader.take_bytes(field.tag.as_bytes()));
+            if !has_more {
                 break;
             }
         }
@@ -507,7 +509,7 @@ impl<'c> Converter<'c> {
 
     /// Whether the output is too long to go on. Asked before what may be far longer as JSON than on the wire: a message, for the fields
     /// that it leaves unset, and an element, for the name of an enum's value. Nothing else can grow more than six times.
-    #[inline(always)]
+    #[inline]
     fn is_too_long(&self) -> bool {
         self.out.len() > self.out_len_max
     }

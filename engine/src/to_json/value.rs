@@ -34,7 +34,7 @@ impl Written {
 
 impl<'c> Converter<'c> {
     /// Writes the one value that comes next, behind its label if it has one, with a comma. `depth` is the level of the message it is in.
-    #[inline(always)]
+    #[inline]
     pub(super) fn value(
         &mut self,
         label: Option<&Snippet>,
@@ -108,7 +108,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes a value that is in no list or that is rare.
-    #[inline(always)]
+    #[inline]
     pub(super) fn write<R>(&mut self, write: impl FnOnce(Slot<'_, '_>) -> R) -> R {
         let mut text = Text::new(self.out);
         let result = write(text.slot());
@@ -124,13 +124,13 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes a text as it is.
-    #[inline(always)]
+    #[inline]
     pub(super) fn snippet(&mut self, snippet: &Snippet) {
         self.write(|slot| slot.snippet(snippet));
     }
 
     /// Ends an object or a list, with a comma behind it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn close(&mut self, bracket: u8) {
         let mut text = Text::new(self.out);
         text.close(bracket);
@@ -138,7 +138,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes a stretch of the wire as a string, and a comma.
-    #[inline(always)]
+    #[inline]
     pub(super) fn string_at(
         &mut self,
         label: Option<&Snippet>,
@@ -154,7 +154,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Notes that a string is not ASCII. `source` is the wire from its first byte on.
-    #[inline(always)]
+    #[inline]
     pub(super) fn note_high(&mut self, source: &[u8], len: usize) -> Result<(), Stopped> {
         self.has_high_bits = true;
         if self.checks_each_text {
