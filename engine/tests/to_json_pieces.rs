@@ -188,6 +188,27 @@ fn every_case_is_the_same_wherever_it_is_cut() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// A tag of five bytes is longer than what is compared at once elsewhere.
+#[test]
+fn fields_with_the_longest_tags_are_read_whole() {
+    let text = "syntax = \"proto3\"; message M { map<string, int32> far = 536870911; repeated string list = 536870910; repeated int32 tight = 536870909; }";
+    let set = support::texts::compile(&[("far.proto", text)], false);
+    let schema = Schema::from_descriptor_set(&set).unwrap();
+    let message = schema.message("M").unwrap();
+    let wire = notation::wire(
+        "536870909: {1 2} 536870910: 'a' 536870910: 'b' 536870911: {1: 'k' 2: 5} 536870911: {1: 'l'} 536870911: {2: 6}",
+    );
+    let mut scratch = Scratch::default();
+    let expected = r#"{"tight":[1,2],"list":["a","b"],"far":{"k":5,"l":0,"":6}}"#;
+    assert_eq!(whole(message, &wire, &mut scratch).unwrap(), expected);
+    for len in 1..=wire.len() {
+        for held_len_max in [0, usize::MAX] {
+            let found = in_pieces(message, wire.chunks(len), held_len_max, &mut scratch);
+            assert_eq!(found.unwrap(), expected, "pieces of {len}");
+        }
+    }
+}
+
 /// Goal: broken bytes are refused or accepted as the whole is. Method: each case ends early, or has a byte replaced.
 #[test]
 fn every_broken_case_is_judged_alike() {
