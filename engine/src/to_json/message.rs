@@ -336,7 +336,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Ends a field that was begun at `start` of the output. False if that leaves it unset and unwritten.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_field(&mut self, field: &FieldPlan, start: usize, written: Written) -> bool {
         match written {
             Written::Nothing => {
@@ -509,7 +509,7 @@ impl<'c> Converter<'c> {
 
     /// Whether the output is too long to go on. Asked before what may be far longer as JSON than on the wire: a message, for the fields
     /// that it leaves unset, and an element, for the name of an enum's value. Nothing else can grow more than six times.
-    #[inline]
+    #[inline(always)]
     fn is_too_long(&self) -> bool {
         self.out.len() > self.out_len_max
     }

@@ -263,7 +263,7 @@ fn note(error: Error, stop: &mut Stop) {
 
 impl Converter<'_> {
     /// Takes what was read, or stops.
-    #[inline]
+    #[inline(always)]
     fn noted<T>(&mut self, read: Result<T, Error>) -> Result<T, Stopped> {
         noted(read, &mut self.stop)
     }

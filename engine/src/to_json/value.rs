@@ -34,7 +34,8 @@ impl Written {
 
 impl<'c> Converter<'c> {
     /// Writes the one value that comes next, behind its label if it has one, with a comma. `depth` is the level of the message it is in.
-    #[inline]
+    // Without optimization, what is inlined adds to the stack that each level of a message takes.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn value(
         &mut self,
         label: Option<&Snippet>,
@@ -108,7 +109,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes a value that is in no list or that is rare.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write<R>(&mut self, write: impl FnOnce(Slot<'_, '_>) -> R) -> R {
         let mut text = Text::new(self.out);
         let result = write(text.slot());
@@ -124,13 +125,13 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes a text as it is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn snippet(&mut self, snippet: &Snippet) {
         self.write(|slot| slot.snippet(snippet));
     }
 
     /// Ends an object or a list, with a comma behind it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn close(&mut self, bracket: u8) {
         let mut text = Text::new(self.out);
         text.close(bracket);
@@ -138,7 +139,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes a stretch of the wire as a string, and a comma.
-    #[inline]
+    #[inline(always)]
     pub(super) fn string_at(
         &mut self,
         label: Option<&Snippet>,
@@ -154,7 +155,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Notes that a string is not ASCII. `source` is the wire from its first byte on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_high(&mut self, source: &[u8], len: usize) -> Result<(), Stopped> {
         self.has_high_bits = true;
         if self.checks_each_text {

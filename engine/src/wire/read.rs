@@ -119,7 +119,7 @@ impl<'w> Reader<'w> {
     }
 
     /// Steps over a tag, if that is what comes next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, tag: &TagPattern) -> bool {
         match self.ahead_of(tag) {
             Some(ahead) => self.step(ahead).is_ok(),
@@ -219,7 +219,7 @@ impl<'w> Reader<'w> {
     }
 
     /// A field number, from 1, and a wire type of 0 to 5.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tag(&mut self) -> Result<(u32, u8), Error> {
         let start = self.offset();
         match u32::try_from(self.varint()?) {
@@ -298,7 +298,7 @@ impl<'w> Reader<'w> {
     }
 
     /// A length and where its bytes are.
-    #[inline]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn delimited(&mut self) -> Result<Range<usize>, Error> {
         let (source, len) = self.source()?;
         let start = self.offset_of(source);
@@ -313,7 +313,7 @@ impl<'w> Reader<'w> {
     }
 
     /// A length that is not beyond the end of the message, and its bytes with all that follow them in the reply.
-    #[inline]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn source(&mut self) -> Result<(&'w [u8], usize), Error> {
         self.source_ahead(self.ahead())
     }
