@@ -1,38 +1,70 @@
 //! Numbers as decimal digits, without a loop. In: numbers. Out: bytes of a fixed size, and how many of them count.
 //! Always: floats only where this is exactly the shortest form; the general algorithm has the rest.
 
-/// The digits of a number below 10^8 without leading zeros, and how many they are.
-#[inline(always)]
-pub(super) fn short(value: u32) -> ([u8; 8], usize) {
-    let digits = eight_digits(value);
-    // Of zero the last digit stays.
-    let zero_count = (digits | 1 << 56).trailing_zeros() / 8;
-    let text = (digits | ASCII_ZEROS) >> (8 * zero_count);
-    (text.to_le_bytes(), 8_u32.wrapping_sub(zero_count) as usize)
+/// Three digits: a number below 1000.
+#[derive(Clone, Copy)]
+pub(super) struct Group(u32);
+
+impl Group {
+    /// The last three digits of a number.
+    #[inline(always)]
+    pub(super) fn of(value: u32) -> Self {
+        Self(GROUPS.get((value % 1000) as usize).copied().unwrap_or(0))
+    }
+
+    /// All three digits, and a byte that has no meaning.
+    #[inline(always)]
+    pub(super) const fn text(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
+    /// The digits without leading zeros, but for the last, and how many they are.
+    #[inline(always)]
+    pub(super) const fn first(self) -> ([u8; 4], usize) {
+        // Eight for each leading zero.
+        let shift = self.0 >> 24 & 0x18;
+        let text = self.0 >> shift;
+        (text.to_le_bytes(), 3 - (shift / 8) as usize)
+    }
+
+    /// How many digits there are without trailing zeros.
+    #[inline(always)]
+    pub(super) const fn len(self) -> usize {
+        (self.0 >> 24 & 3) as usize
+    }
 }
 
-/// The digits of a number below 10^4 without leading zeros, and how many they are.
-#[inline(always)]
-pub(super) fn shortest(value: u32) -> ([u8; 4], usize) {
-    let digits = four_digits(value);
-    let zero_count = (digits | 1 << 24).trailing_zeros() / 8;
-    let text = (digits | 0x3030_3030) >> (8 * zero_count);
-    (text.to_le_bytes(), 4_u32.wrapping_sub(zero_count) as usize)
-}
+/// By number: the digits, the first of them lowest, and in the highest byte what [`Group`] says of them.
+static GROUPS: [u32; 1000] = {
+    let mut groups = [0; 1000];
+    let mut value = 0;
+    while value < 1000 {
+        let digits = [value / 100, value / 10 % 10, value % 10];
+        let leading_zero_count = if value < 10 {
+            2
+        } else if value < 100 {
+            1
+        } else {
+            0
+        };
+        let len = match digits {
+            [0, 0, 0] => 0,
+            [_, 0, 0] => 1,
+            [_, _, 0] => 2,
+            _ => 3,
+        };
+        let [a, b, c] = digits;
+        #[expect(clippy::indexing_slicing, reason = "checked when compiled")]
+        {
+            groups[value as usize] =
+                ASCII_ZEROS | a | b << 8 | c << 16 | (leading_zero_count * 8 + len) << 24;
+        }
+        value += 1;
+    }
+    groups
+};
 
-/// All eight digits of a number below 10^8.
-#[inline(always)]
-pub(super) const fn eight(value: u32) -> [u8; 8] {
-    (eight_digits(value) | ASCII_ZEROS).to_le_bytes()
-}
-
-/// The digits behind the point of a number of millionths below a million, without trailing zeros, and how many they are.
-#[inline(always)]
-pub(super) const fn fraction(millionths: u32) -> ([u8; 8], usize) {
-    let digits = eight_digits(millionths.wrapping_mul(100));
-    let len = 8_u32.wrapping_sub(digits.leading_zeros() / 8) as usize;
-    ((digits | ASCII_ZEROS).to_le_bytes(), len)
-}
+const ASCII_ZEROS: u32 = 0x30_3030;
 
 /// How many millionths `value` is without its sign, if that number of at most 15 digits is what is to be written.
 ///
@@ -75,32 +107,4 @@ fn to_integer(value: f64) -> (u64, f64) {
     const FIRST: f64 = 4_503_599_627_370_496.0;
     let shifted = value + FIRST;
     (shifted.to_bits() & ((1 << 52) - 1), shifted - FIRST)
-}
-
-const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
-
-/// The digits of a number below 10^8, one a byte, the first lowest. Each step halves the groups:
-///
-/// ```text
-/// 12345678  ▶  1234 │ 5678  ▶  12 │ 34 │ 56 │ 78  ▶  1│2│3│4│5│6│7│8
-/// ```
-#[inline(always)]
-const fn eight_digits(value: u32) -> u64 {
-    let value = value as u64;
-    // Division by multiplication: 10486 / 2^20 is a hundredth for what is below 10^4, 103 / 2^10 a tenth for what is below 100.
-    let high = value / 10_000;
-    let fours = high | (value.wrapping_sub(high.wrapping_mul(10_000))) << 32;
-    let hundreds = (fours.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours.wrapping_sub(hundreds.wrapping_mul(100))) << 16;
-    let tens = (twos.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f;
-    tens | (twos.wrapping_sub(tens.wrapping_mul(10))) << 8
-}
-
-/// As [`eight_digits`] for a number below 10^4.
-#[inline(always)]
-const fn four_digits(value: u32) -> u32 {
-    let hundreds = value.wrapping_mul(10_486) >> 20;
-    let twos = hundreds | value.wrapping_sub(hundreds.wrapping_mul(100)) << 16;
-    let tens = (twos.wrapping_mul(103) >> 10) & 0x000f_000f;
-    tens | twos.wrapping_sub(tens.wrapping_mul(10)) << 8
 }

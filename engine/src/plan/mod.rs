@@ -155,6 +155,8 @@ pub(crate) struct MemberPlan {
     /// `label_len <= LABEL_LEN_MAX`.
     pub(crate) label_len: u8,
     pub(crate) has_presence: bool,
+    /// As that of the field.
+    pub(crate) oneof: Option<u8>,
 }
 
 /// How often a field occurs.
@@ -356,6 +358,11 @@ impl EnumPlan {
         {
             return Some(value);
         }
+        self.search_value(number)
+    }
+
+    #[inline(never)]
+    fn search_value(&self, number: i32) -> Option<&EnumValuePlan> {
         let index = self
             .values
             .binary_search_by_key(&number, |value| value.number)
@@ -375,11 +382,8 @@ impl MemberPlan {
     /// Only what is singular, in no oneof, no message and shortly named is passed that way; of anything else the tag never matches.
     pub(crate) fn new(field: &FieldPlan) -> Self {
         let is_plain = field.cardinality == Cardinality::Singular
-            && !matches!(
-                field.kind,
-                Kind::Message(_) | Kind::Group(_) | Kind::SetMember(_)
-            )
-            && field.oneof.is_none()
+            && !matches!(field.kind, Kind::Group(_) | Kind::SetMember(_))
+            && field.oneof.is_none_or(|oneof| oneof < WATCHED_ONEOF_COUNT)
             && field.key.len() <= LABEL_LEN_MAX;
         let mut label = [0; LABEL_ROOM];
         for (byte, given) in label.iter_mut().zip(&field.key) {
@@ -395,6 +399,7 @@ impl MemberPlan {
             },
             kind: field.kind,
             has_presence: field.has_presence,
+            oneof: field.oneof.and_then(|oneof| u8::try_from(oneof).ok()),
         }
     }
 }

@@ -34,6 +34,33 @@ pub(crate) const BLOCK_LEN: usize = 32;
 /// Bytes that are looked at together; bit `n` of an answer is about byte `n`.
 pub(crate) type Block = [u8; BLOCK_LEN];
 
+/// Bytes of half a block, for what is short.
+pub(crate) const HALF_LEN: usize = BLOCK_LEN / 2;
+
+type Half = [u8; HALF_LEN];
+
+/// As [`stops`] for half a block.
+#[inline(always)]
+pub(crate) fn half_stops(half: &Half) -> u32 {
+    stops(&whole(half))
+}
+
+/// As [`high`] for half a block.
+#[inline(always)]
+pub(crate) fn half_high(half: &Half) -> u32 {
+    high(&whole(half))
+}
+
+/// The half and as many spaces, about which the compiler knows the answer.
+#[inline(always)]
+fn whole(half: &Half) -> Block {
+    let mut block = [b' '; BLOCK_LEN];
+    if let Some(place) = block.first_chunk_mut() {
+        *place = *half;
+    }
+    block
+}
+
 /// What [`clean_len`] saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Clean {

@@ -144,3 +144,18 @@ proptest! {
         assert_runs_agree(&bytes);
     }
 }
+
+#[test]
+fn half_a_block_is_judged_as_the_first_half_of_a_whole_one() {
+    for byte in 0..=255 {
+        for at in 0..HALF_LEN {
+            let mut block = [b' '; BLOCK_LEN];
+            if let Some(place) = block.get_mut(at) {
+                *place = byte;
+            }
+            let half = block.first_chunk().unwrap();
+            assert_eq!(half_stops(half), stops(&block), "{byte:#x} at {at}");
+            assert_eq!(half_high(half), high(&block), "{byte:#x} at {at}");
+        }
+    }
+}

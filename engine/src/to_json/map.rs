@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use super::message::{Content, accepts};
 use super::value::Written;
-use super::{Converter, Stopped};
+use super::{Converter, Stopped, noted};
 use crate::error::Error;
+use crate::json::Text;
 use crate::plan::{FieldPlan, Kind, MessagePlan};
-use crate::wire::read::{Reader, unzigzag32, unzigzag64};
+use crate::wire::read::{LEN, Reader, Word, unzigzag32, unzigzag64};
 
 /// One entry of a map.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +105,48 @@ impl<'c> Converter<'c> {
         Ok(())
     }
 
+    /// [`Converter::read_map_entry`] for a string and a value with a length, both there and nothing else. False if it is another one,
+    /// and not read.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "convert has checked that the wire is shorter than 2^32"
+    )]
+    pub(super) fn read_plain_entry(&mut self, plan: &MessagePlan, range: Range<usize>) -> bool {
+        let [key_field, value_field] = &*plan.fields else {
+            return false;
+        };
+        let (key_tag, value_tag) = (&key_field.tag_pattern, &value_field.tag_pattern);
+        let word = Word::at(self.wire, range.start);
+        if key_field.kind != Kind::String
+            || value_field.kind.wire_type() != LEN
+            || !word.is(key_tag)
+        {
+            return false;
+        }
+        let Some(key) = word.delimited_behind(key_tag, range.start, range.end) else {
+            return false;
+        };
+        let word = Word::at(self.wire, key.end);
+        if !word.is(value_tag)
+            || word
+                .delimited_behind(value_tag, key.end, range.end)
+                .is_none_or(|value| value.end != range.end)
+        {
+            return false;
+        }
+        let position = self.scratch.map_entries.len() as u32;
+        self.scratch.map_entries.push(MapEntry {
+            key: string_key(key.clone()),
+            value: ValueAt::Once {
+                start: key.end.wrapping_add(value_tag.len()) as u32,
+                end: range.end as u32,
+            },
+            position,
+        });
+        true
+    }
+
     /// Writes the entries of the stack from `base` on as an object and takes them off.
     pub(super) fn map(
         &mut self,
@@ -117,12 +160,16 @@ impl<'c> Converter<'c> {
         self.settle(key_field.kind, base);
         self.write(|slot| slot.open(b'{'));
         let end = self.scratch.map_entries.len();
-        for at in base..end {
-            let Some(&entry) = self.scratch.map_entries.get(at) else {
-                break;
-            };
-            self.write_key(key_field.kind, entry.key)?;
-            self.map_value(plan, value_field, entry.value, depth)?;
+        if key_field.kind == Kind::String && value_field.kind == Kind::String {
+            self.string_entries(base)?;
+        } else {
+            for at in base..end {
+                let Some(&entry) = self.scratch.map_entries.get(at) else {
+                    break;
+                };
+                self.write_key(key_field.kind, entry.key)?;
+                self.map_value(plan, value_field, entry.value, depth)?;
+            }
         }
         self.close(b'}');
         self.scratch.map_entries.truncate(base);
@@ -166,6 +213,38 @@ impl<'c> Converter<'c> {
             let entries = self.scratch.map_entries.get_mut(base..).unwrap_or_default();
             entries.sort_unstable_by_key(|entry| entry.position);
         }
+    }
+
+    /// Writes the entries of the stack from `base` on, whose keys are strings and whose values are too.
+    #[inline(never)]
+    fn string_entries(&mut self, base: usize) -> Result<(), Stopped> {
+        let wire = self.wire;
+        let mut text = Text::new(self.out);
+        for at in base..self.scratch.map_entries.len() {
+            let Some(entry) = self.scratch.map_entries.get(at) else {
+                break;
+            };
+            let key = stretch(entry.key);
+            let key_source = wire.get(key.start..).unwrap_or_default();
+            let (source, len) = match entry.value {
+                ValueAt::Once { start, end } => {
+                    let mut reader = Reader::new(wire, start as usize..end as usize);
+                    noted(reader.source(), &mut self.stop)?
+                }
+                // SEMANTICS 98. Only messages come in pieces.
+                ValueAt::Missing { .. } | ValueAt::Pieces { .. } => (&[][..], 0),
+            };
+            let is_high = text.slot().string(key_source, key.len());
+            text.turn_comma_to_colon();
+            if is_high | text.slot().string(source, len) {
+                text.end();
+                self.note_high(key_source, key.len())?;
+                self.note_high(source, len)?;
+                text = Text::new(self.out);
+            }
+        }
+        text.end();
+        Ok(())
     }
 
     /// Writes a key and its colon; all keys of JSON are strings.
@@ -253,7 +332,7 @@ fn read_key(kind: Kind, reader: &mut Reader<'_>) -> Result<u64, Error> {
     Ok(match kind {
         Kind::String => {
             let range = reader.delimited()?;
-            (range.start as u64) << 32 | range.end as u64
+            string_key(range)
         }
         Kind::Bool => u64::from(reader.varint()? != 0),
         Kind::Int32 => signed(i64::from(reader.varint()? as i32)),
@@ -274,8 +353,21 @@ fn compare_keys(wire: &[u8], kind: Kind, left: u64, right: u64) -> Ordering {
     if kind != Kind::String {
         return left.cmp(&right);
     }
-    let bytes = |key| wire.get(stretch(key)).unwrap_or_default();
+    let [left, right] = [left, right].map(stretch);
+    // The first eight bytes tell most keys apart. What stands behind a shorter key does not count.
+    let len = left.len().min(right.len());
+    let [first, second] = [&left, &right].map(|range| Word::at(wire, range.start).big_endian());
+    let same_len = (first ^ second).leading_zeros() / 8;
+    if (same_len as usize) < len.min(8) {
+        return first.cmp(&second);
+    }
+    let bytes = |range| wire.get(range).unwrap_or_default();
     bytes(left).cmp(bytes(right))
+}
+
+/// The key of an entry whose string is there.
+const fn string_key(range: Range<usize>) -> u64 {
+    (range.start as u64) << 32 | range.end as u64
 }
 
 /// Where the bytes of a string key are.

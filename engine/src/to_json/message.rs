@@ -1,17 +1,15 @@
-//! A message as it comes, its fields in the order of their numbers. In: where its bytes are. Out: its JSON form.
-//! Always: stops at the first field that is out of order, and leaves that message to `collected`.
+//! A message, a list, a field: what all ways of writing them share. In: where its bytes are. Out: its JSON form.
+//! Always: a message is written as it comes, by `in_order`; one that is not in order is left to `collected`.
 
 use std::ops::Range;
 
-use super::value::{Lead, ScalarContext, Written, scalar, write_base64};
-use super::{Converter, Stop, Stopped, noted};
+use super::value::{ScalarContext, Written, scalar};
+use super::{Converter, Stop, Stopped};
 use crate::error::ErrorKind;
 use crate::json::Text;
 use crate::limits::DEPTH_MAX;
-use crate::plan::{
-    Cardinality, FieldPlan, Form, Kind, MessageIndex, MessagePlan, WATCHED_ONEOF_COUNT,
-};
-use crate::wire::read::{LEN, Reader, TagPattern};
+use crate::plan::{Cardinality, FieldPlan, Form, Kind, MessageIndex, MessagePlan};
+use crate::wire::read::{LEN, Reader};
 
 /// Where the bytes of one message are. Offsets are below 2^32, as `convert` has checked.
 #[derive(Clone, Copy, Debug)]
@@ -48,26 +46,9 @@ pub(super) enum Braces {
     No,
 }
 
-/// Where in a message the writing is.
-struct Walk<'c> {
-    reader: Reader<'c>,
-    /// Fields of a lower index are written, set or unset.
-    next: usize,
-    /// Whether the brace is yet to be opened.
-    opens: bool,
-}
-
-/// What the next tag is.
-enum Found<'c> {
-    /// A field, and whether it is encoded as it was declared: a list can be packed or not.
-    Member(&'c FieldPlan, bool),
-    /// Something that has been skipped, or a plain member.
-    Nothing,
-}
-
 impl<'c> Converter<'c> {
     /// Writes one message in its JSON form, and a comma. `depth` is its level, 1 for the root.
-    #[inline]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn message(
         &mut self,
         index: MessageIndex,
@@ -75,10 +56,36 @@ impl<'c> Converter<'c> {
         depth: u32,
     ) -> Result<(), Stopped> {
         let plan = self.plan.message(index);
-        if plan.form != Form::Object || depth > DEPTH_MAX || self.is_too_long() {
-            return self.special_message(plan, content, depth);
+        if let Content::Whole { start, end } = content
+            && plan.form == Form::Object
+            && plan.is_watchable
+            && depth <= DEPTH_MAX
+            && !self.is_careful
+            && !self.is_too_long()
+        {
+            let out_len = self.out.len();
+            let done =
+                self.members_in_order(plan, start as usize, end as usize, depth, Braces::Yes);
+            if done.is_ok() {
+                return done;
+            }
+            return self.message_again(plan, start, end, depth, out_len);
         }
-        self.members(plan, content, depth, Braces::Yes)
+        self.special_message(plan, content, depth)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn message_again(
+        &mut self,
+        plan: &'c MessagePlan,
+        start: u32,
+        end: u32,
+        depth: u32,
+        out_len: usize,
+    ) -> Result<(), Stopped> {
+        self.begin_again((end - start) as usize, out_len)?;
+        self.members_listed(plan, Content::Whole { start, end }, depth, Braces::Yes)
     }
 
     /// A message that has a form of its own or is not to be written at all.
@@ -109,7 +116,6 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes the fields of a message, each followed by a comma.
-    #[inline]
     pub(super) fn members(
         &mut self,
         plan: &'c MessagePlan,
@@ -122,15 +128,7 @@ impl<'c> Converter<'c> {
             && !self.is_careful
         {
             let out_len = self.out.len();
-            let mut walk = Walk {
-                reader: Reader::new(self.wire, start as usize..end as usize),
-                next: 0,
-                opens: braces == Braces::Yes,
-            };
-            let mut done = self.plain_members(plan, &mut walk, braces);
-            if done.is_ok() && !walk.reader.is_at_end() {
-                done = self.members_in_order(plan, &mut walk, depth, braces);
-            }
+            let done = self.members_in_order(plan, start as usize, end as usize, depth, braces);
             if done.is_ok() {
                 return Ok(());
             }
@@ -174,167 +172,6 @@ impl<'c> Converter<'c> {
         Ok(())
     }
 
-    /// Writes the fields of a message from the first that is not plain on.
-    #[inline(never)]
-    fn members_in_order(
-        &mut self,
-        plan: &'c MessagePlan,
-        walk: &mut Walk<'c>,
-        depth: u32,
-        braces: Braces,
-    ) -> Result<(), Stopped> {
-        // One bit for each oneof that has a member.
-        let mut oneofs = 0_u64;
-        while !walk.reader.is_at_end() {
-            let Found::Member(field, is_as_declared) = self.find_member(plan, walk, depth)? else {
-                self.plain_members(plan, walk, braces)?;
-                continue;
-            };
-            let start = self.out.len();
-            let reader = &mut walk.reader;
-            let written = match field.cardinality {
-                Cardinality::Singular => self.value(Some(&field.label), field, reader, depth)?,
-                Cardinality::Repeated => {
-                    self.list_in_order(field, !is_as_declared, reader, depth)?
-                }
-                Cardinality::Packed => self.list_in_order(field, is_as_declared, reader, depth)?,
-                Cardinality::Map => {
-                    self.snippet(&field.label);
-                    self.map_in_order(field, reader, depth)?
-                }
-            };
-            if self.end_field(field, start, written) {
-                walk.next = walk.next.wrapping_add(1);
-                if let Some(oneof) = field.oneof {
-                    let bit = 1 << (oneof % WATCHED_ONEOF_COUNT);
-                    if oneofs & bit != 0 {
-                        return Err(self.out_of_order());
-                    }
-                    oneofs |= bit;
-                }
-            }
-            // Those that follow, and the end.
-            self.plain_members(plan, walk, braces)?;
-        }
-        Ok(())
-    }
-
-    /// Writes members as long as each is the one that comes next in the plan, and plain: singular, in no oneof, no message; and the
-    /// end of the message if it is there. Encoders write fields in order, and most fields are set, so that this is where most time
-    /// goes. It calls nothing but for what is rare, so that what it needs is in registers.
-    #[inline(never)]
-    fn plain_members(
-        &mut self,
-        plan: &'c MessagePlan,
-        walk: &mut Walk<'c>,
-        braces: Braces,
-    ) -> Result<(), Stopped> {
-        let mut members = plan.members.get(walk.next..).unwrap_or_default();
-        let mut reader = walk.reader.clone();
-        let mut text = Text::new(self.out);
-        if walk.opens {
-            text.slot().open(b'{');
-            walk.opens = false;
-        }
-        while let Some((member, following)) = members.split_first()
-            && !reader.is_at_end()
-            && let Some(ahead) = reader.ahead_of(&member.tag)
-        {
-            let has_no_presence = !member.has_presence;
-            let written = if member.kind == Kind::String || member.kind == Kind::Bytes {
-                let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-                if len == 0 && has_no_presence {
-                    Written::Default
-                } else if member.kind == Kind::String {
-                    let slot = text.behind(&member.label, member.label_len);
-                    if slot.string(source, len) {
-                        text.end();
-                        self.note_high(source, len)?;
-                        text = Text::new(self.out);
-                    }
-                    Written::Value
-                } else {
-                    text.label(&member.label, member.label_len);
-                    text.lend(|out| write_base64(source.get(..len).unwrap_or_default(), out));
-                    Written::Value
-                }
-            } else {
-                let context = ScalarContext::new(self.plan, &mut self.stop);
-                let lead = Lead::Label(&member.label, member.label_len);
-                scalar(
-                    member.kind,
-                    &mut reader,
-                    ahead,
-                    context,
-                    has_no_presence,
-                    lead,
-                    &mut text,
-                )?
-            };
-            match written {
-                Written::Default if has_no_presence => {
-                    // Without presence the default is the same as nothing.
-                    let index = plan.members.len().wrapping_sub(members.len());
-                    text.lend(|out| unset_fields(plan, index..index.wrapping_add(1), out));
-                }
-                Written::Nothing => continue,
-                _ => {}
-            }
-            members = following;
-        }
-        walk.next = plan.members.len().wrapping_sub(members.len());
-        if reader.is_at_end() {
-            if !members.is_empty() {
-                text.lend(|out| unset_fields(plan, walk.next..plan.fields.len(), out));
-            }
-            if braces == Braces::Yes {
-                text.close(b'}');
-            }
-        }
-        text.end();
-        walk.reader = reader;
-        Ok(())
-    }
-
-    /// Finds the field of the next tag, writes the unset ones before it, and steps over the tag. Plain members are left to
-    /// [`Converter::plain_members`], tag and all.
-    fn find_member(
-        &mut self,
-        plan: &'c MessagePlan,
-        walk: &mut Walk<'c>,
-        depth: u32,
-    ) -> Result<Found<'c>, Stopped> {
-        let before = walk.reader.clone();
-        if let Some(field) = plan.fields.get(walk.next)
-            && walk.reader.take(&field.tag_pattern)
-        {
-            return Ok(Found::Member(field, true));
-        }
-        let (number, wire_type) = self.noted(walk.reader.tag())?;
-        let known = plan
-            .numbers
-            .find(number)
-            .map(|index| (index, plan.field(index)));
-        // SEMANTICS 107
-        let Some((index, field)) = known.filter(|(_, field)| accepts(field, wire_type)) else {
-            self.noted(walk.reader.skip(number, wire_type, depth))?;
-            return Ok(Found::Nothing);
-        };
-        let index = usize::from(index.0);
-        if index < walk.next {
-            return Err(self.out_of_order());
-        }
-        self.unset_fields(plan, walk.next..index);
-        walk.next = index;
-        if let Some(member) = plan.members.get(index)
-            && before.ahead_of(&member.tag).is_some()
-        {
-            walk.reader = before;
-            return Ok(Found::Nothing);
-        }
-        Ok(Found::Member(field, wire_type == field.wire_type()))
-    }
-
     /// Ends a field that was begun at `start` of the output. False if that leaves it unset and unwritten.
     #[inline(always)]
     pub(super) fn end_field(&mut self, field: &FieldPlan, start: usize, written: Written) -> bool {
@@ -351,57 +188,6 @@ impl<'c> Converter<'c> {
             _ => {}
         }
         true
-    }
-
-    /// Writes the elements that follow one another. Others of that list, or in the other encoding, come out of order then.
-    fn list_in_order(
-        &mut self,
-        field: &'c FieldPlan,
-        is_packed: bool,
-        reader: &mut Reader<'c>,
-        depth: u32,
-    ) -> Result<Written, Stopped> {
-        self.snippet(&field.label);
-        self.write(|slot| slot.open(b'['));
-        let start = self.out.len();
-        let tag = &field.element_tag_pattern;
-        if is_packed {
-            self.packed(field, reader)?;
-        } else if field.kind == Kind::String {
-            self.strings_in_order(tag, reader)?;
-        } else {
-            loop {
-                self.element(field, reader, depth)?;
-                if !reader.take(tag) {
-                    break;
-                }
-            }
-        }
-        Ok(self.end_list(start))
-    }
-
-    /// Writes strings that follow one another.
-    #[inline(never)]
-    fn strings_in_order(&mut self, tag: &TagPattern, lent: &mut Reader<'c>) -> Result<(), Stopped> {
-        let mut reader = lent.clone();
-        let mut text = Text::new(self.out);
-        let mut ahead = reader.ahead();
-        loop {
-            let (source, len) = noted(reader.source_ahead(ahead), &mut self.stop)?;
-            if text.slot().string(source, len) {
-                text.end();
-                self.note_high(source, len)?;
-                text = Text::new(self.out);
-            }
-            // A tag that is cut off is not the next of this list, but an error of what reads it then.
-            match reader.ahead_of(tag) {
-                Some(next) if !reader.is_at_end() => ahead = next,
-                _ => break,
-            }
-        }
-        text.end();
-        *lent = reader;
-        Ok(())
     }
 
     /// Ends a list whose elements were begun at `start` of the output.
@@ -422,29 +208,6 @@ impl<'c> Converter<'c> {
         }
         self.out.pop();
         Written::Value
-    }
-
-    pub(super) fn map_in_order(
-        &mut self,
-        field: &'c FieldPlan,
-        reader: &mut Reader<'c>,
-        depth: u32,
-    ) -> Result<Written, Stopped> {
-        let Some(entry) = self.entry_plan(field) else {
-            return Ok(Written::Nothing);
-        };
-        let base = self.scratch.map_entries.len();
-        loop {
-            let range = self.noted(reader.delimited())?;
-            self.read_map_entry(entry, range, depth)?;
-            // A tag that is too long for a pattern must be found too: what is left would be another field, to those who ask for all.
-            let has_more = reader.take(&field.tag_pattern)
-                || (field.tag.len > 4 && reader.take_bytes(field.tag.as_bytes()));
-            if !has_more {
-                break;
-            }
-        }
-        self.map(entry, base, depth)
     }
 
     /// Writes an element.
@@ -488,16 +251,7 @@ impl<'c> Converter<'c> {
                 return Err(self.fault(ErrorKind::ReplyTooLarge, elements.offset()));
             }
             let context = ScalarContext::new(self.plan, &mut self.stop);
-            let ahead = elements.ahead();
-            scalar(
-                kind,
-                &mut elements,
-                ahead,
-                context,
-                false,
-                Lead::Nothing,
-                &mut text,
-            )?;
+            scalar(None, kind, &mut elements, context, &mut text)?;
         }
         text.end();
         Ok(())
@@ -544,7 +298,7 @@ impl<'c> Converter<'c> {
 }
 
 #[inline(never)]
-fn unset_fields(plan: &MessagePlan, range: Range<usize>, out: &mut Vec<u8>) {
+pub(super) fn unset_fields(plan: &MessagePlan, range: Range<usize>, out: &mut Vec<u8>) {
     let mut text = Text::new(out);
     for field in plan.fields.get(range).unwrap_or_default() {
         text.snippet(&field.unset);

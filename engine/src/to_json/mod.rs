@@ -10,6 +10,7 @@
 mod collected;
 mod cut;
 mod groups;
+mod in_order;
 mod map;
 mod message;
 mod message_set;
@@ -131,16 +132,27 @@ pub(crate) fn any_to_json(
 }
 
 /// Puts what has been written from `start` on on lines, if that is wanted: a second pass, since who reads lines is in no hurry.
-#[inline]
+#[inline(always)]
 fn indent(
     plan: &Plan,
     start: usize,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let Some(width) = plan.options.indent else {
-        return Ok(());
-    };
+    match plan.options.indent {
+        None => Ok(()),
+        Some(width) => put_on_lines(width, start, scratch, out),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn put_on_lines(
+    width: u8,
+    start: usize,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     let compact = &mut scratch.compact;
     compact.clear();
     compact.extend_from_slice(out.get(start..).unwrap_or_default());
@@ -194,13 +206,21 @@ impl Scratch {
     fn clear(&mut self) {
         self.entries.clear();
         self.map_entries.clear();
+        self.groups.clear();
+        if self.entries.capacity() | self.map_entries.capacity() > ENTRY_COUNT_KEPT {
+            self.shrink();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shrink(&mut self) {
         if self.entries.capacity() > ENTRY_COUNT_KEPT {
             self.entries.shrink_to(ENTRY_COUNT_KEPT);
         }
         if self.map_entries.capacity() > ENTRY_COUNT_KEPT {
             self.map_entries.shrink_to(ENTRY_COUNT_KEPT);
         }
-        self.groups.clear();
     }
 }
 

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::message::Content;
 use super::{Converter, Stop, Stopped, noted};
 use crate::error::ErrorKind;
-use crate::json::{LABEL_ROOM, Slot, Snippet, Text};
+use crate::json::{Slot, Snippet, Text};
 use crate::plan::{EnumPlan, FieldPlan, Form, Int64Style, Kind, Plan};
 use crate::text::base64;
-use crate::wire::read::{Ahead, Reader, unzigzag32, unzigzag64};
+use crate::wire::read::{Reader, unzigzag32, unzigzag64};
 
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,12 +83,7 @@ impl<'c> Converter<'c> {
     ) -> Result<Written, Stopped> {
         let context = ScalarContext::new(self.plan, &mut self.stop);
         let mut text = Text::new(self.out);
-        let lead = match label {
-            Some(label) => Lead::Snippet(label),
-            None => Lead::Nothing,
-        };
-        let ahead = reader.ahead();
-        let written = scalar(kind, reader, ahead, context, false, lead, &mut text)?;
+        let written = scalar(label, kind, reader, context, &mut text)?;
         text.end();
         Ok(written)
     }
@@ -258,26 +253,6 @@ pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",");
 }
 
-/// What stands before a value.
-#[derive(Clone, Copy)]
-pub(super) enum Lead<'l> {
-    Nothing,
-    /// The first so many bytes.
-    Label(&'l [u8; LABEL_ROOM], u8),
-    Snippet(&'l Snippet),
-}
-
-impl Lead<'_> {
-    #[inline(always)]
-    fn slot<'t, 'o>(self, text: &'t mut Text<'o>) -> Slot<'t, 'o> {
-        match self {
-            Self::Nothing => text.slot(),
-            Self::Label(label, len) => text.behind(label, len),
-            Self::Snippet(snippet) => text.after(snippet),
-        }
-    }
-}
-
 /// What [`scalar`] needs of a converter, whose output is lent out to the slot.
 pub(super) struct ScalarContext<'s> {
     plan: &'s Plan,
@@ -291,20 +266,17 @@ impl<'s> ScalarContext<'s> {
     }
 }
 
-/// Reads the one value that comes next, of a kind that a packed list may have, and writes it behind `lead`. The default is
-/// told, but not written, if it `has_no_presence`.
+/// Reads the one value that comes next, of a kind that a packed list may have, and writes it behind its label, if it has one.
 #[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "protobuf cuts a varint to the width of its field"
 )]
 pub(super) fn scalar(
+    label: Option<&Snippet>,
     kind: Kind,
     reader: &mut Reader<'_>,
-    ahead: Ahead,
     context: ScalarContext<'_>,
-    has_no_presence: bool,
-    lead: Lead<'_>,
     text: &mut Text<'_>,
 ) -> Result<Written, Stopped> {
     let ScalarContext { plan, stop } = context;
@@ -313,22 +285,18 @@ pub(super) fn scalar(
     macro_rules! write {
         ($read:expr, $value:pat => $is_default:expr, $method:ident($($argument:expr),+)) => {{
             let $value = noted($read, stop)?;
-            let is_default = $is_default;
-            if is_default && has_no_presence {
-                return Ok(Written::Default);
-            }
-            lead.slot(text).$method($($argument),+);
-            is_default
+            slot(label, text).$method($($argument),+);
+            $is_default
         }};
     }
     macro_rules! varint {
         () => {
-            reader.varint_ahead(ahead)
+            reader.varint_ahead(reader.ahead())
         };
     }
     macro_rules! fixed {
         ($method:ident) => {
-            reader.step(ahead).and_then(|()| reader.$method())
+            reader.$method()
         };
     }
     let is_default = match kind {
@@ -355,15 +323,12 @@ pub(super) fn scalar(
             write!(fixed!(fixed64), bits => bits == 0, int64(bits.cast_signed(), is_quoted()))
         }
         Kind::Enum(index) => {
-            let number = noted(reader.varint_ahead(ahead), stop)? as i32;
+            let number = noted(reader.varint_ahead(reader.ahead()), stop)? as i32;
             let plan = plan.enumeration(index);
-            if number == 0 && has_no_presence {
-                return Ok(Written::Default);
-            }
             if plan.leaves_out(number) {
                 return Ok(Written::Nothing);
             }
-            enumeration(plan, number, lead.slot(text));
+            enumeration(plan, number, slot(label, text));
             number == 0
         }
         // These are no scalars of which lists can be packed; nobody asks for them here.
@@ -372,6 +337,14 @@ pub(super) fn scalar(
         }
     };
     Ok(Written::unless_default(is_default))
+}
+
+#[inline(always)]
+fn slot<'t, 'o>(label: Option<&Snippet>, text: &'t mut Text<'o>) -> Slot<'t, 'o> {
+    match label {
+        Some(label) => text.after(label),
+        None => text.slot(),
+    }
 }
 
 /// Writes the number of an enum that is not left out.

@@ -34,13 +34,27 @@ pub(crate) struct TagPattern {
     word: u32,
     /// The bits of the tag's bytes.
     mask: u32,
-    /// 8 to 32.
+    /// `8 * len`
     bit_count: u8,
-    /// 1 to 4.
+    /// 0 to 4.
     len: u8,
 }
 
 impl TagPattern {
+    /// The tag of what has none.
+    pub(crate) const NONE: Self = Self {
+        word: 0,
+        mask: 0,
+        bit_count: 0,
+        len: 0,
+    };
+
+    /// How many bytes the tag has.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
     /// What no bytes match.
     pub(crate) const NEVER: Self = Self {
         word: 1,
@@ -67,6 +81,95 @@ impl TagPattern {
             bit_count: 8 * len,
             len,
         }
+    }
+}
+
+/// The next eight bytes of a wire, the first of them lowest. What lies beyond its end is zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word(u64);
+
+impl Word {
+    /// What comes from this offset on.
+    #[inline(always)]
+    pub(crate) fn at(wire: &[u8], offset: usize) -> Self {
+        match wire.get(offset..).and_then(|rest| rest.first_chunk()) {
+            Some(bytes) => Self(u64::from_le_bytes(*bytes)),
+            None => Self::last(wire, offset),
+        }
+    }
+
+    /// Less than eight bytes come.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "it is 8 at most")]
+    fn last(wire: &[u8], offset: usize) -> Self {
+        match wire.last_chunk() {
+            Some(bytes) => {
+                let missing_len = offset.wrapping_add(8).wrapping_sub(wire.len()).min(8);
+                let word = u64::from_le_bytes(*bytes);
+                Self(word.unbounded_shr(8 * missing_len as u32))
+            }
+            None => Self::of_few(wire.get(offset..).unwrap_or_default()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of_few(rest: &[u8]) -> Self {
+        let mut bytes = [0; 8];
+        for (byte, next) in bytes.iter_mut().zip(rest) {
+            *byte = *next;
+        }
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    /// As a number whose highest byte is the first.
+    #[inline(always)]
+    pub(crate) fn big_endian(self) -> u64 {
+        self.0.swap_bytes()
+    }
+
+    /// Whether that is a tag.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bits are what is wanted"
+    )]
+    pub(crate) fn is(self, tag: &TagPattern) -> bool {
+        self.0 as u32 & tag.mask == tag.word
+    }
+
+    /// The varint behind a tag, and the length of both, if the word holds all of it. Those that do not end with the wire end beyond.
+    #[inline(always)]
+    pub(crate) fn varint_behind(self, tag: &TagPattern) -> Option<(u64, usize)> {
+        let tag_len = usize::from(tag.len);
+        let bit_count = u32::from(tag.bit_count);
+        let word = self.0.wrapping_shr(bit_count);
+        if word & 0x80 == 0 {
+            return Some((word & 0x7f, tag_len.wrapping_add(1)));
+        }
+        // The high bit of each byte says that more come.
+        let last @ 1.. = (!self.0 & HIGH_BITS).wrapping_shr(bit_count) else {
+            return None;
+        };
+        let used = last ^ last.wrapping_sub(1);
+        let len = last.trailing_zeros().wrapping_add(1) / 8;
+        Some((squeeze(word & used), tag_len.wrapping_add(len as usize)))
+    }
+
+    /// Where the bytes are of the value with a length behind a tag, if the word holds the length and the message has the bytes. The word is
+    /// that at `at` of a message that ends at `end`.
+    #[inline(always)]
+    pub(crate) fn delimited_behind(
+        self,
+        tag: &TagPattern,
+        at: usize,
+        end: usize,
+    ) -> Option<Range<usize>> {
+        let (len, head) = self.varint_behind(tag)?;
+        let start = at.wrapping_add(head);
+        let left = end.checked_sub(start)?;
+        let len = usize::try_from(len).ok().filter(|&len| len <= left)?;
+        Some(start..start.wrapping_add(len))
     }
 }
 
@@ -100,6 +203,13 @@ impl<'w> Reader<'w> {
     #[inline(always)]
     pub(crate) fn is_at_end(&self) -> bool {
         self.rest.len() <= self.behind_len
+    }
+
+    /// Goes on from this byte of the reply, up to which all has been read.
+    #[inline]
+    pub(crate) fn go_to(&mut self, offset: usize) {
+        let len = offset.wrapping_sub(self.offset());
+        self.rest = self.rest.get(len..).unwrap_or_default();
     }
 
     /// How many bytes of the reply lie before the last that there is to read.
@@ -444,6 +554,7 @@ pub(crate) const fn unzigzag64(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Tag, write};
 
     fn reader(bytes: &[u8]) -> Reader<'_> {
         Reader::new(bytes, 0..bytes.len())
@@ -508,6 +619,61 @@ mod tests {
         }
         let inside = Reader::new(&[2, 7, 8, 9], 0..2).bytes();
         assert_eq!(kind(inside), Some(ErrorKind::WireTruncated));
+    }
+
+    #[test]
+    fn word_is_what_a_reader_reads_wherever_the_wire_ends() {
+        // Varints of one to ten bytes, a tag of one to four bytes before each, and up to nine bytes behind.
+        for shift in 0..64 {
+            let value = u64::MAX >> shift;
+            for number in [1, 16, 1 << 12, 1 << 20] {
+                let tag = Tag::new(number, 0);
+                let mut wire = tag.as_bytes().to_vec();
+                write::varint(value, &mut wire);
+                let len = wire.len();
+                for behind_len in 0..9 {
+                    wire.resize(len + behind_len, 0xff);
+                    let pattern = TagPattern::new(tag.as_bytes());
+                    let word = Word::at(&wire, 0);
+                    assert!(word.is(&pattern), "{wire:x?}");
+                    assert!(!word.is(&TagPattern::new(&[0x2d])), "{wire:x?}");
+                    let expected = (len <= 8).then_some((value, len));
+                    assert_eq!(word.varint_behind(&pattern), expected, "{wire:x?}");
+                    let behind = Word::at(&wire, pattern.len());
+                    let own_len = len - pattern.len();
+                    let expected = (own_len <= 8).then_some((value, own_len));
+                    assert_eq!(behind.varint_behind(&TagPattern::NONE), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn word_beyond_the_end_is_zero() {
+        for len in 0..20 {
+            let wire: Vec<u8> = (1..=len).collect();
+            for at in 0..30 {
+                let mut bytes = [0; 8];
+                for (byte, next) in bytes.iter_mut().zip(wire.iter().skip(at)) {
+                    *byte = *next;
+                }
+                assert_eq!(
+                    Word::at(&wire, at).0,
+                    u64::from_le_bytes(bytes),
+                    "{len} {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn length_that_leaves_the_message_is_no_range() {
+        let wire = [0x0a, 3, b'a', b'b', b'c', 0, 0, 0, 0];
+        let tag = TagPattern::new(&[0x0a]);
+        for end in 0..=wire.len() {
+            let expected = (end >= 5).then_some(2..5);
+            assert_eq!(Word::at(&wire, 0).delimited_behind(&tag, 0, end), expected);
+        }
     }
 
     #[test]

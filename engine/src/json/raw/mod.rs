@@ -5,9 +5,12 @@
     reason = "a check of the capacity at each byte, and the length in memory, took a third of the time of to_json"
 )]
 
+mod pen;
+
 use super::snippet::{CHUNK_LEN, Snippet};
-use super::{digits, write};
-use crate::simd::{self, BLOCK_LEN, Block};
+use super::write;
+use crate::simd::{self, BLOCK_LEN, Block, HALF_LEN};
+use pen::Pen;
 
 /// Bytes that a number, a bool or a bracket may take, with what is written beyond it and not kept.
 const SLOT_LEN: usize = 64;
@@ -30,9 +33,9 @@ const STRING_SLACK_LEN: usize = 4 + 8 + BLOCK_LEN;
 #[must_use = "what is not ended is lost"]
 pub(crate) struct Text<'o> {
     out: &'o mut Vec<u8>,
-    /// Where the next byte goes: in the allocation of `out`. All bytes before it are initialized.
-    at: *mut u8,
-    /// Where the allocation ends. `at <= end`.
+    /// Where the next byte goes: in the allocation of `out`.
+    pen: Pen,
+    /// Where the allocation ends, not before the pen.
     end: *mut u8,
 }
 
@@ -43,12 +46,8 @@ pub(crate) struct Slot<'t, 'o>(&'t mut Text<'o>);
 impl<'o> Text<'o> {
     #[inline(always)]
     pub(crate) fn new(out: &'o mut Vec<u8>) -> Self {
-        let start = out.as_mut_ptr();
-        // SAFETY: the length is within the allocation.
-        let at = unsafe { start.add(out.len()) };
-        // SAFETY: the allocation is as long as the capacity.
-        let end = unsafe { start.add(out.capacity()) };
-        Self { out, at, end }
+        let (pen, end) = behind(out);
+        Self { out, pen, end }
     }
 
     /// Makes what has been written part of the buffer.
@@ -63,7 +62,7 @@ impl<'o> Text<'o> {
     /// The length of the buffer if the text ended here.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        self.at.addr().wrapping_sub(self.out.as_ptr().addr())
+        self.pen.at().addr().wrapping_sub(self.out.as_ptr().addr())
     }
 
     /// Room for a value.
@@ -78,7 +77,7 @@ impl<'o> Text<'o> {
     pub(crate) fn behind(&mut self, label: &[u8; LABEL_ROOM], len: u8) -> Slot<'_, 'o> {
         self.make_room(LABEL_ROOM + SLOT_LEN);
         // SAFETY: there is room for all of the label, and `len` is cut to that.
-        unsafe { self.put(label, usize::from(len) & LABEL_LEN_MAX) };
+        unsafe { self.pen.put(label, usize::from(len) & LABEL_LEN_MAX) };
         Slot(self)
     }
 
@@ -99,13 +98,13 @@ impl<'o> Text<'o> {
     pub(crate) fn after(&mut self, snippet: &Snippet) -> Slot<'_, 'o> {
         let chunks = snippet.chunks();
         self.make_room(chunks.as_flattened().len().wrapping_add(SLOT_LEN));
-        let start = self.at;
         for chunk in chunks {
             // SAFETY: there is room for every chunk.
-            unsafe { self.put(chunk, CHUNK_LEN) };
+            unsafe { self.pen.put(chunk, CHUNK_LEN) };
         }
-        // SAFETY: a snippet is no longer than its chunks.
-        self.at = unsafe { start.add(snippet.len()) };
+        let len = chunks.as_flattened().len();
+        // SAFETY: these are some of the bytes that have just been written, since a snippet is no longer than its chunks.
+        unsafe { self.pen.back(len.wrapping_sub(snippet.len())) };
         Slot(self)
     }
 
@@ -114,11 +113,23 @@ impl<'o> Text<'o> {
     pub(crate) fn close(&mut self, bracket: u8) {
         self.make_room(2);
         // SAFETY: where the text has a length, the byte before `at` is in the allocation and initialized.
-        let has_member = self.len() > 0 && unsafe { self.at.sub(1).read() } == b',';
+        let has_member = self.len() > 0 && unsafe { self.pen.at().sub(1).read() } == b',';
         // SAFETY: as before.
-        self.at = unsafe { self.at.sub(usize::from(has_member)) };
+        unsafe { self.pen.back(usize::from(has_member)) };
         // SAFETY: room for two bytes was made.
-        unsafe { self.put(&[bracket, b','], 2) };
+        unsafe { self.pen.put(&[bracket, b','], 2) };
+    }
+
+    /// Writes a colon over the comma behind a value, which becomes a key.
+    #[inline(always)]
+    pub(crate) fn turn_comma_to_colon(&mut self) {
+        if self.len() > 0 {
+            // SAFETY: where the text has a length, the byte before the pen is in the allocation.
+            unsafe {
+                self.pen.back(1);
+                self.pen.put(b":", 1);
+            }
+        }
     }
 
     /// Makes what has been written part of the buffer, lets `write` do with it, and goes on behind it.
@@ -128,118 +139,15 @@ impl<'o> Text<'o> {
         // SAFETY: `at` is in the allocation and all before it is initialized.
         unsafe { self.out.set_len(len) };
         let result = write(self.out);
-        let start = self.out.as_mut_ptr();
-        // SAFETY: the length is within the allocation.
-        self.at = unsafe { start.add(self.out.len()) };
-        // SAFETY: the allocation is as long as the capacity.
-        self.end = unsafe { start.add(self.out.capacity()) };
+        (self.pen, self.end) = behind(self.out);
         result
     }
 
     #[inline(always)]
     fn make_room(&mut self, len: usize) {
-        if self.end.addr().wrapping_sub(self.at.addr()) < len {
+        if self.end.addr().wrapping_sub(self.pen.at().addr()) < len {
             self.lend(|out| reserve(out, len));
         }
-    }
-
-    /// Writes a few bytes and keeps the first `len` of them.
-    ///
-    /// # Safety
-    /// There is room for `N` bytes, and `len <= N`.
-    #[inline(always)]
-    unsafe fn put<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
-        debug_assert!(len <= N && self.end.addr() - self.at.addr() >= N);
-        // SAFETY: there is room for N bytes.
-        unsafe { self.at.cast::<[u8; N]>().write_unaligned(*bytes) };
-        // SAFETY: the bytes up to `len` have been written.
-        self.at = unsafe { self.at.add(len) };
-    }
-
-    /// Writes at most 32 bytes. Pieces that overlap need no loop: the first is written whole, and the last over it where it belongs.
-    ///
-    /// # Safety
-    /// There is room for 32 bytes.
-    #[inline(always)]
-    unsafe fn put_short(&mut self, bytes: &[u8]) {
-        let (bytes, _) = bytes.split_at(bytes.len().min(32));
-        if let Some((first, last)) = pieces::<16>(bytes) {
-            // SAFETY: the caller's room; both pieces end within `bytes`.
-            unsafe { self.put(first, bytes.len() - 16) };
-            // SAFETY: as before.
-            unsafe { self.put(last, 16) };
-        } else if let Some((first, last)) = pieces::<8>(bytes) {
-            // SAFETY: as before.
-            unsafe { self.put(first, bytes.len() - 8) };
-            // SAFETY: as before.
-            unsafe { self.put(last, 8) };
-        } else if let Some((first, last)) = pieces::<4>(bytes) {
-            // SAFETY: as before.
-            unsafe { self.put(first, bytes.len() - 4) };
-            // SAFETY: as before.
-            unsafe { self.put(last, 4) };
-        } else {
-            for &byte in bytes {
-                // SAFETY: as before.
-                unsafe { self.put(&[byte], 1) };
-            }
-        }
-    }
-
-    /// Writes a number.
-    ///
-    /// # Safety
-    /// There is room for 16 bytes.
-    #[inline(always)]
-    unsafe fn put_u32(&mut self, value: u32) {
-        if value < 10_000 {
-            let (text, len) = digits::shortest(value);
-            // SAFETY: the caller's room.
-            unsafe { self.put(&text, len) };
-            return;
-        }
-        let mut rest = value;
-        if value >= 100_000_000 {
-            let (text, len) = digits::shortest(value / 100_000_000);
-            // SAFETY: at most two bytes are kept and four written.
-            unsafe { self.put(&text, len) };
-            rest = value % 100_000_000;
-            // SAFETY: at most ten bytes are written in all.
-            unsafe { self.put(&digits::eight(rest), 8) };
-            return;
-        }
-        let (text, len) = digits::short(rest);
-        // SAFETY: the caller's room.
-        unsafe { self.put(&text, len) };
-    }
-
-    /// Writes a number.
-    ///
-    /// # Safety
-    /// There is room for 24 bytes.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "each part is below 10^8")]
-    unsafe fn put_u64(&mut self, value: u64) {
-        const PART: u64 = 100_000_000;
-        if value < PART {
-            // SAFETY: the caller's room.
-            unsafe { self.put_u32(value as u32) };
-            return;
-        }
-        let (high, low) = (value / PART, value % PART);
-        if high >= PART {
-            let (text, len) = digits::short((high / PART) as u32);
-            // SAFETY: the first of three parts of at most eight bytes.
-            unsafe { self.put(&text, len) };
-            // SAFETY: the second.
-            unsafe { self.put(&digits::eight((high % PART) as u32), 8) };
-        } else {
-            let (text, len) = digits::short(high as u32);
-            // SAFETY: the first of two parts of at most eight bytes.
-            unsafe { self.put(&text, len) };
-        }
-        // SAFETY: the last part.
-        unsafe { self.put(&digits::eight(low as u32), 8) };
     }
 }
 
@@ -249,7 +157,7 @@ impl Slot<'_, '_> {
     pub(crate) fn open(self, bracket: u8) {
         let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put(&[bracket], 1) };
+        unsafe { text.pen.put(&[bracket], 1) };
     }
 
     /// A value that has its comma already.
@@ -261,7 +169,7 @@ impl Slot<'_, '_> {
     pub(crate) fn null(self) {
         let Self(text) = self;
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put(b"null,", 5) };
+        unsafe { text.pen.put(b"null,", 5) };
     }
 
     #[inline(always)]
@@ -273,113 +181,60 @@ impl Slot<'_, '_> {
             (*b"false,\0\0", 6)
         };
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put(&word, len) };
+        unsafe { text.pen.put(&word, len) };
     }
 
     #[inline(always)]
     pub(crate) fn uint32(self, value: u32) {
-        self.integer(false, value);
+        // SAFETY: a slot has room for SLOT_LEN bytes.
+        unsafe { self.0.pen.put_integer(false, value) };
     }
 
     #[inline(always)]
     pub(crate) fn int32(self, value: i32) {
-        self.integer(value < 0, value.unsigned_abs());
-    }
-
-    #[inline(always)]
-    fn integer(self, is_negative: bool, magnitude: u32) {
-        let Self(text) = self;
-        // SAFETY: a slot has room for SLOT_LEN bytes; sign, number and comma take 18 at most.
-        unsafe {
-            text.put(b"-", usize::from(is_negative));
-            text.put_u32(magnitude);
-            text.put(b",", 1);
-        }
+        // SAFETY: a slot has room for SLOT_LEN bytes.
+        unsafe { self.0.pen.put_integer(value < 0, value.unsigned_abs()) };
     }
 
     #[inline(always)]
     pub(crate) fn uint64(self, value: u64, is_quoted: bool) {
-        self.wide_integer(false, value, is_quoted);
+        // SAFETY: a slot has room for SLOT_LEN bytes.
+        unsafe { self.0.pen.put_wide_integer(false, value, is_quoted) };
     }
 
     #[inline(always)]
     pub(crate) fn int64(self, value: i64, is_quoted: bool) {
-        self.wide_integer(value < 0, value.unsigned_abs(), is_quoted);
-    }
-
-    #[inline(always)]
-    fn wide_integer(self, is_negative: bool, magnitude: u64, is_quoted: bool) {
-        let Self(text) = self;
-        let quote_len = usize::from(is_quoted);
-        let end = if is_quoted { *b"\"," } else { *b",\0" };
-        // SAFETY: a slot has room for SLOT_LEN bytes; quotes, sign, number and comma take 28 at most.
-        unsafe {
-            text.put(b"\"", quote_len);
-            text.put(b"-", usize::from(is_negative));
-            text.put_u64(magnitude);
-            text.put(&end, 1 + quote_len);
-        }
+        let magnitude = value.unsigned_abs();
+        // SAFETY: a slot has room for SLOT_LEN bytes.
+        unsafe { self.0.pen.put_wide_integer(value < 0, magnitude, is_quoted) };
     }
 
     /// The shortest number that reads back as the same double, or what cannot be a number as a string (SEMANTICS 101).
     #[inline(always)]
     pub(crate) fn double(self, value: f64) {
-        match digits::millionths(value) {
-            Some(count) => self.millionths(value.is_sign_negative(), count),
-            None => self.any_double(value),
-        }
+        // SAFETY: a slot has room for SLOT_LEN bytes.
+        unsafe { self.0.pen.put_double(value) };
     }
 
     /// As [`Slot::double`] for a float.
     #[inline(always)]
     pub(crate) fn float(self, value: f32) {
-        match digits::float_millionths(value) {
-            Some(count) => self.millionths(value.is_sign_negative(), count),
-            None => self.any_float(value),
-        }
-    }
-
-    /// A number of millionths, of which there are at most 10^15, without trailing zeros.
-    #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "both parts are 10^9 at most"
-    )]
-    fn millionths(self, is_negative: bool, count: u64) {
-        let Self(text) = self;
-        let (whole, millionths) = ((count / 1_000_000) as u32, (count % 1_000_000) as u32);
-        let (fraction, fraction_len) = digits::fraction(millionths);
-        // SAFETY: a slot has room for SLOT_LEN bytes; sign, number, point, fraction and comma take 27 at most.
-        unsafe {
-            text.put(b"-", usize::from(is_negative));
-            text.put_u32(whole);
-            text.put(b".", usize::from(millionths != 0));
-            text.put(&fraction, fraction_len);
-            text.put(b",", 1);
-        }
-    }
-
-    fn any_double(self, value: f64) {
-        self.0.lend(|out| write_any_double(value, out));
-    }
-
-    fn any_float(self, value: f32) {
-        self.0.lend(|out| write_any_float(value, out));
-    }
-
-    /// The text of a number, of at most 24 bytes.
-    #[inline(always)]
-    fn number(self, number: &[u8]) {
-        let Self(text) = self;
-        let (number, _) = number.split_at(number.len().min(24));
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put_short(number) };
-        // `1.0` is `1` to a reader of JSON; `-0.0` too keeps its sign as `-0`.
-        let zero_len = if number.ends_with(b".0") { 2 } else { 0 };
-        // SAFETY: these two bytes have just been written.
-        text.at = unsafe { text.at.sub(zero_len) };
+        unsafe { self.0.pen.put_float(value) };
+    }
+
+    /// [`Slot::double`] by a call, for who has other things in the registers.
+    #[inline(always)]
+    pub(crate) fn lone_double(self, value: f64) {
         // SAFETY: a slot has room for SLOT_LEN bytes.
-        unsafe { text.put(b",", 1) };
+        self.0.pen = unsafe { pen::double(self.0.pen, value) };
+    }
+
+    /// As [`Slot::lone_double`] for a float.
+    #[inline(always)]
+    pub(crate) fn lone_float(self, value: f32) {
+        // SAFETY: a slot has room for SLOT_LEN bytes.
+        self.0.pen = unsafe { pen::float(self.0.pen, value) };
     }
 
     /// The first `len` bytes of `source` as a string: quotes, and escapes for what RFC 8259 demands and nothing else (SEMANTICS 106).
@@ -388,29 +243,32 @@ impl Slot<'_, '_> {
     #[inline(always)]
     pub(crate) fn string(self, source: &[u8], len: usize) -> bool {
         let Self(text) = self;
-        // Most strings are plain and no longer than a block.
-        if len <= BLOCK_LEN {
-            if let Some(block) = source.first_chunk() {
-                let block = *block;
+        // Most strings are plain and no longer than a block, and half of one is often enough.
+        if len <= HALF_LEN
+            && let Some(half) = source.first_chunk::<HALF_LEN>()
+        {
+            let inside = first_bits(len);
+            if simd::half_stops(half) & inside == 0 {
+                // SAFETY: a slot has room for SLOT_LEN bytes; quotes, half a block and a comma are fewer.
+                unsafe { text.pen.put_quoted(half, len) };
+                return simd::half_high(half) & inside != 0;
+            }
+        } else if len <= BLOCK_LEN {
+            if let Some(block) = source.first_chunk::<BLOCK_LEN>() {
                 let inside = first_bits(len);
-                let is_high = simd::high(&block) & inside != 0;
-                if simd::stops(&block) & inside == 0 {
+                if simd::stops(block) & inside == 0 {
                     // SAFETY: a slot has room for SLOT_LEN bytes; quotes, a block and a comma are fewer.
-                    unsafe {
-                        text.put(b"\"", 1);
-                        text.put(&block, len);
-                        text.put(b"\",", 2);
-                    }
-                    return is_high;
+                    unsafe { text.pen.put_quoted(block, len) };
+                    return simd::high(block) & inside != 0;
                 }
             } else if let Some(bytes) = source.get(..len)
                 && write::is_plain(bytes)
             {
                 // SAFETY: as before, since there are fewer bytes than a block.
                 unsafe {
-                    text.put(b"\"", 1);
-                    text.put_short(bytes);
-                    text.put(b"\",", 2);
+                    text.pen.put(b"\"", 1);
+                    text.pen.put_short(bytes);
+                    text.pen.put(b"\",", 2);
                 }
                 return false;
             }
@@ -419,34 +277,21 @@ impl Slot<'_, '_> {
     }
 }
 
+/// The end of what is in a buffer, and that of its allocation.
+#[inline(always)]
+fn behind(out: &mut Vec<u8>) -> (Pen, *mut u8) {
+    let start = out.as_mut_ptr();
+    // SAFETY: the length is within the allocation.
+    let at = unsafe { start.add(out.len()) };
+    // SAFETY: the allocation is as long as the capacity.
+    let end = unsafe { start.add(out.capacity()) };
+    (Pen::new(at, end), end)
+}
+
 #[cold]
 #[inline(never)]
 fn reserve(out: &mut Vec<u8>, len: usize) {
     out.reserve(len);
-}
-
-#[inline(never)]
-fn write_any_double(value: f64, out: &mut Vec<u8>) {
-    let mut text = Text::new(out);
-    if value.is_finite() {
-        let mut buffer = zmij::Buffer::new();
-        text.slot().number(buffer.format_finite(value).as_bytes());
-    } else {
-        text.slot().number(write::not_finite(value));
-    }
-    text.end();
-}
-
-#[inline(never)]
-fn write_any_float(value: f32, out: &mut Vec<u8>) {
-    let mut text = Text::new(out);
-    if value.is_finite() {
-        let mut buffer = zmij::Buffer::new();
-        text.slot().number(buffer.format_finite(value).as_bytes());
-    } else {
-        text.slot().number(write::not_finite(f64::from(value)));
-    }
-    text.end();
 }
 
 /// [`Slot::string`] for any string, block by block.
@@ -459,7 +304,7 @@ fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
     let mut left = len.min(source.len());
     text.make_room(left.wrapping_add(STRING_SLACK_LEN));
     // SAFETY: the quote is within the slack.
-    unsafe { text.put(b"\"", 1) };
+    unsafe { text.pen.put(b"\"", 1) };
     while left > BLOCK_LEN
         && let Some(block) = rest.first_chunk()
     {
@@ -467,7 +312,7 @@ fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
         let stops = simd::stops(block);
         if stops == 0 {
             // SAFETY: a block is within the slack.
-            unsafe { text.put(block, BLOCK_LEN) };
+            unsafe { text.pen.put(block, BLOCK_LEN) };
         } else {
             text.lend(|out| write_escaped(rest, BLOCK_LEN, stops, left, out));
         }
@@ -483,12 +328,12 @@ fn write_string(source: &[u8], len: usize, out: &mut Vec<u8>) -> bool {
     let stops = simd::stops(&block) & inside;
     if stops == 0 {
         // SAFETY: a block is within the slack.
-        unsafe { text.put(&block, left) };
+        unsafe { text.pen.put(&block, left) };
     } else {
         text.lend(|out| write_escaped(rest, left, stops, left, out));
     }
     // SAFETY: quote and comma are within the slack.
-    unsafe { text.put(b"\",", 2) };
+    unsafe { text.pen.put(b"\",", 2) };
     text.end();
     high != 0
 }
@@ -516,14 +361,14 @@ fn write_escaped(rest: &[u8], count: usize, stops: u32, left: usize, out: &mut V
         let stop = stops.trailing_zeros() as usize;
         stops &= stops.wrapping_sub(1);
         // SAFETY: room was made for what this block can become and a block more.
-        unsafe { text.put(block_at(twice, at), stop.wrapping_sub(at)) };
+        unsafe { text.pen.put(block_at(twice, at), stop.wrapping_sub(at)) };
         let (escape, escape_len) = escape(twice.get(stop).copied().unwrap_or_default());
         // SAFETY: as before.
-        unsafe { text.put(&escape, escape_len) };
+        unsafe { text.pen.put(&escape, escape_len) };
         at = stop.wrapping_add(1);
     }
     // SAFETY: as before.
-    unsafe { text.put(block_at(twice, at), count.wrapping_sub(at)) };
+    unsafe { text.pen.put(block_at(twice, at), count.wrapping_sub(at)) };
     text.end();
 }
 
