@@ -24,13 +24,13 @@ pub(crate) fn append<const FIRST: usize, const SECOND: usize>(
     out.reserve(FIRST + SECOND);
     let end = out.len();
     // SAFETY: `reserve` has made `FIRST + SECOND` bytes of capacity behind the end, and neither write reaches beyond them, since
-    // `first_len <= FIRST`. The bytes below the new length are initialized: up to `first_len` by the first write, then up to
+    // `first_len <= FIRST`; so no sum is beyond the capacity. The bytes below the new length are initialized: up to `first_len` by the first write, then up to
     // `second_len` more by the second. The arrays do not overlap the buffer, which is borrowed mutably.
     unsafe {
         let start = out.as_mut_ptr().add(end);
         start.cast::<[u8; FIRST]>().write(first);
         start.add(first_len).cast::<[u8; SECOND]>().write(*second);
-        out.set_len(end + first_len + second_len);
+        out.set_len(end.wrapping_add(first_len).wrapping_add(second_len));
     }
 }
 

@@ -38,12 +38,12 @@ pub(crate) struct ShortString {
 /// Digits that are read by word, twice.
 const DIGIT_COUNT_MAX: usize = 16;
 
-/// Powers of ten by the digits they make room for.
-const POWERS: [u64; DIGIT_COUNT_MAX + 1] = {
-    let mut powers = [1; DIGIT_COUNT_MAX + 1];
+/// Powers of ten by the digits they make room for; as many as can be asked for without a check.
+const POWERS: [u64; 32] = {
+    let mut powers = [1; 32];
     let mut exponent = 1;
-    #[expect(clippy::indexing_slicing, reason = "the loop ends with the array")]
-    while exponent < powers.len() {
+    #[expect(clippy::indexing_slicing, reason = "the loop ends before the array")]
+    while exponent <= DIGIT_COUNT_MAX {
         powers[exponent] = powers[exponent - 1] * 10;
         exponent += 1;
     }
@@ -57,9 +57,9 @@ impl Integer {
         let is_quoted = byte_at(block, 0) == b'"';
         let sign = usize::from(is_quoted);
         let is_negative = byte_at(block, sign) == b'-';
-        let start = sign + usize::from(is_negative);
+        let start = sign.wrapping_add(usize::from(is_negative));
         let count = (simd::others_than_digits(block) >> start).trailing_zeros() as usize;
-        let end = start + count;
+        let end = start.wrapping_add(count);
         let after = byte_at(block, end);
         let is_ended = if is_quoted {
             after == b'"'
@@ -77,7 +77,7 @@ impl Integer {
         Some(Self {
             magnitude: digits(block, start, count),
             is_negative,
-            len: end + usize::from(is_quoted),
+            len: end.wrapping_add(usize::from(is_quoted)),
         })
     }
 }
@@ -94,20 +94,21 @@ impl Decimal {
             return None;
         }
         let mut mantissa = digits(block, start, count);
-        let mut end = start + count;
+        let mut end = start.wrapping_add(count);
         let mut fraction_len = 0;
         if byte_at(block, end) == b'.' {
             // The point is not among the digits, so that the next other byte is behind it.
-            fraction_len = (others & others.wrapping_sub(1)).trailing_zeros() as usize - count - 1;
-            if fraction_len == 0 || fraction_len > DIGIT_COUNT_MAX || count + fraction_len > 19 {
+            let fraction_end = (others & others.wrapping_sub(1)).trailing_zeros() as usize;
+            let digit_count = fraction_end.wrapping_sub(1);
+            fraction_len = digit_count.wrapping_sub(count);
+            if fraction_len == 0 || fraction_len > DIGIT_COUNT_MAX || digit_count > 19 {
                 return None;
             }
-            let power = POWERS.get(fraction_len).copied().unwrap_or_default();
-            mantissa =
-                mantissa
-                    .wrapping_mul(power)
-                    .wrapping_add(digits(block, end + 1, fraction_len));
-            end += 1 + fraction_len;
+            let fraction = digits(block, end.wrapping_add(1), fraction_len);
+            mantissa = mantissa
+                .wrapping_mul(power_of_ten(fraction_len))
+                .wrapping_add(fraction);
+            end = start.wrapping_add(fraction_end);
         }
         if matches!(byte_at(block, end), b'e' | b'E') {
             return None;
@@ -155,22 +156,30 @@ pub(crate) fn byte_at(block: &Block, at: usize) -> u8 {
     block.get(at).copied().unwrap_or_default()
 }
 
-/// The integer that `count` digits from `start` on stand for, 1 to 16 of them.
+/// The integer that `count` digits from `start` on stand for: 1 to 16 of them, from one of the first sixteen bytes on.
 #[inline(always)]
 fn digits(block: &Block, start: usize, count: usize) -> u64 {
+    let bit_count = count.wrapping_mul(8);
+    let start = start & 15;
     if count <= 8 {
-        return eight_digits(word(block, start) << (64 - 8 * count));
+        return eight_digits(word(block, start) << (64_usize.wrapping_sub(bit_count) & 63));
     }
-    let power = POWERS.get(count - 8).copied().unwrap_or_default();
+    let rest = word(block, start.wrapping_add(8)) << (128_usize.wrapping_sub(bit_count) & 63);
     eight_digits(word(block, start))
-        .wrapping_mul(power)
-        .wrapping_add(eight_digits(word(block, start + 8) << (128 - 8 * count)))
+        .wrapping_mul(power_of_ten(count.wrapping_sub(8)))
+        .wrapping_add(eight_digits(rest))
 }
 
-/// Eight bytes of the block, the first lowest.
+/// A power of at most 16.
+#[inline(always)]
+fn power_of_ten(exponent: usize) -> u64 {
+    POWERS.get(exponent & 31).copied().unwrap_or_default()
+}
+
+/// Eight bytes of the block, the first lowest, from one of the first 24 on.
 #[inline(always)]
 fn word(block: &Block, start: usize) -> u64 {
-    let bytes = block.get(start..).and_then(<[u8]>::first_chunk);
+    let bytes = block.get(start & 31..).and_then(<[u8]>::first_chunk);
     bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 

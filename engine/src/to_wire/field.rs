@@ -125,8 +125,13 @@ impl<'p> Pass<'p, '_, '_> {
                 self.elements(field, |pass, at| pass.quick_double(at, &Tag::NONE, true))
             }
             Kind::Float => self.elements(field, |pass, at| pass.quick_float(at, &Tag::NONE, true)),
-            Kind::Int32 => self.integers(field, Kind::Int32),
-            Kind::Int64 => self.integers(field, Kind::Int64),
+            // A kind that is known where this is compiled makes a loop of its own.
+            Kind::Int32 => self.elements(field, |pass, at| {
+                pass.quick_integer(at, Kind::Int32, &Tag::NONE, true)
+            }),
+            Kind::Int64 => self.elements(field, |pass, at| {
+                pass.quick_integer(at, Kind::Int64, &Tag::NONE, true)
+            }),
             kind => self.elements(field, |pass, at| {
                 pass.quick_scalar(at, kind, &Tag::NONE, true)
             }),
@@ -142,14 +147,6 @@ impl<'p> Pass<'p, '_, '_> {
             return Ok(());
         }
         self.element(field).map(drop)
-    }
-
-    /// The elements of a packed list of integers, of a kind that is known where this is compiled.
-    #[inline]
-    fn integers(&mut self, field: &'p FieldPlan, kind: Kind) -> Result<(), Error> {
-        self.elements(field, |pass, at| {
-            pass.quick_integer(at, kind, &Tag::NONE, true)
-        })
     }
 
     /// Writes the elements of a packed list, of one kind each, up to the bracket that closes it.
@@ -169,7 +166,7 @@ impl<'p> Pass<'p, '_, '_> {
                 at = self.json.offset();
             }
             match self.json.byte_at(at) {
-                b',' => at = self.json.skip_space(at + 1),
+                b',' => at = self.json.skip_space(at.wrapping_add(1)),
                 b']' => {
                     self.json.move_to(at + 1);
                     return Ok(());

@@ -7,7 +7,10 @@ use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::JsonString;
 use crate::json::number::Number;
+use crate::json::short::ShortString;
 use crate::plan::{FieldPlan, Kind};
+use crate::simd::Block;
+use crate::wire::write;
 
 /// Where the key of an entry stands. Equal keys have equal bytes on the wire, however they are spelled in JSON.
 /// Kept small, since a body may hold one for every six of its bytes: `limits::JSON_LEN_MAX` sees to it that the offsets fit.
@@ -49,7 +52,13 @@ impl<'p> Pass<'p, '_, '_> {
         if !self.json.close_if(b'}') {
             let first_key = self.keys.len();
             loop {
-                self.entry(field, key, value)?;
+                self.json.peek();
+                let at = self.json.offset();
+                if let Some(end) = self.quick_entry(field, key, value, at) {
+                    self.json.move_to(end);
+                } else {
+                    self.entry(field, key, value)?;
+                }
                 if !self.json.comma_or(b'}')? {
                     break;
                 }
@@ -59,6 +68,52 @@ impl<'p> Pass<'p, '_, '_> {
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Takes the entry at an offset and writes it, if key and value are short strings of ASCII, without escapes: where it ends.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn quick_entry(
+        &mut self,
+        field: &FieldPlan,
+        key: &FieldPlan,
+        value: &FieldPlan,
+        at: usize,
+    ) -> Option<usize> {
+        if key.kind != Kind::String || value.kind != Kind::String {
+            return None;
+        }
+        let (key_block, key_len, colon) = self.quick_ascii(at)?;
+        if self.json.byte_at(colon) != b':' {
+            return None;
+        }
+        let value_at = self.json.skip_space(colon.wrapping_add(1));
+        let (value_block, value_len, end) = self.quick_ascii(value_at)?;
+        // Each has a tag and a length of one byte: the fields of an entry are 1 and 2, and a block is short.
+        let content_len = key_len.wrapping_add(value_len).wrapping_add(4);
+        write::tagged_varint(field.tag, content_len as u64, self.out);
+        let key_start = self.out.len().wrapping_add(1);
+        write::tagged_short_bytes(key.tag, &key_block, key_len, self.out);
+        let key_end = self.out.len();
+        write::tagged_short_bytes(value.tag, &value_block, value_len, self.out);
+        self.keys.push(EntryKey {
+            start: offset_u32(key_start.wrapping_sub(self.start)),
+            len: offset_u32(key_end.wrapping_sub(key_start)),
+            json_offset: offset_u32(at),
+        });
+        Some(end)
+    }
+
+    /// The short string of ASCII at an offset: the block behind its quote, its length, and where it ends.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn quick_ascii(&self, at: usize) -> Option<(Block, usize, usize)> {
+        let start = at.wrapping_add(1);
+        let block = self.json.block(start);
+        let string = ShortString::read(block)?;
+        if self.json.byte_at(at) != b'"' || !string.is_ascii {
+            return None;
+        }
+        let end = start.wrapping_add(string.len).wrapping_add(1);
+        Some((*block, string.len, end))
     }
 
     /// Writes one entry: a message with the key as field 1 and the value as field 2.

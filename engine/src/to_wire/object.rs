@@ -57,7 +57,7 @@ impl<'p> Pass<'p, '_, '_> {
                     if field.key_head.begins(self.json.block(at))
                         && type_offset != Some(key_offset) =>
                 {
-                    at += field.key.len();
+                    at = at.wrapping_add(field.key.len());
                     (predicted, field)
                 }
                 _ => {
@@ -75,7 +75,7 @@ impl<'p> Pass<'p, '_, '_> {
                     }
                 }
             };
-            predicted = index + 1;
+            predicted = index.wrapping_add(1);
             // SEMANTICS 77: in either form of its name.
             if self.mark(&mut marks, index) {
                 return Err(Error::body(ErrorKind::DuplicateField, key_offset));
@@ -90,7 +90,7 @@ impl<'p> Pass<'p, '_, '_> {
                 at = self.json.offset();
             }
             match self.json.byte_at(at) {
-                b',' => at = self.json.skip_space(at + 1),
+                b',' => at = self.json.skip_space(at.wrapping_add(1)),
                 b'}' => {
                     self.json.move_to(at + 1);
                     break;

@@ -40,7 +40,7 @@ impl Pass<'_, '_, '_> {
         if self.json.byte_at(at) != b'"' {
             return None;
         }
-        let start = at + 1;
+        let start = at.wrapping_add(1);
         let block = self.json.block(start);
         let Some(string) = ShortString::read(block) else {
             return self.long_string(at, tag);
@@ -48,12 +48,12 @@ impl Pass<'_, '_, '_> {
         if string.len > 0 || is_default_written {
             write::tagged_short_bytes(*tag, block, string.len, self.out);
         }
-        let end = start + string.len;
+        let end = start.wrapping_add(string.len);
         if !string.is_ascii && !self.json.is_utf8(start, end) {
             // `scalar` says where; what has been written goes with the rest.
             return None;
         }
-        Some(end + 1)
+        Some(end.wrapping_add(1))
     }
 
     /// The string at an offset, if nothing is wrong with it. It is no empty one.
@@ -113,7 +113,7 @@ impl Pass<'_, '_, '_> {
                 _ => write::tagged_varint(*tag, bits, self.out),
             }
         }
-        Some(at + integer.len)
+        Some(at.wrapping_add(integer.len))
     }
 
     #[inline(always)]
@@ -129,7 +129,7 @@ impl Pass<'_, '_, '_> {
         if value.to_bits() != 0 || is_default_written {
             write::tagged_fixed(*tag, value.to_le_bytes(), self.out);
         }
-        Some(at + decimal.len)
+        Some(at.wrapping_add(decimal.len))
     }
 
     #[inline(always)]
@@ -144,7 +144,7 @@ impl Pass<'_, '_, '_> {
         if value.to_bits() != 0 || is_default_written {
             write::tagged_fixed(*tag, value.to_le_bytes(), self.out);
         }
-        Some(at + decimal.len)
+        Some(at.wrapping_add(decimal.len))
     }
 
     #[inline(always)]

@@ -80,8 +80,9 @@ const fn varint_word(value: u64) -> ([u8; 8], usize) {
         );
     }
     // Seven bits a byte, rounded up: the quotient by seven, as a product.
-    let len = ((64 - value.leading_zeros()) * 9 + 64) / 64;
-    let continued = CONTINUED >> (72 - 8 * len);
+    let bit_count = 64_u32.wrapping_sub(value.leading_zeros());
+    let len = bit_count.wrapping_mul(9).wrapping_add(64) / 64;
+    let continued = CONTINUED >> (72_u32.wrapping_sub(8_u32.wrapping_mul(len)) & 63);
     ((spread(value) | continued).to_le_bytes(), len as usize)
 }
 
