@@ -53,16 +53,21 @@ pub const BODIES: [(&str, Body); 14] = [
     ("grpc", grpc),
 ];
 
-/// A message of a schema, both of them random: twice as many bytes as the first says choose the schema, the others the message. Too few
-/// bytes would all be the one schema that is the simplest.
+/// Bytes that choose a message of a random schema.
+const MESSAGE_CHOICES: usize = 96;
+
+/// Messages of a schema, all of them random: twice as many bytes as the first says choose the schema, the others the messages. Too few
+/// bytes would all be the one schema that is the simplest. To compile a schema takes far longer than to check a message of it.
 pub fn random_schema(input: &[u8]) {
     let Some((&len, choices)) = input.split_first().filter(|_| input.len() > 4) else {
         return;
     };
-    let (schema, message) = choices.split_at((usize::from(len) * 2).min(choices.len()));
+    let (schema, messages) = choices.split_at((usize::from(len) * 2).min(choices.len()));
     let schema = random::RandomSchema::new(&mut random::Choices::new(schema));
     let compiled = random::check::Compiled::new(&schema);
-    random::check::check(&schema, &compiled, &mut random::Choices::new(message));
+    for message in messages.chunks(MESSAGE_CHOICES) {
+        random::check::check(&schema, &compiled, &mut random::Choices::new(message));
+    }
 }
 
 /// Runs `body` on each file that the command line names.
