@@ -189,7 +189,7 @@ fn reply(store: &Bookstore) -> Contender<'_> {
             http_status: 200,
             headers: || headers.into_iter(),
             body: black_box(&frame),
-            trailers: Some(trailers.into_iter()),
+            trailers: Some(|| trailers.into_iter()),
         };
         let Worker { scratch, out, .. } = worker;
         out.clear();

@@ -277,7 +277,7 @@ impl Worker {
             http_status: 200,
             headers: || exchange.headers.iter().copied(),
             body: &exchange.reply,
-            trailers: Some(trailers.into_iter()),
+            trailers: Some(|| trailers.into_iter()),
         };
         let envelope = Envelope::of(&self.head, bytes);
         call.write_reply(

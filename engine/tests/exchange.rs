@@ -11,6 +11,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
@@ -18,7 +19,8 @@ use support::notation;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    Call, Envelope, ErrorForm, Manners, Reply, Request, Scratch, Transcoder, WrongMethod,
+    Call, Envelope, ErrorForm, Manners, Reply, Request, RetryAfter, Scratch, SuccessStatus,
+    Transcoder, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
@@ -41,6 +43,8 @@ fn profile(name: &str) -> (Options, Manners) {
                 headers: HeaderRule::GrpcGateway,
                 wrong_method: WrongMethod::NotImplemented,
                 ignores_trailing_data: true,
+                method_override: true,
+                retry_after: RetryAfter::Never,
                 ..manners
             },
         ),
@@ -55,6 +59,8 @@ fn profile(name: &str) -> (Options, Manners) {
                 headers: HeaderRule::GrpcGateway,
                 errors: ErrorForm::GrpcGatewayV1,
                 ignores_trailing_data: true,
+                method_override: true,
+                retry_after: RetryAfter::Never,
                 ..manners
             },
         ),
@@ -65,6 +71,7 @@ fn profile(name: &str) -> (Options, Manners) {
             },
             Manners {
                 wrong_method: WrongMethod::NotFound,
+                retry_after: RetryAfter::Never,
                 ..manners
             },
         ),
@@ -75,6 +82,21 @@ fn profile(name: &str) -> (Options, Manners) {
                 ..options
             },
             manners,
+        ),
+        // Every manner that is off in the profiles.
+        "generous" => (
+            options,
+            Manners {
+                status_from_upstream: true,
+                hides_debug_info: true,
+                timeout_default: Some(Duration::from_secs(5)),
+                timeout_max: Some(Duration::from_mins(1)),
+                success_statuses: vec![SuccessStatus {
+                    rpc: "transom.test.v1.Rules.Put".to_owned(),
+                    status: 201,
+                }],
+                ..manners
+            },
         ),
         other => panic!("no profile {other}"),
     }
@@ -99,9 +121,10 @@ enum Outcome {
 #[derive(Debug)]
 struct Response {
     status: u16,
-    /// All but content-length, as `name: value`.
+    /// All but those of framing, as `name: value`.
     headers: Vec<String>,
     body: String,
+    trailers: Vec<String>,
 }
 
 impl Bench {
@@ -215,15 +238,26 @@ fn read_response(raw: &[u8], answers_head: bool) -> Result<Response, String> {
     let status = status.strip_prefix("HTTP/1.1 ").ok_or("no status line")?;
     let status: u16 = status.get(..3).unwrap_or_default().parse().unwrap();
     let mut len = None;
+    let mut is_chunked = false;
     let mut headers = Vec::new();
     for line in lines {
+        if line == "transfer-encoding: chunked" {
+            is_chunked = true;
+            continue;
+        }
         assert!(!line.contains(['\r', '\n']), "a stray line end in {line:?}");
         match line.strip_prefix("content-length: ") {
             Some(digits) => len = Some(digits.trim().parse::<usize>().unwrap()),
             None => headers.push(line.to_owned()),
         }
     }
+    let (body, trailers) = if is_chunked {
+        read_chunks(body).ok_or_else(|| format!("bad chunks in {text:?}"))?
+    } else {
+        (body, Vec::new())
+    };
     let is_measured = match len {
+        None if is_chunked => true,
         // RFC 9112 section 6.3: only 204 may go without.
         None => status == 204 && body.is_empty(),
         Some(_) if answers_head => body.is_empty(),
@@ -236,7 +270,22 @@ fn read_response(raw: &[u8], answers_head: bool) -> Result<Response, String> {
         status,
         headers,
         body: body.to_owned(),
+        trailers,
     })
+}
+
+/// A body of one chunk or none, and the trailers behind it.
+fn read_chunks(text: &str) -> Option<(&str, Vec<String>)> {
+    let (size, rest) = text.split_once("\r\n")?;
+    let size = usize::from_str_radix(size, 16).ok()?;
+    let (body, rest) = if size == 0 {
+        ("", rest)
+    } else {
+        let (body, rest) = rest.split_at_checked(size)?;
+        (body, rest.strip_prefix("\r\n0\r\n")?)
+    };
+    let trailers = rest.strip_suffix("\r\n")?;
+    Some((body, trailers.lines().map(str::to_owned).collect()))
 }
 
 /// Compares a response with what a case says of it.
@@ -258,6 +307,9 @@ fn check_response(case: &Value, raw: &[u8]) -> Result<(), String> {
     let expected = texts(&case["headers"]);
     if headers != expected {
         return Err(format!("headers are {headers:?}, expected {expected:?}"));
+    }
+    if response.trailers != texts(&case["trailers"]) {
+        return Err(format!("trailers are {:?}", response.trailers));
     }
     let body = match response.body.as_str() {
         "" => Value::Null,
@@ -349,7 +401,7 @@ fn check_reply(bench: &mut Bench, case: &Value) -> Result<(), String> {
         http_status,
         headers: || pairs(&headers),
         body: &body,
-        trailers: trailers.as_deref().map(pairs),
+        trailers: trailers.as_deref().map(|lines| move || pairs(lines)),
     };
     let mut out = b"earlier".to_vec();
     call.write_reply(
@@ -391,6 +443,38 @@ fn requests_become_calls_or_errors() {
 #[test]
 fn replies_become_responses() {
     assert!(run("replies.json", check_reply) > 30);
+}
+
+/// SEMANTICS 109 to 119 and 129 to 136: what upstreams ask for beside their messages.
+#[test]
+fn wishes_of_upstreams_and_clients_are_met() {
+    assert!(run("answers.json", check_reply) > 30);
+    assert!(run("asked.json", check_request) > 20);
+}
+
+#[test]
+fn manners_that_fit_no_method_are_told() {
+    let schema = || Schema::from_descriptor_set(&support::rules()).unwrap();
+    let told = |rpc: &str, status| {
+        let manners = Manners {
+            success_statuses: vec![SuccessStatus {
+                rpc: rpc.to_owned(),
+                status,
+            }],
+            ..Manners::default()
+        };
+        let checked = Transcoder::new(schema(), manners).check_manners();
+        checked.map_err(|bad| bad.to_string())
+    };
+    assert_eq!(told("transom.test.v1.Rules.Put", 202), Ok(()));
+    assert_eq!(
+        told("transom.test.v1.Rules.Put", 404).unwrap_err(),
+        "success status of transom.test.v1.Rules.Put: 404 is no success; give 200 to 299"
+    );
+    assert_eq!(
+        told("Put", 202).unwrap_err(),
+        "success status of Put: the schema has no such method"
+    );
 }
 
 /// SEMANTICS 111: what the gateway finds out by itself has the same form.

@@ -242,7 +242,7 @@ pub fn reply(input: &[u8]) {
         http_status: [200, 200, 200, 404, 503][usize::from(choice / 5) % 5],
         headers: || headers.iter().copied(),
         body,
-        trailers: (!trailers.is_empty()).then(|| trailers.iter().copied()),
+        trailers: (!trailers.is_empty()).then_some(|| trailers.iter().copied()),
     };
     let envelope = Envelope::of(&head, bytes);
     call.write_reply(transcoder, envelope, reply, &mut scratch, &mut out);

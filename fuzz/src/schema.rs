@@ -57,6 +57,10 @@ pub(crate) static TRANSCODERS: LazyLock<[Transcoder; 3]> = LazyLock::new(|| {
             wrong_method: WrongMethod::NotImplemented,
             errors: ErrorForm::GrpcGatewayV1,
             ignores_trailing_data: true,
+            method_override: true,
+            status_from_upstream: true,
+            hides_debug_info: true,
+            ..Manners::default()
         },
         Manners {
             wrong_method: WrongMethod::NotFound,

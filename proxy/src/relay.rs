@@ -3,13 +3,16 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use transom_engine::error::ErrorKind;
-use transom_engine::exchange::{self, Call, Envelope, Manners, Request, Scratch, Transcoder};
+use transom_engine::exchange::{
+    self, BadManners, Call, Envelope, Manners, Request, Scratch, Transcoder,
+};
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
 use transom_engine::{Error, Schema};
@@ -34,23 +37,25 @@ impl Gateway {
     /// Prepares what the calls of this schema need.
     ///
     /// # Errors
-    /// When a method's name cannot be the path of a call.
+    /// When a method's name cannot be the path of a call, or the manners fit no method.
     pub fn new(
         schema: Schema,
         manners: Manners,
         upstream: Arc<Upstream>,
-    ) -> Result<Self, BadMethodName> {
+    ) -> Result<Self, BadGateway> {
         let method_paths = schema
             .methods()
             .map(|method| {
                 method
                     .path()
                     .parse()
-                    .map_err(|_invalid| BadMethodName(method.full_name().to_owned()))
+                    .map_err(|_invalid| BadGateway::MethodName(method.full_name().to_owned()))
             })
             .collect::<Result<_, _>>()?;
+        let transcoder = Transcoder::new(schema, manners);
+        transcoder.check_manners().map_err(BadGateway::Manners)?;
         Ok(Self {
-            transcoder: Transcoder::new(schema, manners),
+            transcoder,
             upstream,
             method_paths,
         })
@@ -67,21 +72,28 @@ impl Gateway {
     }
 }
 
-/// A method whose name cannot be sent.
+/// What cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadMethodName(String);
+pub enum BadGateway {
+    /// A method whose name cannot be sent.
+    MethodName(String),
+    /// Manners that do not fit the schema.
+    Manners(BadManners),
+}
 
-impl fmt::Display for BadMethodName {
+impl fmt::Display for BadGateway {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}: the method's name cannot be the path of a call; expected letters, digits and `_`",
-            self.0
-        )
+        match self {
+            Self::MethodName(name) => write!(
+                formatter,
+                "{name}: the method's name cannot be the path of a call; expected letters, digits and `_`"
+            ),
+            Self::Manners(bad) => bad.fmt(formatter),
+        }
     }
 }
 
-impl std::error::Error for BadMethodName {}
+impl std::error::Error for BadGateway {}
 
 /// What the connections of one worker share.
 #[derive(Debug)]
@@ -147,7 +159,7 @@ impl Context {
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
-        envelope: Envelope,
+        (client, envelope): (IpAddr, Envelope),
         out: &mut Vec<u8>,
     ) -> Result<Option<Outgoing>, Error> {
         let transcoder = &self.gateway.transcoder;
@@ -169,6 +181,12 @@ impl Context {
             }
         })?;
         let mut message = self.messages.borrow_mut().pop().unwrap_or_default();
+        let forwarded_for = message.start();
+        if call.write_forwarded_for(transcoder, head, bytes, client, forwarded_for)
+            && let Ok(value) = HeaderValue::from_bytes(forwarded_for)
+        {
+            metadata.append("x-forwarded-for", value);
+        }
         match call.write_request(transcoder, head, bytes, body, scratch, message.start()) {
             Ok(()) => Ok(Some(Outgoing {
                 call,
@@ -228,7 +246,7 @@ impl Context {
                     http_status: reply.http_status.as_u16(),
                     headers: || pairs(&reply.headers),
                     body: &reply.body,
-                    trailers: reply.trailers.as_ref().map(pairs),
+                    trailers: reply.trailers.as_ref().map(|trailers| || pairs(trailers)),
                 };
                 outgoing
                     .call

@@ -38,6 +38,10 @@ pub(crate) struct Target<'t> {
     pub(crate) query: &'t [u8],
     /// Where the query begins in the request target, for errors.
     pub(crate) query_offset: usize,
+    /// A form whose fields are bound as those of the query; mostly empty.
+    pub(crate) form: &'t [u8],
+    /// What errors have as its start.
+    pub(crate) form_offset: usize,
 }
 
 /// Memory that [`bind`] works with; keep one per thread and reuse it.
@@ -119,16 +123,31 @@ impl Binder<'_> {
 
     fn bind_query(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
         // SEMANTICS 48, 70: with `body: "*"` there are no query fields.
-        if self.route.body == BodyPlan::Whole || self.target.query.is_empty() {
+        if self.route.body == BodyPlan::Whole {
             return Ok(());
         }
-        let mut offset = self.target.query_offset;
         let mut count = 0;
+        let target = &self.target;
+        self.bind_parameters(target.query, target.query_offset, &mut count, scratch, out)?;
+        self.bind_parameters(target.form, target.form_offset, &mut count, scratch, out)
+    }
+
+    fn bind_parameters(
+        &self,
+        query: &[u8],
+        mut offset: usize,
+        count: &mut usize,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if query.is_empty() {
+            return Ok(());
+        }
         // SEMANTICS 60: only `&` separates; `;` is data.
-        for parameter in self.target.query.split(|&byte| byte == b'&') {
+        for parameter in query.split(|&byte| byte == b'&') {
             if !parameter.is_empty() {
-                count += 1;
-                self.bind_parameter(parameter, count, scratch, out)
+                *count += 1;
+                self.bind_parameter(parameter, *count, scratch, out)
                     .map_err(|kind| Error::at(kind, Place::Query, offset))?;
             }
             offset += parameter.len() + 1;

@@ -106,6 +106,8 @@ impl<'p> Request<'p> {
             captures: &self.captures,
             query,
             query_offset: self.query_offset,
+            form: b"",
+            form_offset: 0,
         };
         let result = bind(
             self.plan,

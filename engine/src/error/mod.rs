@@ -119,6 +119,8 @@ pub enum ErrorKind {
     UnsupportedContentEncoding,
     UnsupportedExpectation,
     BadTimeout,
+    BadSeconds,
+    BadMillis,
     BadMetadata,
     NotFound,
     MethodNotAllowed,

@@ -346,6 +346,8 @@ impl ErrorKind {
             Self::UnsupportedContentEncoding => "unsupported content-encoding",
             Self::UnsupportedExpectation => "unsupported expectation",
             Self::BadTimeout => "expected 1 to 8 digits and one of H, M, S, m, u, n",
+            Self::BadSeconds => "expected seconds such as 1.5, of at most 19 digits",
+            Self::BadMillis => "expected 1 to 10 digits",
             Self::BadMetadata => "expected base64",
             Self::NotFound => "not found",
             Self::MethodNotAllowed | Self::MethodNotImplemented => "method not allowed",

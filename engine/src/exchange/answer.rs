@@ -1,103 +1,33 @@
 //! Replies and errors as HTTP responses. In: what the upstream sent, a status, or an error. Out: one whole response appended to
 //! the caller's buffer. Always: a response is either whole or not there; every error has the one JSON form (SEMANTICS 114).
 
-use super::{Call, ErrorForm, Scratch, Transcoder};
+use super::crossing::{Metadata, Pair};
+use super::details;
+use super::envelope::Envelope;
+use super::{Call, ErrorForm, RetryAfter, Scratch, Transcoder};
 use crate::error::{Context, Error, ErrorKind, Place};
-use crate::grpc::metadata::{self, Decision};
-use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
+use crate::grpc::metadata::HeaderRule;
+use crate::grpc::status::{ReplyHeaders, is_grpc_type, read_headers, read_trailers};
 use crate::grpc::{Code, Status, frame};
-use crate::http1::{self, Connection, RequestHead, ResponseHead};
+use crate::http1::{self, RequestHead};
 use crate::limits::BODY_LEN_MAX;
-use crate::plan::{BodyPlan, Defaults, Message, Plan};
-use crate::wire::read::{LEN, Reader};
+use crate::plan::{BodyPlan, Defaults, Message};
 use crate::{json, route, to_json};
 
 const JSON: &[u8] = b"application/json";
-
-/// What a response says about its connection and its request: made from the head, before the head's buffer is used for the next one.
-///
-/// # Examples
-/// ```
-/// use transom_engine::{exchange::Envelope, http1::RequestHead};
-///
-/// let mut head = RequestHead::new();
-/// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-/// head.parse(bytes)?;
-/// let envelope = Envelope::of(&head, bytes).dated(*b"Sun, 06 Nov 1994 08:49:37 GMT");
-/// assert!(envelope.keeps_open() && !envelope.closing().keeps_open());
-/// assert!(!Envelope::REFUSED.keeps_open());
-/// # Ok::<(), transom_engine::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Envelope {
-    connection: Connection,
-    /// Whether the request was `HEAD`: the head says how long the body would be, and the body is left out.
-    answers_head: bool,
-    /// The value of `Date`, from a caller with a clock.
-    date: Option<[u8; 29]>,
-}
-
-impl Envelope {
-    /// For a request that cannot be read: the connection ends with the answer.
-    pub const REFUSED: Self = Self {
-        connection: Connection::Close,
-        answers_head: false,
-        date: None,
-    };
-
-    /// For the answer to this request, on a connection that the server is willing to keep.
-    pub fn of(head: &RequestHead, bytes: &[u8]) -> Self {
-        Self {
-            connection: head.connection(),
-            answers_head: head.method(bytes) == b"HEAD",
-            date: None,
-        }
-    }
-
-    /// The same, with the time of the answer: `Sun, 06 Nov 1994 08:49:37 GMT`.
-    #[must_use]
-    pub fn dated(self, date: [u8; 29]) -> Self {
-        Self {
-            date: Some(date),
-            ..self
-        }
-    }
-
-    /// The same, but the connection ends with the answer.
-    #[must_use]
-    pub fn closing(self) -> Self {
-        Self {
-            connection: Connection::Close,
-            ..self
-        }
-    }
-
-    /// Whether another request may follow on the connection.
-    pub fn keeps_open(self) -> bool {
-        self.connection != Connection::Close
-    }
-
-    fn head<'a>(&'a self, status: u16, content_type: Option<&'a [u8]>) -> ResponseHead<'a> {
-        ResponseHead {
-            status,
-            connection: self.connection,
-            answers_head: self.answers_head,
-            content_type,
-            date: self.date.as_ref().map(<[u8; 29]>::as_slice),
-        }
-    }
-}
+const CHALLENGE: &[u8] = b"www-authenticate";
+const RETRY_AFTER: &[u8] = b"retry-after";
 
 /// What an upstream sent in answer to a unary call. Names are in lower case, as HTTP/2 has them.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'r, H, T> {
     /// Status of HTTP.
     pub http_status: u16,
-    /// Gives the names and values of the headers; they are gone through twice.
+    /// Gives the names and values of the headers; they are gone through several times.
     pub headers: H,
     /// The body as it came: one framed message.
     pub body: &'r [u8],
-    /// Names and values of the trailers, if there were any.
+    /// Gives the names and values of the trailers, if there were any; likewise.
     pub trailers: Option<T>,
 }
 
@@ -108,12 +38,12 @@ impl Call {
         &self,
         transcoder: &Transcoder,
         envelope: Envelope,
-        reply: Reply<'r, impl Fn() -> H, T>,
+        reply: Reply<'r, impl Fn() -> H, impl Fn() -> T>,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) where
-        H: Iterator<Item = (&'r [u8], &'r [u8])>,
-        T: Iterator<Item = (&'r [u8], &'r [u8])>,
+        H: Iterator<Item = Pair<'r>>,
+        T: Iterator<Item = Pair<'r>>,
     {
         let Reply {
             http_status,
@@ -121,51 +51,115 @@ impl Call {
             body,
             trailers,
         } = reply;
-        if let Err(status) = read_status(http_status, headers(), body, trailers) {
-            return transcoder.write_status(envelope, &status, scratch, out);
+        let trailers = trailers.as_ref();
+        if let Err(status) = read_status(http_status, headers(), body, trailers.map(|each| each()))
+        {
+            let trailers = trailers.map(|each| each().collect());
+            let metadata = collect(http_status, headers().collect(), body, trailers);
+            return transcoder.write_failure(&envelope, &status, &metadata, scratch, out);
         }
-        let written = self.write_message_reply(transcoder, envelope, headers(), body, scratch, out);
+        let trailers = || trailers.map(|each| each()).into_iter().flatten();
+        let (headers, trailers) = (&headers, &trailers);
+        let written =
+            self.write_message_reply(transcoder, &envelope, headers, body, trailers, scratch, out);
         if let Err(error) = written {
             transcoder.write_error(envelope, error, None, scratch, out);
         }
     }
 
     /// Appends the response to a call that succeeded. On an error nothing is appended.
-    fn write_message_reply<'r>(
+    #[expect(clippy::too_many_arguments, reason = "the parts of one reply")]
+    fn write_message_reply<'r, H, T>(
         &self,
         transcoder: &Transcoder,
-        envelope: Envelope,
-        headers: impl Iterator<Item = (&'r [u8], &'r [u8])>,
+        envelope: &Envelope,
+        headers: &impl Fn() -> H,
         body: &[u8],
+        trailers: &impl Fn() -> T,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Error>
+    where
+        H: Iterator<Item = Pair<'r>>,
+        T: Iterator<Item = Pair<'r>>,
+    {
         let message = frame::deframe(body, BODY_LEN_MAX)?;
-        let mut head = http1::begin(out, &envelope.head(200, Some(JSON)));
+        let manners = &transcoder.manners;
+        let status = manners
+            .chosen_status(headers().chain(trailers()))
+            .unwrap_or_else(|| self.success_status(transcoder));
+        // SEMANTICS 131: the trailers of a reply go on as trailers, to who asks for them.
+        let has_trailers = envelope.takes_trailers
+            && trailers().any(|(name, value)| manners.trailer_name(name, value).is_some());
+        let head = envelope.head(status, Some(JSON));
+        let mut head = if has_trailers {
+            http1::begin_chunked(out, &head)
+        } else {
+            http1::begin(out, &head)
+        };
         let name_text = &mut scratch.metadata.name;
-        for (name, value) in headers {
-            let rule = transcoder.manners.headers;
-            if let Decision::Pass(name) = metadata::response_header(rule, name, value) {
-                name_text.clear();
-                name.write(name_text);
-                head.header(out, name_text, value);
-            }
+        manners.write_headers(headers(), name_text, &mut head, out);
+        if has_trailers {
+            manners.announce_trailers(trailers(), name_text, &mut head, out);
         }
         let pending = head.open_body(out);
         let plan = &transcoder.schema.plan;
         let route = self.plan(transcoder);
         let index = transcoder.schema.method_plan(route.method).output;
-        let scratch = &mut scratch.to_json;
+        let to_json_scratch = &mut scratch.to_json;
         let written = match route.response_body {
-            Some(field) => to_json::field_to_json(plan, index, field, message, scratch, out),
-            None => to_json(Message { plan, index }, message, scratch, out),
+            Some(field) => {
+                to_json::field_to_json(plan, index, field, message, to_json_scratch, out)
+            }
+            None => to_json(Message { plan, index }, message, to_json_scratch, out),
         };
         match written {
-            Ok(()) => pending.finish(out),
+            Ok(()) => {
+                let mut pending = pending.close_chunk(out);
+                if has_trailers {
+                    manners.write_trailers(trailers(), name_text, &mut pending, out);
+                }
+                pending.finish(out);
+            }
             // SEMANTICS 73, 106: never half a body.
             Err(_) => pending.abandon(out),
         }
         written
+    }
+}
+
+/// What crosses of a reply that failed.
+#[cold]
+fn collect<'r>(
+    http_status: u16,
+    headers: Vec<Pair<'r>>,
+    body: &[u8],
+    trailers: Option<Vec<Pair<'r>>>,
+) -> Metadata<'r> {
+    let is_grpc = http_status == 200
+        && headers
+            .iter()
+            .any(|(name, value)| *name == b"content-type" && is_grpc_type(value));
+    if !is_grpc {
+        // THREATS F6: the answer of some other server; only what it asks of the client is of use.
+        let mut headers = headers;
+        headers.retain(|(name, _)| *name == CHALLENGE || *name == RETRY_AFTER);
+        return Metadata {
+            headers,
+            trailers: Vec::new(),
+        };
+    }
+    match trailers {
+        Some(trailers) => Metadata { headers, trailers },
+        // In a reply that ends with its headers these are the trailers, as gRPC has it.
+        None if body.is_empty() => Metadata {
+            headers: Vec::new(),
+            trailers: headers,
+        },
+        None => Metadata {
+            headers,
+            trailers: Vec::new(),
+        },
     }
 }
 
@@ -205,14 +199,42 @@ impl Transcoder {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
+        self.write_failure(&envelope, status, &Metadata::default(), scratch, out);
+    }
+
+    /// Appends the response to a call that failed, with what the upstream sent beside the status.
+    #[cold]
+    fn write_failure(
+        &self,
+        envelope: &Envelope,
+        status: &Status,
+        metadata: &Metadata<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        // SEMANTICS 135: an error is no success, whatever its upstream may wish.
+        let chosen = self.manners.chosen_status(metadata.pairs());
         let answer = Answer {
-            http_status: status.http_status(),
+            http_status: chosen
+                .filter(|chosen| *chosen >= 400)
+                .unwrap_or_else(|| self.http_status(status.code, status.http_status())),
             code: status.code,
             message: &status.message,
             details: &status.details,
+            metadata,
             allow: "",
         };
         answer.write(self, envelope, scratch, out);
+    }
+
+    /// SEMANTICS 109: grpc-gateway v1 has 412 where everybody else has 400.
+    fn http_status(&self, code: u32, http_status: u16) -> u16 {
+        let is_v1 = self.manners.errors == ErrorForm::GrpcGatewayV1;
+        if is_v1 && code == Code::FailedPrecondition.number() {
+            412
+        } else {
+            http_status
+        }
     }
 
     /// Appends the response for a request that was refused. `request` is its head, the bytes the head was parsed from, and the
@@ -257,15 +279,16 @@ impl Transcoder {
             code: error.code().number(),
             message: &message,
             details: &[],
+            metadata: &Metadata::default(),
             allow: &allow,
         };
-        answer.write(self, envelope, scratch, out);
+        answer.write(self, &envelope, scratch, out);
     }
 
     /// Appends what is wrong with a request, after finding out again what its parts were bound to.
     fn write_text(
         &self,
-        error: Error,
+        mut error: Error,
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
@@ -279,9 +302,16 @@ impl Transcoder {
             target: head.target(bytes),
             ..Context::default()
         };
+        // Behind the target is a form whose fields were bound as a query's.
+        if let (Place::Query, Some(offset)) = (
+            error.place,
+            (error.offset as usize).checked_sub(context.target.len()),
+        ) {
+            context.target = body;
+            error = Error::at(error.kind, Place::Query, offset);
+        }
         let mut variables = Vec::new();
-        let http_method = head.method(bytes);
-        if let Ok(route) = route::find(&schema.routes, http_method, path, &mut scratch.route) {
+        if let (Ok(route), _) = self.find(head, bytes, &mut scratch.route) {
             let route = schema.route_plan(route);
             for (variable, range) in route.variables.iter().zip(scratch.route.captures()) {
                 let capture = path.get(range.start as usize..range.end as usize);
@@ -339,6 +369,8 @@ struct Answer<'a> {
     message: &'a str,
     /// An encoded `google.rpc.Status`, or nothing.
     details: &'a [u8],
+    /// What else the upstream sent.
+    metadata: &'a Metadata<'a>,
     /// The value of `Allow`, or nothing.
     allow: &'a str,
 }
@@ -347,24 +379,76 @@ impl Answer<'_> {
     fn write(
         &self,
         transcoder: &Transcoder,
-        envelope: Envelope,
+        envelope: &Envelope,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
-        let is_v1 = transcoder.manners.errors == ErrorForm::GrpcGatewayV1;
-        // SEMANTICS 109: grpc-gateway v1 has 412 where everybody else has 400.
-        let http_status = if is_v1 && self.code == Code::FailedPrecondition.number() {
-            412
+        let manners = &transcoder.manners;
+        // Without a prefix nothing tells trailers from headers, and who fails has no body that could be long in coming.
+        let are_joined = manners.headers == HeaderRule::Transom;
+        let has_trailers =
+            !are_joined && envelope.takes_trailers && !self.metadata.trailers.is_empty();
+        let head = envelope.head(self.http_status, Some(JSON));
+        let mut head = if has_trailers {
+            http1::begin_chunked(out, &head)
         } else {
-            self.http_status
+            http1::begin(out, &head)
         };
-        let mut head = http1::begin(out, &envelope.head(http_status, Some(JSON)));
         if !self.allow.is_empty() {
             head.header(out, b"allow", self.allow.as_bytes());
         }
+        let name_text = &mut scratch.metadata.name;
+        let headers = self.metadata.headers.iter().copied();
+        manners.write_headers(headers, name_text, &mut head, out);
+        if are_joined {
+            let trailers = self.metadata.trailers.iter().copied();
+            manners.write_headers(trailers, name_text, &mut head, out);
+        }
+        if has_trailers {
+            let trailers = self.metadata.trailers.iter().copied();
+            manners.announce_trailers(trailers, name_text, &mut head, out);
+        }
+        self.write_demands(transcoder, are_joined, &mut head, out);
         let pending = head.open_body(out);
+        self.write_body(transcoder, scratch, out);
+        let mut pending = pending.close_chunk(out);
+        let trailers = self.metadata.trailers.iter().copied();
+        manners.write_trailers(trailers, &mut scratch.metadata.name, &mut pending, out);
+        pending.finish(out);
+    }
+
+    /// Appends what a client is asked to do before it tries again. `are_there` if the upstream's own words have crossed.
+    fn write_demands(
+        &self,
+        transcoder: &Transcoder,
+        are_there: bool,
+        head: &mut http1::PendingHead,
+        out: &mut Vec<u8>,
+    ) {
+        // SEMANTICS 112: RFC 9110 section 15.5.2 wants a challenge. It is the upstream's or a fixed one, never the text of an error.
+        if self.http_status == 401 {
+            let mut is_challenged = false;
+            for challenge in self.metadata.values(CHALLENGE) {
+                is_challenged |= are_there || head.header(out, CHALLENGE, challenge);
+            }
+            if !is_challenged {
+                head.header(out, CHALLENGE, b"Bearer");
+            }
+        }
+        let is_told = are_there && self.metadata.values(RETRY_AFTER).next().is_some();
+        // SEMANTICS 113.
+        if transcoder.manners.retry_after == RetryAfter::FromRetryInfo
+            && !is_told
+            && let Some(seconds) = details::retry_delay(self.details)
+        {
+            let mut digits = itoa::Buffer::new();
+            head.header(out, RETRY_AFTER, digits.format(seconds).as_bytes());
+        }
+    }
+
+    fn write_body(&self, transcoder: &Transcoder, scratch: &mut Scratch, out: &mut Vec<u8>) {
         out.push(b'{');
-        if is_v1 {
+        if transcoder.manners.errors == ErrorForm::GrpcGatewayV1 {
             out.extend_from_slice(b"\"error\":");
             json::write::string(self.message, out);
             out.push(b',');
@@ -373,28 +457,18 @@ impl Answer<'_> {
         out.extend_from_slice(itoa::Buffer::new().format(self.code).as_bytes());
         out.extend_from_slice(b",\"message\":");
         json::write::string(self.message, out);
-        self.write_details(&transcoder.schema.plan, scratch, out);
+        self.write_details(transcoder, scratch, out);
         out.push(b'}');
-        pending.finish(out);
     }
 
     /// The details of a `google.rpc.Status`, each with its type (SEMANTICS 114, 116, 117).
-    fn write_details(&self, plan: &Plan, scratch: &mut Scratch, out: &mut Vec<u8>) {
-        const DETAILS: u32 = 3;
+    fn write_details(&self, transcoder: &Transcoder, scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let plan = &transcoder.schema.plan;
         let mut separator: &[u8] = b",\"details\":[";
-        let mut reader = Reader::new(self.details, 0..self.details.len());
-        while !reader.is_at_end() {
-            // Garbage behind good details does not make the details bad.
-            let Ok((number, wire_type)) = reader.tag() else {
-                break;
-            };
-            if (number, wire_type) != (DETAILS, LEN) {
-                if reader.skip(number, wire_type, 0).is_err() {
-                    break;
-                }
+        for any in details::each(self.details) {
+            if transcoder.manners.hides_debug_info && details::is(any, "google.rpc.DebugInfo") {
                 continue;
             }
-            let Ok(any) = reader.bytes() else { break };
             let end = out.len();
             out.extend_from_slice(separator);
             // One detail that is no `Any` at all must not cost the others.

@@ -39,7 +39,7 @@
 //!     http_status: 200,
 //!     headers: || headers.into_iter(),
 //!     body: b"\0\0\0\0\x06\x0a\x04Hi A",
-//!     trailers: Some(trailers.into_iter()),
+//!     trailers: Some(|| trailers.into_iter()),
 //! };
 //! call.write_reply(&transcoder, Envelope::of(&head, request), reply, &mut scratch, &mut answer);
 //! assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"\r\n\r\n{\"message\":\"Hi A\"}"));
@@ -47,7 +47,13 @@
 //! ```
 
 mod answer;
+mod crossing;
+mod details;
+mod envelope;
 
+use std::fmt;
+use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::bind;
@@ -61,7 +67,8 @@ use crate::route::{self, NoRoute};
 use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
-pub use answer::{Envelope, Reply};
+pub use answer::Reply;
+pub use envelope::Envelope;
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).
@@ -69,6 +76,8 @@ pub use answer::{Envelope, Reply};
 pub struct Transcoder {
     schema: Schema,
     manners: Manners,
+    /// For each method of the schema; empty if all succeed with 200.
+    success_statuses: Box<[u16]>,
 }
 
 /// How the gateway answers, beside the JSON of messages: what a profile decides. The default is this gateway's own; to be taken for another one, set
@@ -76,7 +85,7 @@ pub struct Transcoder {
 ///
 /// # Examples
 /// ```
-/// use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+/// use transom_engine::exchange::{ErrorForm, Manners, RetryAfter, WrongMethod};
 /// use transom_engine::grpc::metadata::HeaderRule;
 ///
 /// // As grpc-gateway v2.
@@ -85,10 +94,17 @@ pub struct Transcoder {
 ///     wrong_method: WrongMethod::NotImplemented,
 ///     errors: ErrorForm::Status,
 ///     ignores_trailing_data: true,
+///     method_override: true,
+///     retry_after: RetryAfter::Never,
+///     ..Manners::default()
 /// };
 /// # assert_ne!(manners, Manners::default());
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own, set by name"
+)]
 pub struct Manners {
     /// Which headers cross, and under which names.
     pub headers: HeaderRule,
@@ -98,6 +114,67 @@ pub struct Manners {
     pub errors: ErrorForm,
     /// Whether what follows the JSON value of a body is ignored, as both versions of grpc-gateway do, or refused (SEMANTICS 68).
     pub ignores_trailing_data: bool,
+    /// Whether a `POST` of a form may ask for another method by `X-HTTP-Method-Override`, and finds the rule for `GET` where there is none for `POST`, as with
+    /// grpc-gateway (SEMANTICS 119). Where the rule has no body, the form's fields are bound as those of the query are.
+    pub method_override: bool,
+    /// Whether the metadata `x-http-code` of a reply, three digits from 200 on, is the HTTP status of the response (SEMANTICS 135). An error
+    /// takes only the status of an error.
+    pub status_from_upstream: bool,
+    /// Whether clients are told when to try again (SEMANTICS 113).
+    pub retry_after: RetryAfter,
+    /// Whether `google.rpc.DebugInfo` is left out of the details of an error (SEMANTICS 117).
+    pub hides_debug_info: bool,
+    /// How long a call may take if the client does not say (SEMANTICS 133).
+    pub timeout_default: Option<Duration>,
+    /// How long a call may take, whatever the client says (SEMANTICS 133).
+    pub timeout_max: Option<Duration>,
+    /// The HTTP status of the successes of some methods: 201, 202 (SEMANTICS 136). [`Transcoder::check_manners`] says what is wrong with them.
+    pub success_statuses: Vec<SuccessStatus>,
+}
+
+/// The HTTP status with which a method succeeds; 200 for those that have none (SEMANTICS 136).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuccessStatus {
+    /// The full name of the method: `package.Service.Method`.
+    pub rpc: String,
+    /// 200 to 299.
+    pub status: u16,
+}
+
+/// What is wrong with a [`SuccessStatus`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadManners {
+    /// The schema has no such method.
+    UnknownRpc(String),
+    /// The status of this method is none of success.
+    NoSuccess(String, u16),
+}
+
+impl fmt::Display for BadManners {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownRpc(rpc) => write!(
+                formatter,
+                "success status of {rpc}: the schema has no such method"
+            ),
+            Self::NoSuccess(rpc, status) => write!(
+                formatter,
+                "success status of {rpc}: {status} is no success; give 200 to 299"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BadManners {}
+
+/// Whether an error whose details hold a `google.rpc.RetryInfo` is answered with `Retry-After` (SEMANTICS 113).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// With its delay in whole seconds, rounded up, unless the upstream sent a `retry-after` that crosses.
+    #[default]
+    FromRetryInfo,
+    /// Only the details say it.
+    Never,
 }
 
 /// The answer to a known path with a method that no rule has (SEMANTICS 42, 115).
@@ -156,14 +233,36 @@ pub enum Request {
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     route: RouteIndex,
-    /// How long the client lets the call take (SEMANTICS 133).
+    /// Whether the body is a form that is bound as a query is (SEMANTICS 119).
+    binds_form: bool,
+    /// How long the call may take (SEMANTICS 133).
     pub timeout: Option<Duration>,
 }
 
 impl Transcoder {
     /// Puts the two together.
-    pub const fn new(schema: Schema, manners: Manners) -> Self {
-        Self { schema, manners }
+    pub fn new(schema: Schema, manners: Manners) -> Self {
+        Self {
+            success_statuses: success_statuses(&schema, &manners.success_statuses),
+            schema,
+            manners,
+        }
+    }
+
+    /// Finds what the manners say of methods that the schema does not have, or cannot be. It is ignored otherwise.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub fn check_manners(&self) -> Result<(), BadManners> {
+        for SuccessStatus { rpc, status } in &self.manners.success_statuses {
+            if !(200..300).contains(status) {
+                return Err(BadManners::NoSuccess(rpc.clone(), *status));
+            }
+            if self.schema.methods().all(|each| each.full_name() != rpc) {
+                return Err(BadManners::UnknownRpc(rpc.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// The schema.
@@ -186,8 +285,8 @@ impl Transcoder {
     ) -> Result<Request, Error> {
         let schema = &self.schema;
         let http_method = head.method(bytes);
-        let path = head.path(bytes);
-        let route = match route::find(&schema.routes, http_method, path, &mut scratch.route) {
+        let (found, is_form) = self.find(head, bytes, &mut scratch.route);
+        let route = match found {
             Ok(route) => route,
             Err(NoRoute::NotFound) => return Err(Error::request(ErrorKind::NotFound)),
             // SEMANTICS 115, 138.
@@ -208,15 +307,72 @@ impl Transcoder {
         if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
             check_media(head.headers(bytes))?;
         }
-        let mut timeouts = head
-            .headers(bytes)
-            .enumerate()
-            .filter(|(_, (name, _))| name.eq_ignore_ascii_case(b"grpc-timeout"));
-        let timeout = match timeouts.next() {
-            Some((index, (_, value))) => Some(timeout::parse(value).map_err(in_header(index))?),
-            None => None,
+        Ok(Request::Call(Call {
+            route,
+            binds_form: is_form && plan.body == BodyPlan::Ignored,
+            timeout: self.timeout(head, bytes)?,
+        }))
+    }
+
+    /// The route of a request, and whether it was found for a form in the place of `POST` (SEMANTICS 119).
+    fn find(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        scratch: &mut route::Scratch,
+    ) -> (Result<RouteIndex, NoRoute>, bool) {
+        let routes = &self.schema.routes;
+        let http_method = head.method(bytes);
+        let path = head.path(bytes);
+        if !self.manners.method_override || http_method != b"POST" || !is_form(head, bytes) {
+            return (route::find(routes, http_method, path, scratch), false);
+        }
+        let Some(wanted) = head.header(bytes, b"x-http-method-override") else {
+            return match route::find(routes, http_method, path, scratch) {
+                // Never another method: a form must not be able to delete unless it says so.
+                Err(NoRoute::MethodNotAllowed) => {
+                    (route::find(routes, b"GET", path, scratch), true)
+                }
+                found => (found, false),
+            };
         };
-        Ok(Request::Call(Call { route, timeout }))
+        // Methods are case-sensitive; those of HTTP are taken in any case, as grpc-gateway does.
+        let standard = [&b"GET"[..], b"PUT", b"POST", b"DELETE", b"PATCH"];
+        let wanted = standard
+            .into_iter()
+            .find(|each| each.eq_ignore_ascii_case(wanted))
+            .unwrap_or(wanted);
+        (route::find(routes, wanted, path, scratch), true)
+    }
+
+    /// How long a call may take: what the client says, else the default, and never more than the maximum (SEMANTICS 133).
+    fn timeout(&self, head: &RequestHead, bytes: &[u8]) -> Result<Option<Duration>, Error> {
+        let mut wanted = None;
+        let mut wanted_otherwise = None;
+        for (index, (name, value)) in head.headers(bytes).enumerate() {
+            let read: fn(&[u8]) -> Result<Duration, Error> = match name.len() {
+                12 if name.eq_ignore_ascii_case(b"grpc-timeout") => {
+                    // The first of several counts.
+                    if wanted.is_none() {
+                        wanted = Some(timeout::parse(value).map_err(in_header(index))?);
+                    }
+                    continue;
+                }
+                16 if name.eq_ignore_ascii_case(b"x-server-timeout") => timeout::parse_seconds,
+                18 if name.eq_ignore_ascii_case(b"connect-timeout-ms") => timeout::parse_millis,
+                _ => continue,
+            };
+            // grpc-gateway does not know these.
+            if self.manners.headers == HeaderRule::Transom && wanted_otherwise.is_none() {
+                wanted_otherwise = Some(read(value).map_err(in_header(index))?);
+            }
+        }
+        let wanted = wanted.or(wanted_otherwise).or(self.manners.timeout_default);
+        let limit = self.manners.timeout_max;
+        Ok(match (wanted, limit) {
+            (Some(wanted), Some(limit)) => Some(wanted.min(limit)),
+            (wanted, limit) => wanted.or(limit),
+        })
     }
 
     /// SEMANTICS 42, 115.
@@ -297,6 +453,46 @@ impl Call {
         Ok(())
     }
 
+    /// Appends the value of `x-forwarded-for` for a call: what proxies before us wrote, then the address of the client. Says whether there is one: only under the
+    /// rule of grpc-gateway, where no header passes as itself (SEMANTICS 129).
+    ///
+    /// # Examples
+    /// ```
+    /// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+    /// use transom_engine::{Schema, exchange::{Manners, Request, Scratch, Transcoder}, grpc::metadata::HeaderRule, http1::RequestHead};
+    /// let manners = Manners { headers: HeaderRule::GrpcGateway, ..Manners::default() };
+    /// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, manners);
+    /// let request = b"GET /v1/hello/Ada HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
+    /// let mut head = RequestHead::new();
+    /// head.parse(request)?;
+    /// let Request::Call(call) = transcoder.handle_head(&head, request, &mut Scratch::default())? else { return Err("OPTIONS".into()) };
+    /// let mut value = Vec::new();
+    /// assert!(call.write_forwarded_for(&transcoder, &head, request, "127.0.0.1".parse()?, &mut value));
+    /// assert_eq!(value, b"192.0.2.7, 127.0.0.1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write_forwarded_for(
+        &self,
+        transcoder: &Transcoder,
+        head: &RequestHead,
+        bytes: &[u8],
+        client: IpAddr,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if transcoder.manners.headers != HeaderRule::GrpcGateway {
+            return false;
+        }
+        for (name, value) in head.headers(bytes) {
+            if name.eq_ignore_ascii_case(b"x-forwarded-for") && metadata::is_printable(value) {
+                out.extend_from_slice(value);
+                out.extend_from_slice(b", ");
+            }
+        }
+        // Writing to memory does not fail.
+        _ = write!(out, "{client}");
+        true
+    }
+
     /// Appends the framed gRPC message: the body, then the query, then the path, so that on the wire the later wins
     /// (SEMANTICS 43 to 45). `bytes` are those the head was parsed from, `body` is the whole body without framing.
     ///
@@ -330,7 +526,9 @@ impl Call {
         let frame = frame::open(out);
         let written = self
             .write_body(transcoder, body, &mut scratch.to_wire, out)
-            .and_then(|()| self.write_bindings(transcoder, head, bytes, frame, scratch, out))
+            .and_then(|()| {
+                self.write_bindings(transcoder, (head, bytes, body), frame, scratch, out)
+            })
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
@@ -378,8 +576,7 @@ impl Call {
     fn write_bindings(
         &self,
         transcoder: &Transcoder,
-        head: &RequestHead,
-        bytes: &[u8],
+        (head, bytes, body): (&RequestHead, &[u8], &[u8]),
         frame: usize,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
@@ -390,6 +587,8 @@ impl Call {
             captures: scratch.route.captures(),
             query: head.query(bytes),
             query_offset: head.query_offset() as usize,
+            form: if self.binds_form { body } else { b"" },
+            form_offset: head.target(bytes).len(),
         };
         bind::bind(
             &transcoder.schema.plan,
@@ -400,6 +599,15 @@ impl Call {
             &mut scratch.bind,
             out,
         )
+    }
+
+    /// The HTTP status with which the method succeeds (SEMANTICS 136).
+    fn success_status(&self, transcoder: &Transcoder) -> u16 {
+        let statuses = &transcoder.success_statuses;
+        statuses
+            .get(self.method_index(transcoder))
+            .copied()
+            .unwrap_or(200)
     }
 
     fn plan<'t>(&self, transcoder: &'t Transcoder) -> &'t RoutePlan {
@@ -416,6 +624,29 @@ fn forwarded_host<'b>(rule: HeaderRule, head: &RequestHead, bytes: &'b [u8]) -> 
     head.header(bytes, b"x-forwarded-host")
         .or_else(|| head.host(bytes))
         .filter(|host| !host.is_empty() && metadata::is_printable(host))
+}
+
+/// The status of each method of the schema; none if they are all 200.
+fn success_statuses(schema: &Schema, wanted: &[SuccessStatus]) -> Box<[u16]> {
+    if wanted.is_empty() {
+        return Box::default();
+    }
+    let status = |rpc: &str| {
+        wanted
+            .iter()
+            .find(|each| each.rpc == rpc && (200..300).contains(&each.status))
+            .map_or(200, |each| each.status)
+    };
+    schema
+        .methods()
+        .map(|method| status(method.full_name()))
+        .collect()
+}
+
+/// Whether the content type is that of a form, as grpc-gateway has it: without parameters.
+fn is_form(head: &RequestHead, bytes: &[u8]) -> bool {
+    head.header(bytes, b"content-type")
+        .is_some_and(|value| value == b"application/x-www-form-urlencoded")
 }
 
 impl MetadataScratch {

@@ -53,6 +53,9 @@ pub(crate) struct Name<'h> {
 /// What grpc-gateway's clients put before the name of metadata.
 const METADATA_PREFIX: &str = "grpc-metadata-";
 
+/// What grpc-gateway puts before the name of a trailer.
+const TRAILER_PREFIX: &str = "grpc-trailer-";
+
 /// What grpc-gateway puts before the name of an HTTP header.
 const GATEWAY_PREFIX: &str = "grpcgateway-";
 
@@ -137,6 +140,19 @@ pub(crate) fn response_header<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]
             value,
         ),
     }
+}
+
+/// Decides what the metadata `name` of a reply's trailers becomes in the trailers of the response.
+pub(crate) fn response_trailer<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> Decision<'h> {
+    // SEMANTICS 131: of what a message is made up is settled by its head.
+    if !is_printable(value) || is_reserved(name) || is_of_this_hop(name) {
+        return Decision::Drop;
+    }
+    let prefix = match rule {
+        HeaderRule::Transom => "",
+        HeaderRule::GrpcGateway => TRAILER_PREFIX,
+    };
+    pass(Name { prefix, rest: name }, value)
 }
 
 /// Appends a request header's value as the metadata `name` has it: text unchanged, binary values in canonical base64.

@@ -54,6 +54,40 @@ pub fn parse(text: &[u8]) -> Result<Duration, Error> {
     })
 }
 
+/// Reads an `x-server-timeout`: seconds, with a fraction perhaps.
+///
+/// # Errors
+/// `BadSeconds` where it is no such number, of at most 19 characters.
+pub(crate) fn parse_seconds(text: &[u8]) -> Result<Duration, Error> {
+    let bad = Error::request(ErrorKind::BadSeconds);
+    let is_number = (1..=19).contains(&text.len())
+        && text.first().is_some_and(u8::is_ascii_digit)
+        && text.last().is_some_and(u8::is_ascii_digit)
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let seconds = str::from_utf8(text).ok().filter(|_| is_number);
+    // A float tells nanoseconds apart up to years; nobody waits longer. Two points are no float.
+    let seconds = seconds.and_then(|text| text.parse::<f64>().ok());
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or(bad)
+}
+
+/// Reads a `connect-timeout-ms`: one to ten digits, as the protocol Connect has it.
+///
+/// # Errors
+/// `BadMillis` where it is not.
+pub(crate) fn parse_millis(text: &[u8]) -> Result<Duration, Error> {
+    if !(1..=10).contains(&text.len()) || !text.iter().all(u8::is_ascii_digit) {
+        return Err(Error::request(ErrorKind::BadMillis));
+    }
+    let amount = text
+        .iter()
+        .fold(0u64, |amount, digit| amount * 10 + u64::from(digit - b'0'));
+    Ok(Duration::from_millis(amount))
+}
+
 /// Appends `timeout` as a `grpc-timeout` in the finest unit it fits, rounded up. Longer than 99999999 hours becomes that.
 ///
 /// # Examples
@@ -81,6 +115,38 @@ mod tests {
         let mut out = Vec::new();
         write(timeout, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn seconds_and_milliseconds_are_read() {
+        for (text, timeout) in [
+            ("5", Duration::from_secs(5)),
+            ("0.25", Duration::from_millis(250)),
+            (
+                "9999999999999999999",
+                Duration::from_secs(10_000_000_000_000_000_000),
+            ),
+        ] {
+            assert_eq!(parse_seconds(text.as_bytes()), Ok(timeout), "{text}");
+        }
+        for text in [
+            "",
+            "-1",
+            ".5",
+            "5.",
+            "1e3",
+            "1.2.3",
+            "NaN",
+            "99999999999999999999",
+        ] {
+            let bad = Err(Error::request(ErrorKind::BadSeconds));
+            assert_eq!(parse_seconds(text.as_bytes()), bad, "{text}");
+        }
+        assert_eq!(parse_millis(b"1500"), Ok(Duration::from_millis(1500)));
+        for text in ["", "1.5", "-1", "12345678901"] {
+            let bad = Err(Error::request(ErrorKind::BadMillis));
+            assert_eq!(parse_millis(text.as_bytes()), bad, "{text}");
+        }
     }
 
     #[test]

@@ -45,7 +45,10 @@ pub use chunked::{ChunkedBody, Decoded};
 pub use framing::{BodyFraming, Version};
 pub use head::{Headers, Parsed, RequestHead};
 pub(crate) use media::check_media;
-pub use response::{Connection, PendingBody, PendingHead, ResponseHead, begin, write_continue};
+pub use response::{
+    Connection, PendingBody, PendingHead, PendingTrailers, ResponseHead, begin, begin_chunked,
+    write_continue,
+};
 
 /// Whether `byte` may stand in a method or header name: `tchar` of RFC 9110 section 5.6.2.
 const fn is_token_byte(byte: u8) -> bool {
@@ -60,7 +63,7 @@ const fn is_value_byte(byte: u8) -> bool {
 }
 
 /// The members of a comma-separated header value, without white space around them. Empty members are left out.
-fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
         .map(<[u8]>::trim_ascii)

@@ -11,6 +11,8 @@
 //!                 │ the white space stays, which is part of no value (RFC 9110 section 5.5)
 //! abandon         │ the buffer is as before begin
 //! ```
+//!
+//! After `begin_chunked` the body is one chunk, whose size has its room behind the head; `close_chunk` and trailers come before `finish`.
 
 use super::{is_token_byte, is_value_byte};
 
@@ -55,8 +57,17 @@ pub struct PendingBody {
     start: usize,
     /// Where the room for the digits of the length begins, if this status has a length.
     length_at: Option<usize>,
+    /// Whether the body is one chunk; then there is no length.
+    is_chunked: bool,
     body_start: usize,
     body_rule: BodyRule,
+}
+
+/// A response whose body is whole: trailers may be added.
+#[derive(Debug)]
+#[must_use = "a chunked body without its end would run into the next response"]
+pub struct PendingTrailers {
+    is_chunked: bool,
 }
 
 /// What happens to a body that was appended.
@@ -73,17 +84,21 @@ enum BodyRule {
 /// Digits that there is room for. A body of more than 10 GB is moved to make room.
 const LENGTH_DIGIT_COUNT: usize = 10;
 
+/// Digits of the size of a chunk; leading zeros are as good as none (RFC 9112 section 7.1).
+const CHUNK_DIGIT_COUNT: usize = 8;
+
 /// Bytes behind the length that are moved up to it, so that a head looks as people expect. More than that costs more than the look
 /// is worth.
 const CLOSE_UP_LEN_MAX: usize = 4096;
 
 /// Names that decide where a message ends or that this file writes itself.
-const OWN_NAMES: [&[u8]; 6] = [
+const OWN_NAMES: [&[u8]; 7] = [
     b"connection",
     b"content-length",
     b"content-type",
     b"date",
     b"keep-alive",
+    b"trailer",
     b"transfer-encoding",
 ];
 
@@ -108,6 +123,39 @@ const OWN_NAMES: [&[u8]; 6] = [
 /// assert_eq!(out, b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello");
 /// ```
 pub fn begin(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
+    begin_framed(out, head, false)
+}
+
+/// The same for a response that ends in trailers, which only a client of HTTP/1.1 understands: the body is one chunk. The answer to `HEAD`, and a status
+/// that has no content, get none.
+///
+/// # Examples
+/// ```
+/// use transom_engine::http1::{self, Connection, ResponseHead};
+///
+/// let mut out = Vec::new();
+/// let head = ResponseHead {
+///     status: 200,
+///     connection: Connection::KeepAlive,
+///     answers_head: false,
+///     content_type: Some(b"text/plain"),
+///     date: None,
+/// };
+/// let mut head = http1::begin_chunked(&mut out, &head);
+/// head.announce_trailer(&mut out, b"x-cost");
+/// let body = head.open_body(&mut out);
+/// out.extend_from_slice(b"hello");
+/// let mut trailers = body.close_chunk(&mut out);
+/// trailers.trailer(&mut out, b"x-cost", b"7");
+/// trailers.finish(&mut out);
+/// assert!(out.ends_with(b"\r\n\r\n00000005\r\nhello\r\n0\r\nx-cost: 7\r\n\r\n"));
+/// ```
+pub fn begin_chunked(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
+    begin_framed(out, head, true)
+}
+
+#[inline(always)]
+fn begin_framed(out: &mut Vec<u8>, head: &ResponseHead<'_>, is_chunked: bool) -> PendingHead {
     let start = out.len();
     write_status_line(out, head.status);
     match head.connection {
@@ -129,8 +177,13 @@ pub fn begin(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
     {
         write_header(out, b"content-type", content_type);
     }
+    let is_chunked = is_chunked && body_rule == BodyRule::Send;
+    if is_chunked {
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
     // RFC 9112 section 6.3: 204 and 304 end with their head; a length there would be that of another answer.
-    let length_at = (!matches!(head.status, 204 | 304)).then(|| {
+    let has_length = !is_chunked && !matches!(head.status, 204 | 304);
+    let length_at = has_length.then(|| {
         out.extend_from_slice(b"content-length: ");
         let at = out.len();
         out.extend_from_slice(&[b' '; LENGTH_DIGIT_COUNT]);
@@ -141,6 +194,7 @@ pub fn begin(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
         body: PendingBody {
             start,
             length_at,
+            is_chunked,
             body_start: out.len(),
             body_rule,
         },
@@ -155,13 +209,23 @@ pub fn write_continue(out: &mut Vec<u8>) {
 impl PendingHead {
     /// Appends one header, and says whether it did: a name or value that could end the line, or a name of framing, is dropped.
     pub fn header(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
-        let is_own = OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own));
-        !is_own && write_header(out, name, value)
+        !is_own(name) && write_header(out, name, value)
+    }
+
+    /// Appends the name of a trailer that is going to come (RFC 9110 section 6.6.2), if trailers may come at all.
+    pub fn announce_trailer(&mut self, out: &mut Vec<u8>, name: &[u8]) -> bool {
+        self.body.is_chunked && !is_own(name) && is_good_header(name, b"") && {
+            write_header(out, b"trailer", name)
+        }
     }
 
     /// Ends the head. What the caller appends from here on is the body.
     pub fn open_body(self, out: &mut Vec<u8>) -> PendingBody {
         out.extend_from_slice(b"\r\n");
+        if self.body.is_chunked {
+            out.extend_from_slice(&[b'0'; CHUNK_DIGIT_COUNT]);
+            out.extend_from_slice(b"\r\n");
+        }
         PendingBody {
             body_start: out.len(),
             ..self.body
@@ -172,6 +236,38 @@ impl PendingHead {
 impl PendingBody {
     /// Fills in the length of what was appended since `open_body`. The response is whole then.
     pub fn finish(self, out: &mut Vec<u8>) {
+        self.close_chunk(out).finish(out);
+    }
+
+    /// The same, but trailers may follow if the response was begun for them. Without, those that are given are dropped.
+    pub fn close_chunk(self, out: &mut Vec<u8>) -> PendingTrailers {
+        let is_chunked = self.is_chunked;
+        if is_chunked {
+            self.fill_chunk(out);
+        } else {
+            self.fill_length(out);
+        }
+        PendingTrailers { is_chunked }
+    }
+
+    fn fill_chunk(&self, out: &mut Vec<u8>) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let len = out.len() - self.body_start;
+        let room_at = self.body_start - (CHUNK_DIGIT_COUNT + 2);
+        if len == 0 {
+            // A chunk of no bytes is the end of the body.
+            out.truncate(room_at);
+        } else {
+            let room = out.iter_mut().skip(room_at).take(CHUNK_DIGIT_COUNT).rev();
+            for (index, digit) in room.enumerate() {
+                *digit = DIGITS.get(len >> (4 * index) & 15).copied().unwrap_or(b'0');
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"0\r\n");
+    }
+
+    fn fill_length(&self, out: &mut Vec<u8>) {
         let len = match self.body_rule {
             BodyRule::Send | BodyRule::Measure => out.len() - self.body_start,
             BodyRule::Discard => 0,
@@ -187,6 +283,20 @@ impl PendingBody {
     /// Takes the response back, head and all.
     pub fn abandon(self, out: &mut Vec<u8>) {
         out.truncate(self.start);
+    }
+}
+
+impl PendingTrailers {
+    /// Appends one trailer, and says whether it did; see [`PendingHead::header`].
+    pub fn trailer(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
+        self.is_chunked && !is_own(name) && write_header(out, name, value)
+    }
+
+    /// Ends the response.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        if self.is_chunked {
+            out.extend_from_slice(b"\r\n");
+        }
     }
 }
 
@@ -206,11 +316,20 @@ fn fill_length(out: &mut Vec<u8>, at: usize, width: usize, len: usize) {
     }
 }
 
+fn is_own(name: &[u8]) -> bool {
+    OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+/// Whether these bytes are one header and no more.
+fn is_good_header(name: &[u8], value: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().all(|&byte| is_token_byte(byte))
+        && value.iter().all(|&byte| is_value_byte(byte))
+}
+
 /// Appends a header unless its bytes could be taken for more than one.
 fn write_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
-    let is_good = !name.is_empty()
-        && name.iter().all(|&byte| is_token_byte(byte))
-        && value.iter().all(|&byte| is_value_byte(byte));
+    let is_good = is_good_header(name, value);
     if is_good {
         out.extend_from_slice(name);
         out.extend_from_slice(b": ");

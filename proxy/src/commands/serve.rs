@@ -104,7 +104,7 @@ fn start(
     let shared = Arc::clone(&gateway);
     let workers = worker::start(&settings, move |worker| {
         let context = Rc::new(Context::new(Arc::clone(&shared), worker));
-        move |accepted| downstream::serve(accepted.stream, Rc::clone(&context))
+        move |accepted| downstream::serve(accepted, Rc::clone(&context))
     })
     .map_err(|error| match error {
         StartError::Listen { .. } => {

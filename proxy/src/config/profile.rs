@@ -6,7 +6,7 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+use transom_engine::exchange::{ErrorForm, Manners, RetryAfter, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{Defaults, FieldNames, Options, UnknownEnumNames};
 
@@ -56,16 +56,21 @@ impl Profile {
                 headers: HeaderRule::GrpcGateway,
                 wrong_method: WrongMethod::NotImplemented,
                 ignores_trailing_data: true,
+                method_override: true,
+                retry_after: RetryAfter::Never,
                 ..Manners::default()
             },
             Self::GrpcGatewayV1 => Manners {
                 headers: HeaderRule::GrpcGateway,
                 errors: ErrorForm::GrpcGatewayV1,
                 ignores_trailing_data: true,
+                method_override: true,
+                retry_after: RetryAfter::Never,
                 ..Manners::default()
             },
             Self::Envoy => Manners {
                 wrong_method: WrongMethod::NotFound,
+                retry_after: RetryAfter::Never,
                 ..Manners::default()
             },
         }

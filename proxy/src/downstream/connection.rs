@@ -4,6 +4,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -22,13 +23,13 @@ use crate::limits::{
     BUSY_REQUEST_COUNT_MAX, DRAIN_GRACE, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED,
     LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
 };
-use crate::net::{Elapsed, Stream, WriteHalf, sleep, timeout};
+use crate::net::{Accepted, Elapsed, WriteHalf, sleep, timeout};
 use crate::relay::{Context, Outgoing};
 use crate::upstream::{CallError, Reply};
 
 /// Serves a client's connection until either side ends it.
-pub(crate) async fn serve(stream: Stream, context: Rc<Context>) {
-    let (reader, writer) = stream.into_split();
+pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
+    let (reader, writer) = accepted.stream.into_split();
     let flight = pin!(None);
     let worker = Rc::clone(&context);
     let draining = pin!(worker.worker().until_draining());
@@ -36,6 +37,7 @@ pub(crate) async fn serve(stream: Stream, context: Rc<Context>) {
         inlet: Inlet::new(reader, read, flight),
         writer,
         draining,
+        client: accepted.peer.ip(),
         head: RequestHead::new(),
         chunked: Vec::new(),
         out: Vec::new(),
@@ -53,6 +55,8 @@ struct Connection<'p, F, D> {
     /// Ready when the worker is to end. One for the whole connection: joining the queue for each request would cost the more the
     /// more connections there are.
     draining: Pin<&'p mut D>,
+    /// The client's address.
+    client: IpAddr,
     head: RequestHead,
     /// The body of the current request, where it came in chunks.
     chunked: Vec<u8>,
@@ -352,10 +356,13 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 .get(head_len..head_len + body.inlet_len)
                 .unwrap_or_default()
         };
-        match self
-            .context
-            .begin(&self.head, bytes, body, envelope, &mut self.out)
-        {
+        match self.context.begin(
+            &self.head,
+            bytes,
+            body,
+            (self.client, envelope),
+            &mut self.out,
+        ) {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 let request = Some((&self.head, bytes, body));

@@ -11,10 +11,12 @@ use h2::RecvStream;
 use http::header::{CONTENT_TYPE, HeaderName, TE, USER_AGENT};
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use transom_engine::grpc::timeout as timeout_text;
 
 use super::Pool;
 use super::error::{CallError, Failure, call_error};
 use crate::buffers::SharedBytes;
+use crate::clock::{self, Instant};
 use crate::net::timeout;
 
 /// Bytes in front of a gRPC message: the flag of compression and the length.
@@ -29,6 +31,9 @@ const FIXED_HEADERS: [(HeaderName, HeaderValue); 3] = [
         HeaderValue::from_static(concat!("transom/", env!("CARGO_PKG_VERSION"))),
     ),
 ];
+
+/// Waiting for a connection or a stream that takes no longer than this is not taken off the timeout that the upstream is told.
+const WAIT_NOT_TOLD: Duration = Duration::from_millis(1);
 
 /// What a call sends.
 #[derive(Debug)]
@@ -65,30 +70,48 @@ impl Pool {
     /// [`Reply`].
     pub async fn call(&self, request: CallRequest<'_>) -> Result<Reply, CallError> {
         match request.timeout {
-            Some(limit) => timeout(limit, self.call_up_to_twice(&request))
-                .await
-                .unwrap_or(Err(CallError::DeadlineExceeded)),
-            None => self.call_up_to_twice(&request).await,
+            Some(limit) => {
+                let deadline = clock::now().checked_add(limit);
+                timeout(limit, self.call_up_to_twice(&request, deadline))
+                    .await
+                    .unwrap_or(Err(CallError::DeadlineExceeded))
+            }
+            None => self.call_up_to_twice(&request, None).await,
         }
     }
 
-    async fn call_up_to_twice(&self, request: &CallRequest<'_>) -> Result<Reply, CallError> {
-        match self.call_once(request).await {
+    async fn call_up_to_twice(
+        &self,
+        request: &CallRequest<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, CallError> {
+        match self.call_once(request, deadline).await {
             Ok(reply) => Ok(reply),
             Err(failure) if failure.is_unstarted => {
                 tracing::debug!(error = %failure.error, "the call did not start and is sent once more");
-                self.call_once(request).await.map_err(|again| again.error)
+                let again = self.call_once(request, deadline).await;
+                again.map_err(|again| again.error)
             }
             Err(failure) => Err(failure.error),
         }
     }
 
-    async fn call_once(&self, request: &CallRequest<'_>) -> Result<Reply, Failure> {
+    async fn call_once(
+        &self,
+        request: &CallRequest<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, Failure> {
         let lease = self
             .lease(request.timeout.is_some())
             .await
             .map_err(|why| Failure::final_error(CallError::Unavailable(why)))?;
-        let head = self.request_head(request)?;
+        let mut head = self.request_head(request)?;
+        if let Some(rest) = deadline
+            .zip(request.timeout)
+            .and_then(|(deadline, limit)| rest_worth_telling(limit, deadline))
+        {
+            head.headers_mut().insert("grpc-timeout", rest);
+        }
         let (response, mut sender) = lease.send(head).map_err(|error| {
             let failure = Failure::of_refused_head(error.as_ref());
             if failure.is_unstarted {
@@ -147,6 +170,18 @@ impl Pool {
     }
 }
 
+/// SEMANTICS 133: what is left of the time of a call that had to wait, as the upstream is told.
+fn rest_worth_telling(limit: Duration, deadline: Instant) -> Option<HeaderValue> {
+    let rest = deadline.saturating_duration_since(clock::now());
+    // Most calls do not wait, and keep the words of their client.
+    if rest + WAIT_NOT_TOLD >= limit {
+        return None;
+    }
+    let mut text = Vec::new();
+    timeout_text::write(rest, &mut text);
+    HeaderValue::from_bytes(&text).ok()
+}
+
 /// Whether the body is one of gRPC: on any other the status of HTTP decides (SEMANTICS 110).
 fn is_grpc(status: StatusCode, headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -185,4 +220,26 @@ async fn gather(
         .await
         .map_err(|error| call_error(&error))?;
     Ok((joined.map_or(whole, BytesMut::freeze), trailers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstream_is_told_what_waiting_has_left_of_a_timeout() {
+        let limit = Duration::from_secs(5);
+        let now = clock::now();
+        assert_eq!(rest_worth_telling(limit, now + limit * 2), None);
+        let told = rest_worth_telling(limit, now + limit / 2).unwrap();
+        let micros: u64 = told
+            .to_str()
+            .unwrap()
+            .strip_suffix('u')
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((1..=2_500_000).contains(&micros), "{micros}");
+        assert_eq!(rest_worth_telling(limit, now).unwrap(), "0n");
+    }
 }
