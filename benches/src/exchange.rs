@@ -193,7 +193,7 @@ fn reply(store: &Bookstore) -> Contender<'_> {
         };
         let Worker { scratch, out, .. } = worker;
         out.clear();
-        call.write_reply(&store.transcoder, envelope, reply, scratch, out);
+        call.write_reply(&store.transcoder, &envelope, reply, scratch, out);
     };
     answer(&mut worker);
     let response = String::from_utf8_lossy(&worker.out);

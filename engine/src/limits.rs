@@ -59,3 +59,6 @@ pub const ERROR_PATH_LEN_MAX: usize = 256;
 
 /// Bytes of `grpc-message` text that is passed on.
 pub const STATUS_MESSAGE_LEN_MAX: usize = 8 * 1024;
+
+/// Bytes of memory that one compiled pattern of origins may take (SEMANTICS 138); a larger one stops the start.
+pub const CORS_PATTERN_LEN_MAX: usize = 1024 * 1024;

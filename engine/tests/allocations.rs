@@ -282,7 +282,7 @@ impl Worker {
         let envelope = Envelope::of(&self.head, bytes);
         call.write_reply(
             transcoder,
-            envelope,
+            &envelope,
             reply,
             &mut self.scratch,
             &mut self.out,

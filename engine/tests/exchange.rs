@@ -19,8 +19,8 @@ use support::notation;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    Call, Envelope, ErrorForm, Manners, Reply, Request, RetryAfter, Scratch, SuccessStatus,
-    Transcoder, WrongMethod,
+    Call, Cors, CorsSettings, Envelope, ErrorForm, Manners, Reply, Request, RetryAfter, Scratch,
+    SuccessStatus, Transcoder, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
@@ -98,8 +98,36 @@ fn profile(name: &str) -> (Options, Manners) {
                 ..manners
             },
         ),
+        "cors" | "cors-any" => (
+            options,
+            Manners {
+                cors: Some(cors(name)),
+                ..manners
+            },
+        ),
         other => panic!("no profile {other}"),
     }
+}
+
+/// Origins that are listed, with credentials; or all.
+fn cors(name: &str) -> Cors {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    let settings = match name {
+        "cors" => CorsSettings {
+            origins: owned(&["https://a.example", "https://*.b.example"]),
+            origin_patterns: owned(&["http://localhost:[0-9]+"]),
+            allow_credentials: true,
+            allow_headers: owned(&["X-One", "Content-Type"]),
+            expose_headers: owned(&["X-Two", "ETag"]),
+            max_age_seconds: Some(600),
+        },
+        _ => CorsSettings {
+            origins: owned(&["*"]),
+            allow_headers: owned(&["*"]),
+            ..CorsSettings::default()
+        },
+    };
+    Cors::new(settings).unwrap()
 }
 
 /// What all cases share.
@@ -153,18 +181,22 @@ impl Bench {
     fn receive(&mut self, case: &Value) -> Outcome {
         let (transcoder, scratch) = self.transcoder(case);
         let (head, bytes, body) = request(case);
-        let envelope = Envelope::of(&head, &bytes);
+        let envelope = transcoder.envelope(&head, &bytes);
         let mut out = b"earlier".to_vec();
         let refuse = |error: Error, scratch: &mut Scratch, mut out: Vec<u8>| {
             assert_eq!(out, b"earlier", "an error leaves the buffer as it was");
             let parts = Some((&head, &bytes[..], &body[..]));
-            transcoder.write_error(envelope, error, parts, scratch, &mut out);
+            transcoder.write_error(&envelope, error, parts, scratch, &mut out);
             Outcome::Response(out.split_off(b"earlier".len()))
         };
         let call = match transcoder.handle_head(&head, &bytes, scratch) {
             Ok(Request::Call(call)) => call,
+            Ok(Request::Preflight) => {
+                transcoder.write_preflight(&envelope, &head, &bytes, scratch, &mut out);
+                return Outcome::Response(out.split_off(b"earlier".len()));
+            }
             Ok(Request::Options) => {
-                transcoder.write_options(envelope, &head, &bytes, scratch, &mut out);
+                transcoder.write_options(&envelope, &head, &bytes, scratch, &mut out);
                 return Outcome::Response(out.split_off(b"earlier".len()));
             }
             Err(error) => return refuse(error, scratch, out),
@@ -406,7 +438,7 @@ fn check_reply(bench: &mut Bench, case: &Value) -> Result<(), String> {
     let mut out = b"earlier".to_vec();
     call.write_reply(
         transcoder,
-        Envelope::of(&head, &bytes),
+        &transcoder.envelope(&head, &bytes),
         reply,
         scratch,
         &mut out,
@@ -452,6 +484,13 @@ fn wishes_of_upstreams_and_clients_are_met() {
     assert!(run("asked.json", check_request) > 20);
 }
 
+/// SEMANTICS 138.
+#[test]
+fn pages_of_other_origins_are_answered_as_the_settings_say() {
+    assert!(run("preflights.json", check_request) > 10);
+    assert!(run("origins.json", check_reply) > 8);
+}
+
 #[test]
 fn manners_that_fit_no_method_are_told() {
     let schema = || Schema::from_descriptor_set(&support::rules()).unwrap();
@@ -484,7 +523,7 @@ fn a_status_of_our_own_is_answered_as_one_of_the_upstream() {
     let (transcoder, scratch) = bench.transcoder(&Value::Null);
     let mut out = Vec::new();
     let status = Status::new(Code::Unavailable, "upstream is \"away\"\r\n");
-    transcoder.write_status(Envelope::REFUSED, &status, scratch, &mut out);
+    transcoder.write_status(&Envelope::REFUSED, &status, scratch, &mut out);
     let response = read_response(&out, false).unwrap();
     assert_eq!(response.status, 503);
     assert_eq!(response.headers[0], "connection: close");
@@ -501,7 +540,7 @@ fn a_head_that_cannot_be_read_is_answered_and_the_connection_ends() {
     let (transcoder, scratch) = bench.transcoder(&Value::Null);
     let mut out = Vec::new();
     let error = Error::request(ErrorKind::TargetTooLong);
-    transcoder.write_error(Envelope::REFUSED, error, None, scratch, &mut out);
+    transcoder.write_error(&Envelope::REFUSED, error, None, scratch, &mut out);
     let response = read_response(&out, false).unwrap();
     assert_eq!(response.status, 414);
     assert_eq!(response.headers[0], "connection: close");

@@ -134,17 +134,21 @@ pub fn request(input: &[u8]) {
         Ok(Parsed::Complete { len }) => len,
         Ok(Parsed::Partial) => return,
         Err(error) => {
-            transcoder.write_error(Envelope::REFUSED, error, None, &mut scratch, &mut out);
+            transcoder.write_error(&Envelope::REFUSED, error, None, &mut scratch, &mut out);
             return check_response(&out, false);
         }
     };
     let (bytes, body) = stream.split_at(len);
-    let envelope = Envelope::of(&head, bytes);
+    let envelope = transcoder.envelope(&head, bytes);
     let answers_head = head.method(bytes) == b"HEAD";
     let call = match transcoder.handle_head(&head, bytes, &mut scratch) {
         Ok(Request::Call(call)) => Ok(call),
         Ok(Request::Options) => {
-            transcoder.write_options(envelope, &head, bytes, &mut scratch, &mut out);
+            transcoder.write_options(&envelope, &head, bytes, &mut scratch, &mut out);
+            return check_response(&out, answers_head);
+        }
+        Ok(Request::Preflight) => {
+            transcoder.write_preflight(&envelope, &head, bytes, &mut scratch, &mut out);
             return check_response(&out, answers_head);
         }
         Err(error) => Err(error),
@@ -159,7 +163,7 @@ pub fn request(input: &[u8]) {
         Err(error) => {
             assert_eq!(out, b"before", "an error leaves the buffer as it was");
             let parts = Some((&head, bytes, body));
-            transcoder.write_error(envelope, error, parts, &mut scratch, &mut out);
+            transcoder.write_error(&envelope, error, parts, &mut scratch, &mut out);
             check_response(&out, answers_head);
         }
     }
@@ -244,8 +248,8 @@ pub fn reply(input: &[u8]) {
         body,
         trailers: (!trailers.is_empty()).then_some(|| trailers.iter().copied()),
     };
-    let envelope = Envelope::of(&head, bytes);
-    call.write_reply(transcoder, envelope, reply, &mut scratch, &mut out);
+    let envelope = transcoder.envelope(&head, bytes);
+    call.write_reply(transcoder, &envelope, reply, &mut scratch, &mut out);
     check_response(&out, head.method(bytes) == b"HEAD");
 }
 

@@ -140,6 +140,11 @@ impl Context {
         &self.worker
     }
 
+    /// What the answer to a request has to know of it.
+    pub fn envelope(&self, head: &RequestHead, bytes: &[u8]) -> Envelope {
+        self.gateway.transcoder.envelope(head, bytes)
+    }
+
     /// Refuses what a head alone decides to be wrong, before its body is waited for.
     ///
     /// # Errors
@@ -166,8 +171,12 @@ impl Context {
         let scratch = &mut *self.scratch.borrow_mut();
         let call = match transcoder.handle_head(head, bytes, scratch)? {
             Request::Call(call) => call,
+            Request::Preflight => {
+                transcoder.write_preflight(&self.dated(envelope), head, bytes, scratch, out);
+                return Ok(None);
+            }
             Request::Options => {
-                transcoder.write_options(self.dated(envelope), head, bytes, scratch, out);
+                transcoder.write_options(&self.dated(envelope), head, bytes, scratch, out);
                 return Ok(None);
             }
         };
@@ -250,14 +259,14 @@ impl Context {
                 };
                 outgoing
                     .call
-                    .write_reply(transcoder, self.dated(envelope), reply, scratch, out);
+                    .write_reply(transcoder, &self.dated(envelope), reply, scratch, out);
             }
             Err(CallError::MessageTooLarge { .. }) => {
                 let error = Error::reply(ErrorKind::ReplyTooLarge, 0);
-                transcoder.write_error(self.dated(envelope), error, None, scratch, out);
+                transcoder.write_error(&self.dated(envelope), error, None, scratch, out);
             }
             Err(error) => {
-                transcoder.write_status(self.dated(envelope), &status_of(error), scratch, out);
+                transcoder.write_status(&self.dated(envelope), &status_of(error), scratch, out);
             }
         }
         self.recycle(outgoing.message);
@@ -273,7 +282,7 @@ impl Context {
     ) {
         let scratch = &mut *self.scratch.borrow_mut();
         let transcoder = &self.gateway.transcoder;
-        transcoder.write_error(self.dated(envelope), error, request, scratch, out);
+        transcoder.write_error(&self.dated(envelope), error, request, scratch, out);
     }
 
     fn dated(&self, envelope: Envelope) -> Envelope {

@@ -37,7 +37,7 @@ impl Call {
     pub fn write_reply<'r, H, T>(
         &self,
         transcoder: &Transcoder,
-        envelope: Envelope,
+        envelope: &Envelope,
         reply: Reply<'r, impl Fn() -> H, impl Fn() -> T>,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
@@ -56,12 +56,12 @@ impl Call {
         {
             let trailers = trailers.map(|each| each().collect());
             let metadata = collect(http_status, headers().collect(), body, trailers);
-            return transcoder.write_failure(&envelope, &status, &metadata, scratch, out);
+            return transcoder.write_failure(envelope, &status, &metadata, scratch, out);
         }
         let trailers = || trailers.map(|each| each()).into_iter().flatten();
         let (headers, trailers) = (&headers, &trailers);
         let written =
-            self.write_message_reply(transcoder, &envelope, headers, body, trailers, scratch, out);
+            self.write_message_reply(transcoder, envelope, headers, body, trailers, scratch, out);
         if let Err(error) = written {
             transcoder.write_error(envelope, error, None, scratch, out);
         }
@@ -97,6 +97,9 @@ impl Call {
         } else {
             http1::begin(out, &head)
         };
+        if let Some(cors) = &manners.cors {
+            cors.write_headers(&envelope.reader, &mut head, out);
+        }
         let name_text = &mut scratch.metadata.name;
         manners.write_headers(headers(), name_text, &mut head, out);
         if has_trailers {
@@ -187,19 +190,19 @@ impl Transcoder {
     ///
     /// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
     /// let (status, mut out) = (Status::new(Code::Unavailable, "no upstream"), Vec::new());
-    /// transcoder.write_status(Envelope::REFUSED, &status, &mut Scratch::default(), &mut out);
+    /// transcoder.write_status(&Envelope::REFUSED, &status, &mut Scratch::default(), &mut out);
     /// assert!(out.starts_with(b"HTTP/1.1 503 ") && out.ends_with(br#"{"code":14,"message":"no upstream"}"#));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cold]
     pub fn write_status(
         &self,
-        envelope: Envelope,
+        envelope: &Envelope,
         status: &Status,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
-        self.write_failure(&envelope, status, &Metadata::default(), scratch, out);
+        self.write_failure(envelope, status, &Metadata::default(), scratch, out);
     }
 
     /// Appends the response to a call that failed, with what the upstream sent beside the status.
@@ -251,14 +254,14 @@ impl Transcoder {
     /// head.parse(request)?;
     /// let (error, mut out) = (transcoder.handle_head(&head, request, &mut scratch).unwrap_err(), Vec::new());
     /// let envelope = Envelope::of(&head, request);
-    /// transcoder.write_error(envelope, error, Some((&head, request, b"")), &mut scratch, &mut out);
+    /// transcoder.write_error(&envelope, error, Some((&head, request, b"")), &mut scratch, &mut out);
     /// assert!(out.starts_with(b"HTTP/1.1 404 ") && out.ends_with(br#"{"code":5,"message":"not found"}"#));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cold]
     pub fn write_error(
         &self,
-        envelope: Envelope,
+        envelope: &Envelope,
         error: Error,
         request: Option<(&RequestHead, &[u8], &[u8])>,
         scratch: &mut Scratch,
@@ -282,7 +285,7 @@ impl Transcoder {
             metadata: &Metadata::default(),
             allow: &allow,
         };
-        answer.write(self, &envelope, scratch, out);
+        answer.write(self, envelope, scratch, out);
     }
 
     /// Appends what is wrong with a request, after finding out again what its parts were bound to.
@@ -333,7 +336,7 @@ impl Transcoder {
     /// Appends the answer to `OPTIONS` of a known path: no body, and the methods that have a rule (SEMANTICS 115).
     pub fn write_options(
         &self,
-        envelope: Envelope,
+        envelope: &Envelope,
         head: &RequestHead,
         bytes: &[u8],
         scratch: &mut Scratch,
@@ -342,12 +345,20 @@ impl Transcoder {
         let allow = self.allowed_methods(head, bytes, scratch);
         let mut head = http1::begin(out, &envelope.head(204, None));
         head.header(out, b"allow", allow.as_bytes());
+        if let Some(cors) = &self.manners.cors {
+            cors.write_headers(&envelope.reader, &mut head, out);
+        }
         head.open_body(out).finish(out);
     }
 
     /// The value of `Allow`: the methods that have a rule, and those that follow from them.
     #[cold]
-    fn allowed_methods(&self, head: &RequestHead, bytes: &[u8], scratch: &mut Scratch) -> String {
+    pub(super) fn allowed_methods(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+    ) -> String {
         let path = head.path(bytes);
         let mut methods: Vec<_> =
             route::allowed(&self.schema.routes, path, &mut scratch.route).collect();
@@ -396,6 +407,9 @@ impl Answer<'_> {
         };
         if !self.allow.is_empty() {
             head.header(out, b"allow", self.allow.as_bytes());
+        }
+        if let Some(cors) = &manners.cors {
+            cors.write_headers(&envelope.reader, &mut head, out);
         }
         let name_text = &mut scratch.metadata.name;
         let headers = self.metadata.headers.iter().copied();

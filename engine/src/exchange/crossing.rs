@@ -102,7 +102,9 @@ impl Manners {
 
     /// Whether a name of metadata speaks to this gateway, and goes no further.
     fn keeps(&self, name: &[u8]) -> bool {
-        self.status_from_upstream && name == STATUS_NAME
+        // SEMANTICS 138: two answers to who may read it would be none.
+        (self.status_from_upstream && name == STATUS_NAME)
+            || (self.cors.is_some() && name.starts_with(b"access-control-"))
     }
 
     /// The HTTP status that the upstream asks for, if it may: three digits (SEMANTICS 135). What is no final status is no wish.

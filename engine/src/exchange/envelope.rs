@@ -1,6 +1,7 @@
 //! What an answer has to know of its request and its connection. In: a request head. Out: a small value that outlives the head's buffer.
 //! Always: nothing borrowed; made before the upstream is waited for.
 
+use super::cors::Reader;
 use crate::http1::{Connection, RequestHead, ResponseHead, Version, list_members};
 
 /// What a response says about its connection and its request: made from the head, before the head's buffer is used for the next one.
@@ -13,17 +14,19 @@ use crate::http1::{Connection, RequestHead, ResponseHead, Version, list_members}
 /// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// head.parse(bytes)?;
 /// let envelope = Envelope::of(&head, bytes).dated(*b"Sun, 06 Nov 1994 08:49:37 GMT");
-/// assert!(envelope.keeps_open() && !envelope.closing().keeps_open());
+/// assert!(envelope.keeps_open() && !envelope.clone().closing().keeps_open());
 /// assert!(!Envelope::REFUSED.keeps_open());
 /// # Ok::<(), transom_engine::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Envelope {
     connection: Connection,
     /// Whether the request was `HEAD`: the head says how long the body would be, and the body is left out.
     answers_head: bool,
     /// Whether the client wants trailers: it said `TE: trailers`, and can be sent chunks.
     pub(super) takes_trailers: bool,
+    /// Which origin may read the answer (SEMANTICS 138).
+    pub(super) reader: Reader,
     /// The value of `Date`, from a caller with a clock.
     date: Option<[u8; 29]>,
 }
@@ -34,6 +37,7 @@ impl Envelope {
         connection: Connection::Close,
         answers_head: false,
         takes_trailers: false,
+        reader: Reader::Unsaid,
         date: None,
     };
 
@@ -43,6 +47,7 @@ impl Envelope {
             connection: head.connection(),
             answers_head: head.method(bytes) == b"HEAD",
             takes_trailers: takes_trailers(head, bytes),
+            reader: Reader::Unsaid,
             date: None,
         }
     }
@@ -66,7 +71,7 @@ impl Envelope {
     }
 
     /// Whether another request may follow on the connection.
-    pub fn keeps_open(self) -> bool {
+    pub fn keeps_open(&self) -> bool {
         self.connection != Connection::Close
     }
 

@@ -41,12 +41,13 @@
 //!     body: b"\0\0\0\0\x06\x0a\x04Hi A",
 //!     trailers: Some(|| trailers.into_iter()),
 //! };
-//! call.write_reply(&transcoder, Envelope::of(&head, request), reply, &mut scratch, &mut answer);
+//! call.write_reply(&transcoder, &Envelope::of(&head, request), reply, &mut scratch, &mut answer);
 //! assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"\r\n\r\n{\"message\":\"Hi A\"}"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod answer;
+mod cors;
 mod crossing;
 mod details;
 mod envelope;
@@ -68,6 +69,7 @@ use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
 pub use answer::Reply;
+pub use cors::{BadCors, Cors, CorsSettings};
 pub use envelope::Envelope;
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
@@ -130,6 +132,8 @@ pub struct Manners {
     pub timeout_max: Option<Duration>,
     /// The HTTP status of the successes of some methods: 201, 202 (SEMANTICS 136). [`Transcoder::check_manners`] says what is wrong with them.
     pub success_statuses: Vec<SuccessStatus>,
+    /// What pages of other origins may do; nothing is said to them without it (SEMANTICS 138).
+    pub cors: Option<Cors>,
 }
 
 /// The HTTP status with which a method succeeds; 200 for those that have none (SEMANTICS 136).
@@ -226,6 +230,8 @@ pub enum Request {
     Call(Call),
     /// `OPTIONS` of a known path: 204 and `Allow`, by [`Transcoder::write_options`].
     Options,
+    /// A page of another origin asks what it may do: 204, by [`Transcoder::write_preflight`].
+    Preflight,
 }
 
 /// A request that has found its method. A small value that borrows nothing: it may wait for the upstream while the scratch serves others. It
@@ -287,8 +293,10 @@ impl Transcoder {
         let http_method = head.method(bytes);
         let (found, is_form) = self.find(head, bytes, &mut scratch.route);
         let route = match found {
-            Ok(route) => route,
             Err(NoRoute::NotFound) => return Err(Error::request(ErrorKind::NotFound)),
+            // SEMANTICS 138: even where a rule has the method.
+            _ if self.is_preflight(head, bytes) => return Ok(Request::Preflight),
+            Ok(route) => route,
             // SEMANTICS 115, 138.
             Err(NoRoute::MethodNotAllowed) if http_method == b"OPTIONS" => {
                 return Ok(Request::Options);

@@ -134,7 +134,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 return Ok(Some(End::Unread));
             }
         };
-        let envelope = Envelope::of(&self.head, self.inlet.bytes());
+        let envelope = self.context.envelope(&self.head, self.inlet.bytes());
         if !self.is_body_near(head_len)
             && let Err(error) = self.context.check(&self.head, self.inlet.bytes())
         {
@@ -151,14 +151,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         };
         let request_len = head_len + body.inlet_len;
         let mut envelope = self.closing_if_last(envelope, request_len);
-        let outgoing = self.begin(head_len, body, envelope);
+        let outgoing = self.begin(head_len, body, envelope.clone());
         self.inlet.consume(request_len);
         self.chunked.clear();
         if let Some(outgoing) = outgoing {
             let reply = self.call(&outgoing).await?;
             envelope = self.closing_if_last(envelope, 0);
             self.context
-                .finish(outgoing, envelope, reply, &mut self.out);
+                .finish(outgoing, envelope.clone(), reply, &mut self.out);
         }
         Ok(match (envelope.keeps_open(), self.inlet.bytes()) {
             (true, _) => None,
@@ -360,7 +360,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             &self.head,
             bytes,
             body,
-            (self.client, envelope),
+            (self.client, envelope.clone()),
             &mut self.out,
         ) {
             Ok(outgoing) => outgoing,
