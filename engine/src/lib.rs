@@ -62,6 +62,7 @@
 #![warn(clippy::indexing_slicing)]
 
 mod bind;
+mod coding;
 mod compile;
 pub mod error;
 pub mod exchange;

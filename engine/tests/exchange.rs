@@ -218,11 +218,11 @@ impl Bench {
 /// The head of a case, the bytes it was parsed from, and the body. Host and length are added where the case does not bring them.
 fn request(case: &Value) -> (RequestHead, Vec<u8>, Vec<u8>) {
     let mut lines: Vec<_> = texts(&case["request"]);
-    let body = case["body"]
-        .as_str()
-        .unwrap_or_default()
-        .as_bytes()
-        .to_vec();
+    let body = match case["coded"].as_str() {
+        // Bytes that are no text.
+        Some(base64) => base64_simd::STANDARD.decode_to_vec(base64).unwrap(),
+        None => case["body"].as_str().unwrap_or_default().into(),
+    };
     let has = |lines: &[String], name: &str| {
         lines
             .iter()
@@ -234,7 +234,8 @@ fn request(case: &Value) -> (RequestHead, Vec<u8>, Vec<u8>) {
     if !has(&lines, "host:") {
         lines.push("Host: a.example".to_owned());
     }
-    if case["body"].is_string() && !has(&lines, "content-length:") {
+    let has_body = case["body"].is_string() || case["coded"].is_string();
+    if has_body && !has(&lines, "content-length:") {
         lines.push(format!("Content-Length: {}", body.len()));
     }
     let bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
@@ -482,6 +483,13 @@ fn replies_become_responses() {
 fn wishes_of_upstreams_and_clients_are_met() {
     assert!(run("answers.json", check_reply) > 30);
     assert!(run("asked.json", check_request) > 20);
+}
+
+/// SEMANTICS 76.
+#[cfg(feature = "compression")]
+#[test]
+fn compressed_bodies_are_read() {
+    assert!(run("codings.json", check_request) > 10);
 }
 
 /// SEMANTICS 138.

@@ -117,6 +117,7 @@ pub enum ErrorKind {
     BodyTooLarge,
     UnsupportedCharset,
     UnsupportedContentEncoding,
+    BadContentCoding,
     UnsupportedExpectation,
     BadTimeout,
     BadSeconds,

@@ -344,6 +344,9 @@ impl ErrorKind {
             Self::BodyTooLarge => "the body is too large",
             Self::UnsupportedCharset => "unsupported charset, expected UTF-8",
             Self::UnsupportedContentEncoding => "unsupported content-encoding",
+            Self::BadContentCoding => {
+                "the body is not in the coding that its content-encoding names"
+            }
             Self::UnsupportedExpectation => "unsupported expectation",
             Self::BadTimeout => "expected 1 to 8 digits and one of H, M, S, m, u, n",
             Self::BadSeconds => "expected seconds such as 1.5, of at most 19 digits",

@@ -4,7 +4,7 @@
 use super::crossing::{Metadata, Pair};
 use super::details;
 use super::envelope::Envelope;
-use super::{Call, ErrorForm, RetryAfter, Scratch, Transcoder};
+use super::{Call, ErrorForm, MetadataScratch, PLAIN_LEN_KEPT, RetryAfter, Scratch, Transcoder};
 use crate::error::{Context, Error, ErrorKind, Place};
 use crate::grpc::metadata::HeaderRule;
 use crate::grpc::status::{ReplyHeaders, is_grpc_type, read_headers, read_trailers};
@@ -91,43 +91,90 @@ impl Call {
         // SEMANTICS 131: the trailers of a reply go on as trailers, to who asks for them.
         let has_trailers = envelope.takes_trailers
             && trailers().any(|(name, value)| manners.trailer_name(name, value).is_some());
-        let head = envelope.head(status, Some(JSON));
-        let mut head = if has_trailers {
-            http1::begin_chunked(out, &head)
-        } else {
-            http1::begin(out, &head)
+        let may_code = manners.may_code(JSON, status, headers);
+        let coding = envelope.coding.filter(|_| may_code);
+        let mut plain = std::mem::take(&mut scratch.plain);
+        plain.clear();
+        // What may be coded is written beforehand: only its length decides, and the head says so.
+        let written = match coding {
+            Some(_) => self.write_json(transcoder, message, &mut scratch.to_json, &mut plain),
+            None => Ok(()),
         };
-        if let Some(cors) = &manners.cors {
-            cors.write_headers(&envelope.reader, &mut head, out);
-        }
-        let name_text = &mut scratch.metadata.name;
-        manners.write_headers(headers(), name_text, &mut head, out);
-        if has_trailers {
-            manners.announce_trailers(trailers(), name_text, &mut head, out);
-        }
-        let pending = head.open_body(out);
+        let coding = coding.filter(|_| manners.is_worth_coding(&plain));
+        let written = written.and_then(|()| {
+            let head = envelope.head(status, Some(JSON));
+            let mut head = if has_trailers {
+                http1::begin_chunked(out, &head)
+            } else {
+                http1::begin(out, &head)
+            };
+            if let Some(cors) = &manners.cors {
+                cors.write_headers(&envelope.reader, &mut head, out);
+            }
+            if may_code {
+                head.header(out, b"vary", b"Accept-Encoding");
+            }
+            if let Some(coding) = coding {
+                head.header(out, b"content-encoding", coding.name());
+            }
+            let MetadataScratch { name, value, .. } = &mut scratch.metadata;
+            // RFC 9110 section 8.8.1: what is coded is no longer the bytes that a strong tag stands for.
+            let weak = coding.is_some().then_some(value);
+            manners.write_headers(headers(), name, weak, &mut head, out);
+            if has_trailers {
+                manners.announce_trailers(trailers(), name, &mut head, out);
+            }
+            let pending = head.open_body(out);
+            let body_start = out.len();
+            let written = match (envelope.coding.filter(|_| may_code), coding) {
+                (None, _) => self.write_json(transcoder, message, &mut scratch.to_json, out),
+                (Some(_), None) => {
+                    out.extend_from_slice(&plain);
+                    Ok(())
+                }
+                (Some(_), Some(coding)) => {
+                    // Writing to memory does not fail; if a coder did, a body without its coding would be a lie.
+                    if coding.encode(&plain, out) {
+                        Ok(())
+                    } else {
+                        out.truncate(body_start);
+                        Err(Error::reply(ErrorKind::ReplyTooLarge, 0))
+                    }
+                }
+            };
+            match written {
+                Ok(()) => {
+                    let mut pending = pending.close_chunk(out);
+                    if has_trailers {
+                        manners.write_trailers(trailers(), name, &mut pending, out);
+                    }
+                    pending.finish(out);
+                }
+                // SEMANTICS 73, 106: never half a body.
+                Err(_) => pending.abandon(out),
+            }
+            written
+        });
+        plain.shrink_to(PLAIN_LEN_KEPT);
+        scratch.plain = plain;
+        written
+    }
+
+    /// Appends the JSON of a reply's message.
+    fn write_json(
+        &self,
+        transcoder: &Transcoder,
+        message: &[u8],
+        scratch: &mut to_json::Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         let plan = &transcoder.schema.plan;
         let route = self.plan(transcoder);
         let index = transcoder.schema.method_plan(route.method).output;
-        let to_json_scratch = &mut scratch.to_json;
-        let written = match route.response_body {
-            Some(field) => {
-                to_json::field_to_json(plan, index, field, message, to_json_scratch, out)
-            }
-            None => to_json(Message { plan, index }, message, to_json_scratch, out),
-        };
-        match written {
-            Ok(()) => {
-                let mut pending = pending.close_chunk(out);
-                if has_trailers {
-                    manners.write_trailers(trailers(), name_text, &mut pending, out);
-                }
-                pending.finish(out);
-            }
-            // SEMANTICS 73, 106: never half a body.
-            Err(_) => pending.abandon(out),
+        match route.response_body {
+            Some(field) => to_json::field_to_json(plan, index, field, message, scratch, out),
+            None => to_json(Message { plan, index }, message, scratch, out),
         }
-        written
     }
 }
 
@@ -305,12 +352,19 @@ impl Transcoder {
             target: head.target(bytes),
             ..Context::default()
         };
+        // What is told of a body in a coding is told of what it stands for.
+        let mut plain = Vec::new();
+        if let Ok(Some(coding)) = http1::check_media(head.headers(bytes))
+            && coding.decode(body, BODY_LEN_MAX, &mut plain).is_ok()
+        {
+            context.body = &plain;
+        }
         // Behind the target is a form whose fields were bound as a query's.
         if let (Place::Query, Some(offset)) = (
             error.place,
             (error.offset as usize).checked_sub(context.target.len()),
         ) {
-            context.target = body;
+            context.target = context.body;
             error = Error::at(error.kind, Place::Query, offset);
         }
         let mut variables = Vec::new();
@@ -413,10 +467,10 @@ impl Answer<'_> {
         }
         let name_text = &mut scratch.metadata.name;
         let headers = self.metadata.headers.iter().copied();
-        manners.write_headers(headers, name_text, &mut head, out);
+        manners.write_headers(headers, name_text, None, &mut head, out);
         if are_joined {
             let trailers = self.metadata.trailers.iter().copied();
-            manners.write_headers(trailers, name_text, &mut head, out);
+            manners.write_headers(trailers, name_text, None, &mut head, out);
         }
         if has_trailers {
             let trailers = self.metadata.trailers.iter().copied();

@@ -7,6 +7,7 @@ use std::fmt;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{Scratch, Transcoder};
+use crate::coding;
 use crate::exchange::Envelope;
 use crate::http1::{self, PendingHead, RequestHead, is_token_byte, list_members};
 use crate::limits::CORS_PATTERN_LEN_MAX;
@@ -242,6 +243,11 @@ impl Transcoder {
         let mut envelope = Envelope::of(head, bytes);
         if let Some(cors) = &self.manners.cors {
             envelope.reader = cors.reader(head, bytes);
+        }
+        if let Some(compression) = &self.manners.compression {
+            envelope.coding = head
+                .header(bytes, b"accept-encoding")
+                .and_then(|value| coding::accepted(value, &compression.codings));
         }
         envelope
     }

@@ -8,7 +8,7 @@
 
 use super::Manners;
 use crate::grpc::metadata::{self, Decision, Name};
-use crate::http1::{PendingHead, PendingTrailers};
+use crate::http1::{PendingHead, PendingTrailers, list_members};
 
 /// The metadata by which an upstream chooses the HTTP status (SEMANTICS 135).
 const STATUS_NAME: &[u8] = b"x-http-code";
@@ -38,11 +38,12 @@ impl<'r> Metadata<'r> {
 }
 
 impl Manners {
-    /// Appends the headers that these become.
+    /// Appends the headers that these become. With memory for it, an `etag` is made a weak one.
     pub(super) fn write_headers<'r>(
         &self,
         pairs: impl Iterator<Item = Pair<'r>>,
         name_text: &mut Vec<u8>,
+        mut weak_tag: Option<&mut Vec<u8>>,
         head: &mut PendingHead,
         out: &mut Vec<u8>,
     ) {
@@ -53,7 +54,17 @@ impl Manners {
             if let Decision::Pass(name) = metadata::response_header(self.headers, name, value) {
                 name_text.clear();
                 name.write(name_text);
-                head.header(out, name_text, value);
+                match &mut weak_tag {
+                    Some(tag) if name_text == b"etag" && value.starts_with(b"\"") => {
+                        tag.clear();
+                        tag.extend_from_slice(b"W/");
+                        tag.extend_from_slice(value);
+                        head.header(out, name_text, tag);
+                    }
+                    _ => {
+                        head.header(out, name_text, value);
+                    }
+                }
             }
         }
     }
@@ -98,6 +109,35 @@ impl Manners {
             Decision::Pass(crossing) if !self.keeps(name) => Some(crossing),
             _ => None,
         }
+    }
+
+    /// Whether a reply of this type and status is compressed for who wants it, however long it is (SEMANTICS 137).
+    pub(super) fn may_code<'r, H: Iterator<Item = Pair<'r>>>(
+        &self,
+        content_type: &[u8],
+        status: u16,
+        headers: &impl Fn() -> H,
+    ) -> bool {
+        let Some(compression) = &self.compression else {
+            return false;
+        };
+        let has_type = |each: &String| content_type.eq_ignore_ascii_case(each.as_bytes());
+        // RFC 9111 section 5.2.2.6: the upstream may want its bytes as they are.
+        let forbids = |(name, value): Pair<'_>| {
+            name == b"cache-control"
+                && list_members(value).any(|each| each.eq_ignore_ascii_case(b"no-transform"))
+        };
+        cfg!(feature = "compression")
+            && !matches!(status, 204 | 205 | 304)
+            && compression.content_types.iter().any(has_type)
+            && !headers().any(forbids)
+    }
+
+    /// Whether this is long enough to be compressed.
+    pub(super) fn is_worth_coding(&self, body: &[u8]) -> bool {
+        self.compression
+            .as_ref()
+            .is_some_and(|compression| body.len() >= compression.len_min)
     }
 
     /// Whether a name of metadata speaks to this gateway, and goes no further.

@@ -2,6 +2,7 @@
 //! Always: nothing borrowed; made before the upstream is waited for.
 
 use super::cors::Reader;
+use crate::coding::Coding;
 use crate::http1::{Connection, RequestHead, ResponseHead, Version, list_members};
 
 /// What a response says about its connection and its request: made from the head, before the head's buffer is used for the next one.
@@ -27,6 +28,8 @@ pub struct Envelope {
     pub(super) takes_trailers: bool,
     /// Which origin may read the answer (SEMANTICS 138).
     pub(super) reader: Reader,
+    /// The coding that the client wants most of those offered (SEMANTICS 137).
+    pub(super) coding: Option<Coding>,
     /// The value of `Date`, from a caller with a clock.
     date: Option<[u8; 29]>,
 }
@@ -38,6 +41,7 @@ impl Envelope {
         answers_head: false,
         takes_trailers: false,
         reader: Reader::Unsaid,
+        coding: None,
         date: None,
     };
 
@@ -48,6 +52,7 @@ impl Envelope {
             answers_head: head.method(bytes) == b"HEAD",
             takes_trailers: takes_trailers(head, bytes),
             reader: Reader::Unsaid,
+            coding: None,
             date: None,
         }
     }

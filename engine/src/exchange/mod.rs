@@ -63,11 +63,13 @@ use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::{BodyFraming, RequestHead, check_media};
+use crate::limits::BODY_LEN_MAX;
 use crate::plan::{BodyPlan, Message, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
 use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
+pub use crate::coding::Coding;
 pub use answer::Reply;
 pub use cors::{BadCors, Cors, CorsSettings};
 pub use envelope::Envelope;
@@ -134,6 +136,39 @@ pub struct Manners {
     pub success_statuses: Vec<SuccessStatus>,
     /// What pages of other origins may do; nothing is said to them without it (SEMANTICS 138).
     pub cors: Option<Cors>,
+    /// Which replies are compressed for whom; none without it (SEMANTICS 137). A build without the feature `compression` compresses none.
+    pub compression: Option<Compression>,
+}
+
+/// How replies are compressed (SEMANTICS 137).
+///
+/// # Examples
+/// ```
+/// use transom_engine::exchange::{Coding, Compression, Manners};
+///
+/// let compression = Compression { len_min: 4096, codings: vec![Coding::Gzip], ..Compression::default() };
+/// let manners = Manners { compression: Some(compression), ..Manners::default() };
+/// # assert_ne!(manners, Manners::default());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// Bytes of the shortest body that is compressed.
+    pub len_min: usize,
+    /// What clients may have; where they want several as much, the first one.
+    pub codings: Vec<Coding>,
+    /// Content types that are compressed, without parameters.
+    pub content_types: Vec<String>,
+}
+
+/// From 1 KiB on, JSON, in any coding.
+impl Default for Compression {
+    fn default() -> Self {
+        Self {
+            len_min: 1024,
+            codings: vec![Coding::Zstd, Coding::Brotli, Coding::Gzip, Coding::Deflate],
+            content_types: vec!["application/json".to_owned()],
+        }
+    }
 }
 
 /// The HTTP status with which a method succeeds; 200 for those that have none (SEMANTICS 136).
@@ -212,7 +247,12 @@ pub struct Scratch {
     to_wire: to_wire::Scratch,
     to_json: to_json::Scratch,
     metadata: MetadataScratch,
+    /// A body before it is coded, or after it was decoded.
+    plain: Vec<u8>,
 }
+
+/// Bytes that the memory of such a body keeps.
+const PLAIN_LEN_KEPT: usize = 64 * 1024;
 
 /// One header in the form in which it crosses.
 #[derive(Debug, Default)]
@@ -241,6 +281,8 @@ pub struct Call {
     route: RouteIndex,
     /// Whether the body is a form that is bound as a query is (SEMANTICS 119).
     binds_form: bool,
+    /// What the body has to be decoded from (SEMANTICS 76).
+    coding: Option<Coding>,
     /// How long the call may take (SEMANTICS 133).
     pub timeout: Option<Duration>,
 }
@@ -312,12 +354,17 @@ impl Transcoder {
         if method.is_client_streaming || method.is_server_streaming {
             return Err(Error::request(ErrorKind::StreamingUnsupported));
         }
-        if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
-            check_media(head.headers(bytes))?;
-        }
+        let binds_form = is_form && plan.body == BodyPlan::Ignored;
+        let reads_body = plan.body != BodyPlan::Ignored || binds_form;
+        let coding = if head.framing() != BodyFraming::None && reads_body {
+            check_media(head.headers(bytes))?
+        } else {
+            None
+        };
         Ok(Request::Call(Call {
             route,
-            binds_form: is_form && plan.body == BodyPlan::Ignored,
+            binds_form,
+            coding,
             timeout: self.timeout(head, bytes)?,
         }))
     }
@@ -528,6 +575,27 @@ impl Call {
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if let Some(coding) = self.coding {
+            let mut plain = std::mem::take(&mut scratch.plain);
+            plain.clear();
+            let written = coding
+                .decode(body, BODY_LEN_MAX, &mut plain)
+                .and_then(|()| self.write_plain(transcoder, (head, bytes, &plain), scratch, out));
+            plain.shrink_to(PLAIN_LEN_KEPT);
+            scratch.plain = plain;
+            return written;
+        }
+        self.write_plain(transcoder, (head, bytes, body), scratch, out)
+    }
+
+    /// The same for a body that is in no coding.
+    fn write_plain(
+        &self,
+        transcoder: &Transcoder,
+        (head, bytes, body): (&RequestHead, &[u8], &[u8]),
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {

@@ -2,24 +2,30 @@
 //! In: the headers of a request. Out: nothing, or why not. Always: the type itself is not looked at, since everything is read as JSON
 //! (SEMANTICS 66); the framing is known, so the connection can live on after a refusal.
 
-use super::list_members;
+use crate::coding::{self, Coding};
 use crate::error::{Error, ErrorKind};
 
-/// Checks Content-Type and Content-Encoding among `headers`, which are names and values.
+/// Checks Content-Type and Content-Encoding among `headers`, which are names and values, and tells the coding that has to be undone.
 ///
 /// # Errors
 /// `UnsupportedCharset` or `UnsupportedContentEncoding`.
 pub(crate) fn check_media<'h>(
     headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
-) -> Result<(), Error> {
+) -> Result<Option<Coding>, Error> {
+    let mut coding = None;
     for (name, value) in headers {
         if name.eq_ignore_ascii_case(b"content-type") {
             check_charset(value)?;
         } else if name.eq_ignore_ascii_case(b"content-encoding") {
-            check_content_encoding(value)?;
+            // SEMANTICS 76: a coding that is not undone is 415, and so are several.
+            let another = coding::of_content(value)?;
+            if coding.is_some() && another.is_some() {
+                return Err(Error::request(ErrorKind::UnsupportedContentEncoding));
+            }
+            coding = coding.or(another);
         }
     }
-    Ok(())
+    Ok(coding)
 }
 
 /// SEMANTICS 67: a charset other than UTF-8 is 415.
@@ -45,20 +51,13 @@ fn check_charset(content_type: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// SEMANTICS 76: a coding that is not undone is 415.
-fn check_content_encoding(value: &[u8]) -> Result<(), Error> {
-    if list_members(value).all(|coding| coding.eq_ignore_ascii_case(b"identity")) {
-        return Ok(());
-    }
-    Err(Error::request(ErrorKind::UnsupportedContentEncoding))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(name: &str, value: &str) -> Result<(), ErrorKind> {
-        check_media([(name.as_bytes(), value.as_bytes())]).map_err(|error| error.kind)
+        let checked = check_media([(name.as_bytes(), value.as_bytes())]);
+        checked.map(drop).map_err(|error| error.kind)
     }
 
     #[test]
@@ -93,11 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn content_codings_are_refused() {
+    fn unknown_content_codings_are_refused() {
         assert_eq!(check("content-encoding", "identity, Identity"), Ok(()));
-        for value in ["gzip", "identity, br", "x"] {
+        for value in ["compress", "gzip, br", "x"] {
             let refused = Err(ErrorKind::UnsupportedContentEncoding);
             assert_eq!(check("Content-Encoding", value), refused, "{value}");
         }
+        let twice = [(&b"content-encoding"[..], &b"gzip"[..]); 2];
+        assert!(check_media(twice).is_err() && check_media([twice[0]]).is_ok());
     }
 }
