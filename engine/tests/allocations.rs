@@ -321,6 +321,11 @@ fn a_call_that_succeeds_does_not_allocate() {
             headers: &[(b"content-type", b"application/grpc+proto")],
             reply: frame("1: {4: 5} 8: {1: {1: 5} 4: {1: {1: 'k' 2: {2: 1.5}}}}"),
         },
+        Exchange {
+            request: b"POST /v1/attachments/n HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame("2: {3: {1: 'x'} 2: 'bytes'} 1: 'n' 2: {1: 'image/png'}"),
+        },
     ];
     let gateway = Manners {
         headers: HeaderRule::GrpcGateway,

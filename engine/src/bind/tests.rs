@@ -81,7 +81,10 @@ impl<'p> Request<'p> {
                 template: "/".into(),
                 method: MethodIndex(0),
                 body: BodyPlan::Ignored,
+                takes_raw_body: false,
                 response_body: None,
+                gives_raw_body: false,
+                mask: None,
                 variables: plans.into(),
                 shape: ShapePlan {
                     segment_count: 1,

@@ -3,6 +3,7 @@
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
+use super::http_body;
 use super::route_table::RouteTableBuilder;
 use crate::plan::{
     BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Form, Kind, MessageIndex, MethodIndex,
@@ -119,13 +120,17 @@ impl Compiler<'_> {
         if self.table.has(&template, "POST") {
             return Ok(());
         }
+        let (input, output) = (method.input, method.output);
         let route = RoutePlan {
             http_method: "POST".into(),
             shape: shape(&template),
             template: path,
             method: index,
             body: BodyPlan::Whole,
+            takes_raw_body: http_body::is_http_body(self.plan, input),
             response_body: None,
+            gives_raw_body: http_body::is_http_body(self.plan, output),
+            mask: None,
             variables: Box::default(),
         };
         self.add(&template, route)
@@ -163,19 +168,24 @@ impl Compiler<'_> {
             .map(|variable| self.variable(input, template, variable))
             .collect::<Result<_, _>>()?;
         self.check_oneofs(&variables)?;
+        let body = match binding.body.as_str() {
+            "" => BodyPlan::Ignored,
+            "*" => BodyPlan::Whole,
+            name => BodyPlan::Field(self.body_field("body", input, name)?),
+        };
+        let response_body = match binding.response_body.as_str() {
+            "" => None,
+            name => Some(self.body_field("response_body", output, name)?),
+        };
         Ok(RoutePlan {
             http_method: binding.http_method.as_str().into(),
             template: binding.text.as_str().into(),
             method: index,
-            body: match binding.body.as_str() {
-                "" => BodyPlan::Ignored,
-                "*" => BodyPlan::Whole,
-                name => BodyPlan::Field(self.body_field("body", input, name)?),
-            },
-            response_body: match binding.response_body.as_str() {
-                "" => None,
-                name => Some(self.body_field("response_body", output, name)?),
-            },
+            body,
+            takes_raw_body: http_body::is_taken(self.plan, input, body),
+            response_body,
+            gives_raw_body: http_body::is_given(self.plan, output, response_body),
+            mask: None,
             variables: variables.into(),
             shape: shape(template),
         })

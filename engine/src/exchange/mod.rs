@@ -47,6 +47,7 @@
 //! ```
 
 mod answer;
+mod raw;
 
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ use crate::compile::Schema;
 use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
-use crate::http1::{BodyFraming, RequestHead, check_media};
+use crate::http1::{BodyForm, BodyFraming, RequestHead, check_media};
 use crate::plan::{BodyPlan, Message, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
 use crate::to_wire::{field_to_wire, write_empty_field};
@@ -206,7 +207,12 @@ impl Transcoder {
             return Err(Error::request(ErrorKind::StreamingUnsupported));
         }
         if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
-            check_media(head.headers(bytes))?;
+            let form = if plan.takes_raw_body {
+                BodyForm::Raw
+            } else {
+                BodyForm::Json
+            };
+            check_media(head.headers(bytes), form)?;
         }
         let mut timeouts = head
             .headers(bytes)
@@ -329,7 +335,7 @@ impl Call {
     ) -> Result<(), Error> {
         let frame = frame::open(out);
         let written = self
-            .write_body(transcoder, body, &mut scratch.to_wire, out)
+            .write_body(transcoder, head, bytes, body, &mut scratch.to_wire, out)
             .and_then(|()| self.write_bindings(transcoder, head, bytes, frame, scratch, out))
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
@@ -342,6 +348,8 @@ impl Call {
     fn write_body(
         &self,
         transcoder: &Transcoder,
+        head: &RequestHead,
+        bytes: &[u8],
         body: &[u8],
         scratch: &mut to_wire::Scratch,
         out: &mut Vec<u8>,
@@ -349,6 +357,9 @@ impl Call {
         let plan = &transcoder.schema.plan;
         let route = self.plan(transcoder);
         let index = transcoder.schema.method_plan(route.method).input;
+        if route.takes_raw_body {
+            return raw::write_body(plan.message(index), route.body, head, bytes, body, out);
+        }
         let convert = |body: &[u8], scratch: &mut _, out: &mut Vec<u8>| match route.body {
             BodyPlan::Field(field) if is_blank(body) => {
                 write_empty_field(plan.message(index).field(field), out);

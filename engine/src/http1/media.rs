@@ -5,15 +5,25 @@
 use super::list_members;
 use crate::error::{Error, ErrorKind};
 
+/// What a rule makes of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyForm {
+    /// Bytes of any type (SEMANTICS 71).
+    Raw,
+    /// JSON, whatever its type says.
+    Json,
+}
+
 /// Checks Content-Type and Content-Encoding among `headers`, which are names and values.
 ///
 /// # Errors
 /// `UnsupportedCharset` or `UnsupportedContentEncoding`.
 pub(crate) fn check_media<'h>(
     headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    form: BodyForm,
 ) -> Result<(), Error> {
     for (name, value) in headers {
-        if name.eq_ignore_ascii_case(b"content-type") {
+        if name.eq_ignore_ascii_case(b"content-type") && form != BodyForm::Raw {
             check_charset(value)?;
         } else if name.eq_ignore_ascii_case(b"content-encoding") {
             check_content_encoding(value)?;
@@ -58,7 +68,8 @@ mod tests {
     use super::*;
 
     fn check(name: &str, value: &str) -> Result<(), ErrorKind> {
-        check_media([(name.as_bytes(), value.as_bytes())]).map_err(|error| error.kind)
+        check_media([(name.as_bytes(), value.as_bytes())], BodyForm::Json)
+            .map_err(|error| error.kind)
     }
 
     #[test]
@@ -90,6 +101,14 @@ mod tests {
                 "{value}"
             );
         }
+    }
+
+    #[test]
+    fn bytes_may_have_any_type_and_no_coding() {
+        let check =
+            |name: &'static [u8], value: &'static [u8]| check_media([(name, value)], BodyForm::Raw);
+        assert_eq!(check(b"content-type", b"a; charset=latin1"), Ok(()));
+        assert!(check(b"content-encoding", b"gzip").is_err());
     }
 
     #[test]
