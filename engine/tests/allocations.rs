@@ -322,6 +322,11 @@ fn a_call_that_succeeds_does_not_allocate() {
             reply: frame("1: {4: 5} 8: {1: {1: 5} 4: {1: {1: 'k' 2: {2: 1.5}}}}"),
         },
         Exchange {
+            request: b"PATCH /v1/changes/n HTTP/1.1\r\nHost: x\r\nContent-Length: 67\r\n\r\n{\"scalars\":{\"fString\":\"x\",\"f\\u0049nt32\":1},\"nested\":{\"count\":null}}",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame("1: {4: 5}"),
+        },
+        Exchange {
             request: b"POST /v1/attachments/n HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG",
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame("2: {3: {1: 'x'} 2: 'bytes'} 1: 'n' 2: {1: 'image/png'}"),

@@ -23,7 +23,7 @@ use transom_engine::exchange::{
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::{Parsed, RequestHead};
-use transom_engine::{Defaults, FieldNames, Options, Schema, UnknownEnumNames};
+use transom_engine::{Defaults, FieldNames, Options, PatchMasks, Schema, UnknownEnumNames};
 
 /// The profiles as `transom serve --profile` has them.
 fn profile(name: &str) -> (Options, Manners) {
@@ -35,6 +35,7 @@ fn profile(name: &str) -> (Options, Manners) {
                 defaults: Defaults::All,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
+                patch_masks: PatchMasks::FillStrictly,
                 ..options
             },
             Manners {
@@ -61,6 +62,7 @@ fn profile(name: &str) -> (Options, Manners) {
         "envoy" => (
             Options {
                 defaults: Defaults::Omit,
+                patch_masks: PatchMasks::Leave,
                 ..options
             },
             Manners {
@@ -414,6 +416,44 @@ fn raw_bodies_become_messages() {
 #[test]
 fn raw_replies_become_bodies() {
     assert!(run("72-raw-replies.json", check_reply) > 15);
+}
+
+/// SEMANTICS 74.
+#[test]
+fn patches_fill_their_masks() {
+    assert!(run("74-patch-masks.json", check_request) > 20);
+}
+
+/// Goal: paths are bounded, though a tree of a few hundred KiB has so many and so long ones that they would take more than a body may.
+/// Method: a tree of two children, on a stem that makes each path longer.
+#[test]
+fn paths_of_a_mask_are_no_more_than_a_body_may_be() {
+    const TEXT: &str = r#"syntax = "proto3"; package test;
+        import "google/api/annotations.proto"; import "google/protobuf/field_mask.proto";
+        message Tree { Tree l = 1; Tree r = 2; }
+        message Request { Tree tree = 1; google.protobuf.FieldMask mask = 2; }
+        service Service { rpc Plant(Request) returns (Tree) { option (google.api.http) = { patch: "/v1/tree" body: "tree" }; } }"#;
+    let set = support::texts::compile(&[("test.proto", TEXT)], true);
+    let schema = Schema::from_descriptor_set(&set).unwrap();
+    let transcoder = Transcoder::new(schema, Manners::default());
+    for (levels, is_good) in [(13, true), (15, false)] {
+        let mut tree = "{}".to_owned();
+        for _ in 0..levels {
+            tree = format!("{{\"l\":{tree},\"r\":{tree}}}");
+        }
+        let tree = "{\"l\":".repeat(80) + &tree + &"}".repeat(80);
+        let request = json!({"request": "PATCH /v1/tree", "body": tree});
+        let (head, bytes, body) = self::request(&request);
+        let mut scratch = Scratch::default();
+        let Ok(Request::Call(call)) = transcoder.handle_head(&head, &bytes, &mut scratch) else {
+            panic!("it is a call");
+        };
+        let mut out = Vec::new();
+        let written = call.write_request(&transcoder, &head, &bytes, &body, &mut scratch, &mut out);
+        let kind = written.map_err(|error| error.kind);
+        assert_eq!(kind.is_ok(), is_good, "{levels} levels");
+        assert!(is_good || kind == Err(ErrorKind::BodyTooLarge));
+    }
 }
 
 /// SEMANTICS 111: what the gateway finds out by itself has the same form.

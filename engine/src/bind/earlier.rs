@@ -108,6 +108,19 @@ impl Earlier {
         Ok(Admission::Bind)
     }
 
+    /// Whether this field of the input, or one inside of it, has been given.
+    pub(super) fn binds(&self, field: FieldIndex) -> bool {
+        let mut child = self.node(0).first_child;
+        while child != 0 {
+            let node = self.node(child);
+            if node.field == field {
+                return true;
+            }
+            child = node.next_sibling;
+        }
+        false
+    }
+
     /// The node of a path. It is refused where it parts from an earlier one at a oneof, or where one lies inside the other
     /// (`ts` and `ts.seconds`).
     fn find_or_add(&mut self, plan: &Plan, steps: &[FieldStep]) -> Result<u32, ErrorKind> {

@@ -56,6 +56,13 @@ pub(crate) struct Scratch {
     writing: Writing,
 }
 
+impl Scratch {
+    /// Whether the path or the query of the request that was bound last gave this field of the input, or one inside of it.
+    pub(crate) fn binds(&self, field: FieldIndex) -> bool {
+        self.earlier.binds(field)
+    }
+}
+
 /// What is needed while one binding is written.
 #[derive(Debug, Default)]
 struct Writing {

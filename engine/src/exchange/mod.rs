@@ -47,6 +47,7 @@
 //! ```
 
 mod answer;
+mod mask;
 mod raw;
 
 use std::time::Duration;
@@ -57,7 +58,7 @@ use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::{BodyForm, BodyFraming, RequestHead, check_media};
-use crate::plan::{BodyPlan, Message, RouteIndex, RoutePlan};
+use crate::plan::{BodyPlan, Kind, Message, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
 use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
@@ -132,6 +133,7 @@ pub struct Scratch {
     to_wire: to_wire::Scratch,
     to_json: to_json::Scratch,
     metadata: MetadataScratch,
+    mask: mask::Scratch,
 }
 
 /// One header in the form in which it crosses.
@@ -337,6 +339,7 @@ impl Call {
         let written = self
             .write_body(transcoder, head, bytes, body, &mut scratch.to_wire, out)
             .and_then(|()| self.write_bindings(transcoder, head, bytes, frame, scratch, out))
+            .and_then(|()| self.write_mask(transcoder, body, scratch, out))
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
@@ -411,6 +414,30 @@ impl Call {
             &mut scratch.bind,
             out,
         )
+    }
+
+    /// Appends the field mask of a `PATCH` whose path and query left it unset (SEMANTICS 74).
+    fn write_mask(
+        &self,
+        transcoder: &Transcoder,
+        body: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let route = self.plan(transcoder);
+        let (Some(mask), BodyPlan::Field(field)) = (route.mask, route.body) else {
+            return Ok(());
+        };
+        if scratch.bind.binds(mask) {
+            return Ok(());
+        }
+        let plan = &transcoder.schema.plan;
+        let input = plan.message(transcoder.schema.method_plan(route.method).input);
+        let Kind::Message(message) = input.field(field).kind else {
+            return Ok(());
+        };
+        let mask = input.field(mask);
+        mask::write(plan, message, mask, body, &mut scratch.mask, out)
     }
 
     fn plan<'t>(&self, transcoder: &'t Transcoder) -> &'t RoutePlan {

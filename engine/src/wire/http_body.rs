@@ -67,8 +67,7 @@ impl<'w> HttpBody<'w> {
 
 /// Bytes of a field with a tag of one byte.
 fn field_len(value: &[u8]) -> usize {
-    let bit_count = (usize::BITS - value.len().leading_zeros()).max(1);
-    1 + bit_count.div_ceil(7) as usize + value.len()
+    1 + write::varint_len(value.len()) + value.len()
 }
 
 fn write_delimited(tag: Tag, value: &[u8], out: &mut Vec<u8>) {
