@@ -18,7 +18,8 @@ use support::notation;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    Call, Envelope, ErrorForm, Manners, Reply, Request, Scratch, Transcoder, WrongMethod,
+    Call, ContentTypes, Envelope, ErrorForm, Forms, Manners, Reply, Request, Scratch, Transcoder,
+    UnwantedBodies, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
@@ -77,6 +78,32 @@ fn profile(name: &str) -> (Options, Manners) {
                 ..options
             },
             manners,
+        ),
+        "typed" => (
+            options,
+            Manners {
+                content_types: ContentTypes::Json,
+                unwanted_bodies: UnwantedBodies::Refused,
+                ..manners
+            },
+        ),
+        "forms" => (
+            options,
+            Manners {
+                forms: Forms::Fields,
+                ..manners
+            },
+        ),
+        "typed, forms" => (
+            Options {
+                reject_unknown_fields: true,
+                ..options
+            },
+            Manners {
+                content_types: ContentTypes::Json,
+                forms: Forms::Fields,
+                ..manners
+            },
         ),
         other => panic!("no profile {other}"),
     }
@@ -181,7 +208,9 @@ fn request(case: &Value) -> (RequestHead, Vec<u8>, Vec<u8>) {
     if !has(&lines, "host:") {
         lines.push("Host: a.example".to_owned());
     }
-    if case["body"].is_string() && !has(&lines, "content-length:") {
+    // Chunks are the caller's to decode: a case gives what they hold.
+    let is_framed = has(&lines, "content-length:") || has(&lines, "transfer-encoding:");
+    if case["body"].is_string() && !is_framed {
         lines.push(format!("Content-Length: {}", body.len()));
     }
     let bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
@@ -416,6 +445,12 @@ fn raw_bodies_become_messages() {
 #[test]
 fn raw_replies_become_bodies() {
     assert!(run("72-raw-replies.json", check_reply) > 15);
+}
+
+/// SEMANTICS 65, 66.
+#[test]
+fn bodies_are_taken_by_their_type() {
+    assert!(run("66-content-types.json", check_request) > 30);
 }
 
 /// SEMANTICS 74.

@@ -109,6 +109,7 @@ impl<'p> Request<'p> {
             captures: &self.captures,
             query,
             query_offset: self.query_offset,
+            form: b"",
         };
         let result = bind(
             self.plan,

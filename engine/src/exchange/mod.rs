@@ -57,8 +57,8 @@ use crate::compile::Schema;
 use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
-use crate::http1::{BodyForm, BodyFraming, RequestHead, check_media};
-use crate::plan::{BodyPlan, Kind, Message, RouteIndex, RoutePlan};
+use crate::http1::{BodyForm, BodyFraming, RequestHead, check_media, is_form};
+use crate::plan::{BodyPlan, Cardinality, FieldPlan, Form, Kind, Message, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
 use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
@@ -87,6 +87,7 @@ pub struct Transcoder {
 ///     wrong_method: WrongMethod::NotImplemented,
 ///     errors: ErrorForm::Status,
 ///     ignores_trailing_data: true,
+///     ..Manners::default()
 /// };
 /// # assert_ne!(manners, Manners::default());
 /// ```
@@ -100,6 +101,43 @@ pub struct Manners {
     pub errors: ErrorForm,
     /// Whether what follows the JSON value of a body is ignored, as both versions of grpc-gateway do, or refused (SEMANTICS 68).
     pub ignores_trailing_data: bool,
+    /// Which types a body of JSON may state.
+    pub content_types: ContentTypes,
+    /// What `application/x-www-form-urlencoded` means.
+    pub forms: Forms,
+    /// What becomes of a body that no rule wants.
+    pub unwanted_bodies: UnwantedBodies,
+}
+
+/// Which types a body of JSON may state (SEMANTICS 66). None at all is fine in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentTypes {
+    /// Any: it is read as JSON.
+    #[default]
+    Any,
+    /// `application/json` and `application/NAME+json`, with any parameters; others are 415.
+    Json,
+}
+
+/// What `application/x-www-form-urlencoded` means (SEMANTICS 66).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forms {
+    /// A type like others: plain `curl -d` states it for the JSON that it sends.
+    #[default]
+    Json,
+    /// What it says: the body is read as a query is, with keys that name fields of the message which the body is. Where the body is no message,
+    /// 415. Such a body fills no field mask.
+    Fields,
+}
+
+/// What becomes of a body that no rule wants (SEMANTICS 65).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnwantedBodies {
+    /// It is not looked at.
+    #[default]
+    Ignored,
+    /// The request is 400.
+    Refused,
 }
 
 /// The answer to a known path with a method that no rule has (SEMANTICS 42, 115).
@@ -208,14 +246,7 @@ impl Transcoder {
         if method.is_client_streaming || method.is_server_streaming {
             return Err(Error::request(ErrorKind::StreamingUnsupported));
         }
-        if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
-            let form = if plan.takes_raw_body {
-                BodyForm::Raw
-            } else {
-                BodyForm::Json
-            };
-            check_media(head.headers(bytes), form)?;
-        }
+        self.check_body(plan, head, bytes)?;
         let mut timeouts = head
             .headers(bytes)
             .enumerate()
@@ -225,6 +256,67 @@ impl Transcoder {
             None => None,
         };
         Ok(Request::Call(Call { route, timeout }))
+    }
+
+    /// Refuses a body that the route cannot take, as far as the head tells.
+    fn check_body(&self, route: &RoutePlan, head: &RequestHead, bytes: &[u8]) -> Result<(), Error> {
+        let framing = head.framing();
+        if framing == BodyFraming::None {
+            return Ok(());
+        }
+        if route.body == BodyPlan::Ignored {
+            return match framing {
+                BodyFraming::Length(1..) => self.refuse_unwanted_body(),
+                _ => Ok(()),
+            };
+        }
+        let form = match (route.takes_raw_body, self.manners.content_types) {
+            (true, _) => BodyForm::Raw,
+            (false, ContentTypes::Any) => BodyForm::Json,
+            (false, ContentTypes::Json) => BodyForm::Stated {
+                reads_forms: self.manners.forms == Forms::Fields,
+            },
+        };
+        check_media(head.headers(bytes), form)?;
+        if self.reads_form(route, head, bytes) && !self.takes_form(route) {
+            return Err(Error::request(ErrorKind::UnsupportedContentType));
+        }
+        Ok(())
+    }
+
+    /// SEMANTICS 65.
+    fn refuse_unwanted_body(&self) -> Result<(), Error> {
+        match self.manners.unwanted_bodies {
+            UnwantedBodies::Ignored => Ok(()),
+            UnwantedBodies::Refused => Err(Error::request(ErrorKind::BodyUnwanted)),
+        }
+    }
+
+    /// Whether the body is a form and is to be read as one (SEMANTICS 66).
+    fn reads_form(&self, route: &RoutePlan, head: &RequestHead, bytes: &[u8]) -> bool {
+        self.manners.forms == Forms::Fields
+            && route.body != BodyPlan::Ignored
+            && !route.takes_raw_body
+            && head.header(bytes, b"content-type").is_some_and(is_form)
+    }
+
+    /// Whether the body is a message whose fields a form can name.
+    fn takes_form(&self, route: &RoutePlan) -> bool {
+        let plan = &self.schema.plan;
+        let input = self.schema.method_plan(route.method).input;
+        let message = match route.body {
+            BodyPlan::Ignored => return false,
+            BodyPlan::Whole => input,
+            BodyPlan::Field(field) => match plan.message(input).field(field) {
+                FieldPlan {
+                    kind: Kind::Message(message) | Kind::Group(message),
+                    cardinality: Cardinality::Singular,
+                    ..
+                } => *message,
+                _ => return false,
+            },
+        };
+        plan.message(message).form == Form::Object
     }
 
     /// SEMANTICS 42, 115.
@@ -336,10 +428,19 @@ impl Call {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let frame = frame::open(out);
+        // A form is bound with the query: of JSON there is none then.
+        let (json, form) = if transcoder.reads_form(self.plan(transcoder), head, bytes) {
+            (&b""[..], body)
+        } else {
+            (body, &b""[..])
+        };
         let written = self
-            .write_body(transcoder, head, bytes, body, &mut scratch.to_wire, out)
-            .and_then(|()| self.write_bindings(transcoder, head, bytes, frame, scratch, out))
-            .and_then(|()| self.write_mask(transcoder, body, scratch, out))
+            .write_body(transcoder, head, bytes, json, &mut scratch.to_wire, out)
+            .and_then(|()| self.write_bindings(transcoder, head, bytes, form, frame, scratch, out))
+            .and_then(|()| match form {
+                [] => self.write_mask(transcoder, json, scratch, out),
+                _ => Ok(()),
+            })
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
@@ -372,8 +473,11 @@ impl Call {
             BodyPlan::Whole if !is_blank(body) => {
                 to_wire(Message { plan, index }, body, scratch, out)
             }
-            // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
-            BodyPlan::Whole | BodyPlan::Ignored => Ok(()),
+            // SEMANTICS 64: an empty body is an empty message.
+            BodyPlan::Whole => Ok(()),
+            // SEMANTICS 65: one that no rule wants is not read.
+            BodyPlan::Ignored if body.is_empty() => Ok(()),
+            BodyPlan::Ignored => transcoder.refuse_unwanted_body(),
         };
         match convert(body, scratch, out) {
             // SEMANTICS 68: whether this is a fault is for the manners to say, and it is rare enough to be read again.
@@ -394,6 +498,7 @@ impl Call {
         transcoder: &Transcoder,
         head: &RequestHead,
         bytes: &[u8],
+        form: &[u8],
         frame: usize,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
@@ -404,6 +509,7 @@ impl Call {
             captures: scratch.route.captures(),
             query: head.query(bytes),
             query_offset: head.query_offset() as usize,
+            form,
         };
         bind::bind(
             &transcoder.schema.plan,
