@@ -18,8 +18,8 @@ use support::notation;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    Call, ContentTypes, Envelope, ErrorForm, Forms, Manners, Reply, Request, Scratch, Transcoder,
-    UnwantedBodies, WrongMethod,
+    Call, ContentTypes, Envelope, ErrorForm, Forms, Manners, QueryRule, Reply, Request, Scratch,
+    Transcoder, UnwantedBodies, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
@@ -68,6 +68,11 @@ fn profile(name: &str) -> (Options, Manners) {
             },
             Manners {
                 wrong_method: WrongMethod::NotFound,
+                query: QueryRule {
+                    merges_into_whole_body: true,
+                    last_wins: true,
+                    ..QueryRule::default()
+                },
                 ..manners
             },
         ),
@@ -102,6 +107,17 @@ fn profile(name: &str) -> (Options, Manners) {
             Manners {
                 content_types: ContentTypes::Json,
                 forms: Forms::Fields,
+                ..manners
+            },
+        ),
+        "captured" => (
+            options,
+            Manners {
+                query: QueryRule {
+                    ignored_keys: vec!["alt".to_owned()],
+                    captured_by: Some("by_string".to_owned()),
+                    ..QueryRule::default()
+                },
                 ..manners
             },
         ),

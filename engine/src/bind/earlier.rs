@@ -82,12 +82,14 @@ impl Earlier {
         }
     }
 
-    /// Remembers a query parameter. `map_key` is the key on the wire, if the parameter is an entry of a map.
+    /// Remembers a query parameter. `map_key` is the key on the wire, if the parameter is an entry of a map. With `last_wins` it may have been
+    /// given before (SEMANTICS 51).
     pub(super) fn admit_parameter(
         &mut self,
         plan: &Plan,
         steps: &[FieldStep],
         map_key: Option<&[u8]>,
+        last_wins: bool,
     ) -> Result<Admission, ErrorKind> {
         let index = self.find_or_add(plan, steps)?;
         if self.bound(index) == Bound::ByPath {
@@ -98,6 +100,7 @@ impl Earlier {
             .last()
             .map(|step| plan.message(step.message).field(step.field).cardinality);
         match (cardinality, map_key) {
+            _ if last_wins => {}
             (Some(Cardinality::Map), Some(map_key)) => self.add_map_key(index, map_key)?,
             // SEMANTICS 50.
             (Some(Cardinality::Repeated | Cardinality::Packed), _) => {}

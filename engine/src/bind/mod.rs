@@ -4,8 +4,10 @@
 //! default; on an error the buffer is as it was.
 
 mod body;
+mod captured;
 mod earlier;
 mod key;
+mod rule;
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;
@@ -26,6 +28,7 @@ use crate::wire::write;
 
 use earlier::{Admission, Earlier};
 use key::Key;
+pub use rule::QueryRule;
 
 /// The parts of a request that are bound.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,7 @@ pub(crate) struct Target<'t> {
     pub(crate) query_offset: usize,
     /// The body, if it is a form and no JSON; still percent-encoded.
     pub(crate) form: &'t [u8],
+    pub(crate) rule: &'t QueryRule,
 }
 
 /// Where a parameter stands, and so which fields it may name.
@@ -137,8 +141,10 @@ impl Binder<'_> {
     }
 
     fn bind_query(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
-        // SEMANTICS 48, 70: with `body: "*"` there are no query fields.
-        if self.route.body == BodyPlan::Whole || self.target.query.is_empty() {
+        // SEMANTICS 48, 70: with `body: "*"` there are no query fields, unless the rule says so. Raw bytes have none in any case.
+        let is_whole = self.route.body == BodyPlan::Whole;
+        let is_merged = self.target.rule.merges_into_whole_body && !self.route.takes_raw_body;
+        if (is_whole && !is_merged) || self.target.query.is_empty() {
             return Ok(());
         }
         let offset = self.target.query_offset;
@@ -194,10 +200,17 @@ impl Binder<'_> {
         let key = decode(raw_key, Scope::Query, &mut scratch.key)?;
         let text = decode(raw_value, Scope::Query, &mut scratch.text)?;
 
+        // SEMANTICS 58.
+        if origin == Origin::Query && self.ignores(key) {
+            return Ok(());
+        }
         scratch.steps.clear();
         let steps = &mut scratch.steps;
         let map_key = match self.find(key, origin, steps)? {
-            // SEMANTICS 58, 69: ignored, or refused by option.
+            // SEMANTICS 58, 69: captured, ignored or refused by option.
+            Key::Unknown if origin == Origin::Query && self.captures(key, text, out)? => {
+                return Ok(());
+            }
             Key::Unknown => return self.refuse_if_strict(ErrorKind::UnknownParameter, origin),
             Key::Field => None,
             Key::Entry(map_key) => {
@@ -207,8 +220,12 @@ impl Binder<'_> {
                 Some(&*scratch.map_key)
             }
         };
+        // SEMANTICS 51: on the wire the last one wins, but for values that add up.
+        let last_wins = origin == Origin::Query
+            && self.target.rule.last_wins
+            && last_field(self.plan, steps).is_some_and(|field| !value::adds_up(self.plan, field));
         let earlier = &mut scratch.earlier;
-        match earlier.admit_parameter(self.plan, steps, map_key)? {
+        match earlier.admit_parameter(self.plan, steps, map_key, last_wins)? {
             Admission::Bind => {}
             Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice, origin),
         }
@@ -254,6 +271,25 @@ impl Binder<'_> {
         let input = self.plan.message(self.input);
         let oneof = input.field(first.field).oneof;
         !self.body.is_empty() && oneof.is_some() && oneof == input.field(body).oneof
+    }
+
+    fn ignores(&self, key: &[u8]) -> bool {
+        let ignored = &self.target.rule.ignored_keys;
+        ignored.iter().any(|ignored| ignored.as_bytes() == key)
+    }
+
+    /// Appends an unknown key to the field that takes them, if the input has one that the body leaves alone, and says whether it did.
+    fn captures(&self, key: &[u8], text: &[u8], out: &mut Vec<u8>) -> Result<bool, ErrorKind> {
+        let Some(name) = &self.target.rule.captured_by else {
+            return Ok(false);
+        };
+        let input = self.plan.message(self.input);
+        match input.find_field(name.as_bytes()) {
+            Some(field) if self.route.body != BodyPlan::Field(field) => {
+                captured::write(self.plan, input.field(field), key, text, out)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn refuse_if_strict(&self, kind: ErrorKind, origin: Origin) -> Result<(), ErrorKind> {

@@ -63,6 +63,7 @@ use crate::route::{self, NoRoute};
 use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
+pub use crate::bind::QueryRule;
 pub use answer::{Envelope, Reply};
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
@@ -91,7 +92,7 @@ pub struct Transcoder {
 /// };
 /// # assert_ne!(manners, Manners::default());
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manners {
     /// Which headers cross, and under which names.
     pub headers: HeaderRule,
@@ -107,6 +108,8 @@ pub struct Manners {
     pub forms: Forms,
     /// What becomes of a body that no rule wants.
     pub unwanted_bodies: UnwantedBodies,
+    /// What of a query counts.
+    pub query: QueryRule,
 }
 
 /// Which types a body of JSON may state (SEMANTICS 66). None at all is fine in any case.
@@ -510,6 +513,7 @@ impl Call {
             query: head.query(bytes),
             query_offset: head.query_offset() as usize,
             form,
+            rule: &transcoder.manners.query,
         };
         bind::bind(
             &transcoder.schema.plan,

@@ -6,7 +6,7 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+use transom_engine::exchange::{ErrorForm, Manners, QueryRule, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{Defaults, FieldNames, Options, PatchMasks, UnknownEnumNames};
 
@@ -68,6 +68,11 @@ impl Profile {
             },
             Self::Envoy => Manners {
                 wrong_method: WrongMethod::NotFound,
+                query: QueryRule {
+                    merges_into_whole_body: true,
+                    last_wins: true,
+                    ..QueryRule::default()
+                },
                 ..Manners::default()
             },
         }
