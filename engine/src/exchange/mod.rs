@@ -47,6 +47,7 @@
 //! ```
 
 mod answer;
+mod body;
 mod mask;
 mod raw;
 
@@ -57,14 +58,14 @@ use crate::compile::Schema;
 use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
-use crate::http1::{BodyForm, BodyFraming, RequestHead, check_media, is_form};
-use crate::plan::{BodyPlan, Cardinality, FieldPlan, Form, Kind, Message, RouteIndex, RoutePlan};
+use crate::http1::RequestHead;
+use crate::plan::{RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
-use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
 pub use crate::bind::QueryRule;
 pub use answer::{Envelope, Reply};
+pub use body::{ContentTypes, Forms, UnwantedBodies};
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).
@@ -110,37 +111,6 @@ pub struct Manners {
     pub unwanted_bodies: UnwantedBodies,
     /// What of a query counts.
     pub query: QueryRule,
-}
-
-/// Which types a body of JSON may state (SEMANTICS 66). None at all is fine in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ContentTypes {
-    /// Any: it is read as JSON.
-    #[default]
-    Any,
-    /// `application/json` and `application/NAME+json`, with any parameters; others are 415.
-    Json,
-}
-
-/// What `application/x-www-form-urlencoded` means (SEMANTICS 66).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Forms {
-    /// A type like others: plain `curl -d` states it for the JSON that it sends.
-    #[default]
-    Json,
-    /// What it says: the body is read as a query is, with keys that name fields of the message which the body is. Where the body is no message,
-    /// 415. Such a body fills no field mask.
-    Fields,
-}
-
-/// What becomes of a body that no rule wants (SEMANTICS 65).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnwantedBodies {
-    /// It is not looked at.
-    #[default]
-    Ignored,
-    /// The request is 400.
-    Refused,
 }
 
 /// The answer to a known path with a method that no rule has (SEMANTICS 42, 115).
@@ -261,67 +231,6 @@ impl Transcoder {
         Ok(Request::Call(Call { route, timeout }))
     }
 
-    /// Refuses a body that the route cannot take, as far as the head tells.
-    fn check_body(&self, route: &RoutePlan, head: &RequestHead, bytes: &[u8]) -> Result<(), Error> {
-        let framing = head.framing();
-        if framing == BodyFraming::None {
-            return Ok(());
-        }
-        if route.body == BodyPlan::Ignored {
-            return match framing {
-                BodyFraming::Length(1..) => self.refuse_unwanted_body(),
-                _ => Ok(()),
-            };
-        }
-        let form = match (route.takes_raw_body, self.manners.content_types) {
-            (true, _) => BodyForm::Raw,
-            (false, ContentTypes::Any) => BodyForm::Json,
-            (false, ContentTypes::Json) => BodyForm::Stated {
-                reads_forms: self.manners.forms == Forms::Fields,
-            },
-        };
-        check_media(head.headers(bytes), form)?;
-        if self.reads_form(route, head, bytes) && !self.takes_form(route) {
-            return Err(Error::request(ErrorKind::UnsupportedContentType));
-        }
-        Ok(())
-    }
-
-    /// SEMANTICS 65.
-    fn refuse_unwanted_body(&self) -> Result<(), Error> {
-        match self.manners.unwanted_bodies {
-            UnwantedBodies::Ignored => Ok(()),
-            UnwantedBodies::Refused => Err(Error::request(ErrorKind::BodyUnwanted)),
-        }
-    }
-
-    /// Whether the body is a form and is to be read as one (SEMANTICS 66).
-    fn reads_form(&self, route: &RoutePlan, head: &RequestHead, bytes: &[u8]) -> bool {
-        self.manners.forms == Forms::Fields
-            && route.body != BodyPlan::Ignored
-            && !route.takes_raw_body
-            && head.header(bytes, b"content-type").is_some_and(is_form)
-    }
-
-    /// Whether the body is a message whose fields a form can name.
-    fn takes_form(&self, route: &RoutePlan) -> bool {
-        let plan = &self.schema.plan;
-        let input = self.schema.method_plan(route.method).input;
-        let message = match route.body {
-            BodyPlan::Ignored => return false,
-            BodyPlan::Whole => input,
-            BodyPlan::Field(field) => match plan.message(input).field(field) {
-                FieldPlan {
-                    kind: Kind::Message(message) | Kind::Group(message),
-                    cardinality: Cardinality::Singular,
-                    ..
-                } => *message,
-                _ => return false,
-            },
-        };
-        plan.message(message).form == Form::Object
-    }
-
     /// SEMANTICS 42, 115.
     #[cold]
     fn wrong_method(&self) -> Error {
@@ -431,19 +340,8 @@ impl Call {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let frame = frame::open(out);
-        // A form is bound with the query: of JSON there is none then.
-        let (json, form) = if transcoder.reads_form(self.plan(transcoder), head, bytes) {
-            (&b""[..], body)
-        } else {
-            (body, &b""[..])
-        };
         let written = self
-            .write_body(transcoder, head, bytes, json, &mut scratch.to_wire, out)
-            .and_then(|()| self.write_bindings(transcoder, head, bytes, form, frame, scratch, out))
-            .and_then(|()| match form {
-                [] => self.write_mask(transcoder, json, scratch, out),
-                _ => Ok(()),
-            })
+            .write_message(transcoder, head, bytes, body, scratch, out)
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
@@ -451,62 +349,27 @@ impl Call {
         written
     }
 
-    /// Appends what the body says of the message.
-    fn write_body(
+    /// Appends the message, which begins at the end of `out`.
+    fn write_message(
         &self,
         transcoder: &Transcoder,
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
-        scratch: &mut to_wire::Scratch,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let plan = &transcoder.schema.plan;
-        let route = self.plan(transcoder);
-        let index = transcoder.schema.method_plan(route.method).input;
-        if route.takes_raw_body {
-            return raw::write_body(plan.message(index), route.body, head, bytes, body, out);
-        }
-        let convert = |body: &[u8], scratch: &mut _, out: &mut Vec<u8>| match route.body {
-            BodyPlan::Field(field) if is_blank(body) => {
-                write_empty_field(plan.message(index).field(field), out);
-                Ok(())
-            }
-            BodyPlan::Field(field) => field_to_wire(plan, index, field, body, scratch, out),
-            BodyPlan::Whole if !is_blank(body) => {
-                to_wire(Message { plan, index }, body, scratch, out)
-            }
-            // SEMANTICS 64: an empty body is an empty message.
-            BodyPlan::Whole => Ok(()),
-            // SEMANTICS 65: one that no rule wants is not read.
-            BodyPlan::Ignored if body.is_empty() => Ok(()),
-            BodyPlan::Ignored => transcoder.refuse_unwanted_body(),
-        };
-        match convert(body, scratch, out) {
-            // SEMANTICS 68: whether this is a fault is for the manners to say, and it is rare enough to be read again.
-            Err(error)
-                if error.kind == ErrorKind::TrailingData
-                    && transcoder.manners.ignores_trailing_data =>
-            {
-                let value = body.get(..error.offset as usize).unwrap_or(body);
-                convert(value, scratch, out)
-            }
-            converted => converted,
-        }
-    }
-
-    /// Appends what query and path say of the message in the frame.
-    fn write_bindings(
-        &self,
-        transcoder: &Transcoder,
-        head: &RequestHead,
-        bytes: &[u8],
-        form: &[u8],
-        frame: usize,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
+        let schema = &transcoder.schema;
         let route = self.plan(transcoder);
+        let start = out.len();
+        // A form is bound as the query is: of JSON there is none then.
+        let is_form = transcoder.reads_form(route, head, bytes);
+        let (json, form) = if is_form {
+            (&b""[..], body)
+        } else {
+            (body, &b""[..])
+        };
+        transcoder.write_body(route, head, bytes, json, &mut scratch.to_wire, out)?;
         let target = bind::Target {
             path: head.path(bytes),
             captures: scratch.route.captures(),
@@ -515,39 +378,13 @@ impl Call {
             form,
             rule: &transcoder.manners.query,
         };
-        bind::bind(
-            &transcoder.schema.plan,
-            route,
-            transcoder.schema.method_plan(route.method).input,
-            target,
-            frame + frame::PREFIX_LEN,
-            &mut scratch.bind,
-            out,
-        )
-    }
-
-    /// Appends the field mask of a `PATCH` whose path and query left it unset (SEMANTICS 74).
-    fn write_mask(
-        &self,
-        transcoder: &Transcoder,
-        body: &[u8],
-        scratch: &mut Scratch,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let route = self.plan(transcoder);
-        let (Some(mask), BodyPlan::Field(field)) = (route.mask, route.body) else {
-            return Ok(());
-        };
-        if scratch.bind.binds(mask) {
-            return Ok(());
+        let input = schema.method_plan(route.method).input;
+        let bind = &mut scratch.bind;
+        bind::bind(&schema.plan, route, input, target, start, bind, out)?;
+        if form.is_empty() {
+            transcoder.write_mask(route, json, scratch, out)?;
         }
-        let plan = &transcoder.schema.plan;
-        let input = plan.message(transcoder.schema.method_plan(route.method).input);
-        let Kind::Message(message) = input.field(field).kind else {
-            return Ok(());
-        };
-        let mask = input.field(mask);
-        mask::write(plan, message, mask, body, &mut scratch.mask, out)
+        Ok(())
     }
 
     fn plan<'t>(&self, transcoder: &'t Transcoder) -> &'t RoutePlan {
@@ -589,10 +426,4 @@ impl MetadataScratch {
 )]
 fn in_header(index: usize) -> impl FnOnce(Error) -> Error {
     move |error| Error::at(error.kind, Place::Header(index as u16), 0)
-}
-
-/// Whether there is nothing but white space.
-fn is_blank(body: &[u8]) -> bool {
-    body.iter()
-        .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
