@@ -182,6 +182,45 @@ fn wrong_usage_ends_with_two_and_names_what_is_wrong() {
     }
 }
 
+/// The file gives all that the command needs, a flag wins over it, and what is wrong in it is told with its line.
+#[test]
+fn configuration_file_stands_for_flags() {
+    let folder = scratch_folder("config");
+    let config = folder.join("transom.yaml");
+    let name = config.to_str().unwrap();
+    let text = format!(
+        "proto: {PROTOS}/example/bookstore.proto\nproto_path: [{PROTOS}]\nmessage: {EVERY_KIND}\n\
+        from: json\nto: json\njson_defaults: omit\njson_names: proto\njson_indent: 1\njson: true\n"
+    );
+    fs::write(&config, &text).unwrap();
+    let input = folder.join("input");
+    fs::write(&input, r#"{"int64Value":"5"}"#).unwrap();
+    let print = |flags: &[&str]| {
+        let arguments = [&["transcode", "--config", name], flags].concat();
+        run_with(&arguments, &input).assert_done()
+    };
+    assert_eq!(print(&[]).text(), "{\n \"int64_value\": \"5\"\n}\n");
+    let text_by_flag = print(&["--json-names", "json"]);
+    assert_eq!(text_by_flag.json(), json!({"int64Value": "5"}));
+    let listed = run(&["routes", "--config", name]).assert_done().json();
+    assert!(listed.as_array().unwrap().len() > 30);
+
+    fs::write(&config, format!("{text}\nlisten: here\n")).unwrap();
+    let wrong = run(&["routes", "--config", name]);
+    wrong.assert_failed(
+        1,
+        &["transom.yaml:11: listen: found `here`; expected an IP"],
+    );
+    fs::write(&config, "io: epoll\n").unwrap();
+    let words = ["transom.yaml: upstream is missing; set it, or give --upstream"];
+    run(&["serve", "--config", name]).assert_failed(1, &words);
+    let words = ["transom.yaml: message is missing"];
+    run(&["bench", "--config", name, "a.json", "--proto", "a.proto"])
+        .assert_failed(1, &["a.proto"]);
+    let bench = with_schema(&["bench", "--config", name, "a.json"]);
+    run(&bench).assert_failed(1, &words);
+}
+
 #[test]
 fn routes_are_listed_as_a_table_and_as_json() {
     let table = with_bookstore(&["routes"]).assert_done();

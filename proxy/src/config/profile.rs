@@ -10,6 +10,8 @@ use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{Defaults, FieldNames, Options, UnknownEnumNames};
 
+use super::Answers;
+
 /// `--profile`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
@@ -25,6 +27,14 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// How a gateway of this profile answers, if nothing else is said.
+    pub fn answers(self) -> Answers {
+        Answers {
+            options: self.options(),
+            manners: self.manners(),
+        }
+    }
+
     /// The options that messages are converted by.
     pub fn options(self) -> Options {
         match self {
