@@ -83,7 +83,10 @@ mod wire;
 pub use compile::TemplateTable;
 pub use compile::{Body, Method, Route, Schema};
 pub use error::Error;
-pub use plan::{Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, UnknownEnumNames};
-pub use schema::SchemaError;
+pub use plan::{
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, SameRequests,
+    UnknownEnumNames,
+};
+pub use schema::{Finding, FindingKind, HttpRule, SchemaError};
 pub use to_json::to_json;
 pub use to_wire::to_wire;

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use transom_engine::{Message, Options, to_json, to_wire};
+use transom_engine::{Message, to_json, to_wire};
 
 use super::{Failure, conversion_text, find_message, load_schema};
 use crate::allocator::allocation_count;
@@ -20,7 +20,7 @@ const ROUND_COUNT: usize = 5;
 
 pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let config = args.source.file()?;
-    let schema = load_schema(&args.source, &config, &Options::default())?;
+    let schema = load_schema(&args.source, &config, &args.source.options(&config))?;
     let name = args.message(&config)?;
     let message = find_message(&schema, &name)?;
     let as_json = config.is_json(args.json);

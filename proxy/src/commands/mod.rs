@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use transom_engine::{Error, Message, Options, Schema, SchemaError, error};
+use transom_engine::{Error, FindingKind, Message, Options, Schema, SchemaError, error};
 
 use crate::config::{Command, CommandLine, ConfigFile, Fault, OfflineSchemaArgs};
 use crate::schema_source::{self, SchemaSourceError};
@@ -102,7 +102,21 @@ fn load_schema(
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }
-    Ok(Schema::compile(&loaded.descriptor_set, options)?)
+    compile(&loaded.descriptor_set, options, file)
+}
+
+/// Compiles a schema with the rules of the configuration, and tells what is wrong with rules that do not stop it (SEMANTICS 14).
+fn compile(set: &[u8], options: &Options, file: &ConfigFile) -> Result<Schema, Failure> {
+    let schema = Schema::compile_with_rules(set, options, &file.rules())?;
+    for finding in schema.findings() {
+        let fate = match finding.kind() {
+            FindingKind::BadRule => "; the rule is skipped",
+            FindingKind::SameRequests => "; the later rule has the route",
+            _ => "",
+        };
+        tell(&format!("warning: {finding}{fate}"));
+    }
+    Ok(schema)
 }
 
 /// The message the user named, or an error that offers names alike.

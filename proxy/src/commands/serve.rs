@@ -10,7 +10,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::LevelFilter;
 use transom_engine::{Body, Route, Schema};
 
-use super::{Failure, tell};
+use super::{Failure, compile, tell};
 use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
 use crate::downstream;
 use crate::relay::{Context, Gateway};
@@ -90,7 +90,7 @@ fn start(
     }
     let mut answers = json.answers(file);
     args.apply(&mut answers);
-    let schema = Schema::compile(&loaded.descriptor_set, &answers.options)?;
+    let schema = compile(&loaded.descriptor_set, &answers.options, file)?;
     let counts = format!(
         "{} in {}, {}",
         count(schema.methods().len(), "method"),

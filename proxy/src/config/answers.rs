@@ -3,7 +3,9 @@
 
 use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
-use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
+use transom_engine::{
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Options, SameRequests, UnknownEnumNames,
+};
 
 use super::yaml::{Node, Wrong};
 
@@ -148,6 +150,31 @@ pub(super) const KEYS: &[AnswerKey] = &[
                 to.manners.wrong_method = WrongMethod::NotImplemented;
             }),
             ("404", |to| to.manners.wrong_method = WrongMethod::NotFound),
+        ],
+    ),
+    words(
+        "trailing_slash",
+        &[
+            ("reject", |to| to.options.ignore_trailing_slash = false),
+            ("ignore", |to| to.options.ignore_trailing_slash = true),
+        ],
+    ),
+    words(
+        "bad_rules",
+        &[
+            ("skip", |to| to.options.bad_rules = BadRules::Skip),
+            ("refuse", |to| to.options.bad_rules = BadRules::Refuse),
+        ],
+    ),
+    words(
+        "conflicting_rules",
+        &[
+            ("refuse", |to| {
+                to.options.same_requests = SameRequests::Refuse;
+            }),
+            ("last-wins", |to| {
+                to.options.same_requests = SameRequests::LastWins;
+            }),
         ],
     ),
 ];

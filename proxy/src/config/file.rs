@@ -6,8 +6,10 @@ use std::str::FromStr;
 use std::{fmt, net::SocketAddr, num::NonZeroUsize};
 
 use clap::ValueEnum;
+use transom_engine::HttpRule;
 
 use super::answers::{self, AnswerKey, Answers, any_of};
+use super::http_rules;
 use super::yaml::{self, Entry, Fault, Node, Wrong, cut};
 use super::{Format, LISTEN_EXPECTED, Profile, UpstreamUrl};
 use crate::net::IoChoice;
@@ -19,6 +21,10 @@ pub struct ConfigFile {
     pub(super) values: FileValues,
     /// Keys of [`answers::KEYS`] with their values, in the order of the file.
     answers: Vec<(usize, Node)>,
+    /// Rules of the files that `service_config` names.
+    service_rules: Vec<HttpRule>,
+    /// Rules of the file itself.
+    own_rules: Vec<HttpRule>,
 }
 
 /// Values of the keys that are command line options too, but for those of [`answers::KEYS`].
@@ -28,6 +34,7 @@ pub(super) struct FileValues {
     pub(super) descriptor_set: Vec<PathBuf>,
     pub(super) proto: Vec<PathBuf>,
     pub(super) proto_path: Vec<PathBuf>,
+    pub(super) service_config: Vec<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) io: Option<IoChoice>,
@@ -57,6 +64,9 @@ const VALUE_KEYS: &[ValueKey] = &[
     }),
     value("proto_path", |node, folder, to| {
         paths(node, folder).map(|paths| to.proto_path = paths)
+    }),
+    value(SERVICE_CONFIG, |node, folder, to| {
+        paths(node, folder).map(|paths| to.service_config = paths)
     }),
     value("listen", |node, _, to| {
         parsed(node, LISTEN_EXPECTED).map(|address| to.listen = Some(address))
@@ -93,9 +103,14 @@ const fn value(
     ValueKey { name, set }
 }
 
+/// Keys of rules from outside of the proto files (SEMANTICS 8).
+const SERVICE_CONFIG: &str = "service_config";
+const HTTP: &str = "http";
+
 /// The names of all keys.
 pub fn key_names() -> impl Iterator<Item = &'static str> {
     let values = VALUE_KEYS.iter().map(|key| key.name);
+    let values = values.chain([HTTP]);
     values.chain(answers::KEYS.iter().map(|key| key.name))
 }
 
@@ -122,13 +137,21 @@ impl ConfigFile {
             .map_err(|wrong| at(wrong.line, wrong.text))?;
         for entry in entries {
             file.entry(entry)
-                .map_err(|wrong| at(wrong.line, format!("{}: {}", cut(&entry.key), wrong.text)))?;
+                .map_err(|wrong| wrong.within(&entry.key))
+                .map_err(|wrong| at(wrong.line, wrong.text))?;
+        }
+        for path in &file.values.service_config {
+            file.service_rules.extend(http_rules::read(path)?);
         }
         Ok(file)
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Wrong> {
         let name = entry.key.as_str();
+        if name == HTTP {
+            self.own_rules = http_rules::http(&entry.value, &self.path)?;
+            return Ok(());
+        }
         if let Some(key) = VALUE_KEYS.iter().find(|key| key.name == name) {
             let folder = self.path.parent().unwrap_or_else(|| Path::new(""));
             return (key.set)(&entry.value, folder, &mut self.values);
@@ -147,6 +170,11 @@ impl ConfigFile {
     /// Whether output is to be JSON, for commands that also print tables.
     pub fn is_json(&self, flag: bool) -> bool {
         flag || self.values.json == Some(true)
+    }
+
+    /// The rules that stand for annotations. The later of two for one method is the one that counts, and the file's own come last.
+    pub fn rules(&self) -> Vec<HttpRule> {
+        [self.service_rules.as_slice(), &self.own_rules].concat()
     }
 
     /// Sets what the file says of how to answer.
@@ -173,12 +201,12 @@ impl ConfigFile {
 /// What to say of a key nobody knows: the nearest one, or all.
 pub(super) fn unknown(name: &str, known: &[&str]) -> String {
     let plain = name.replace('-', "_").to_lowercase();
-    let likeness = |each: &str| strsim::jaro_winkler(&plain, each);
+    let likeness = |each: &str| strsim::normalized_damerau_levenshtein(&plain, each);
     let nearest = known
         .iter()
         .copied()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|nearest| likeness(nearest) > 0.8);
+        .filter(|nearest| likeness(nearest) > 0.6);
     match nearest {
         Some(nearest) => format!("there is no such key; did you mean {nearest}?"),
         None => format!("there is no such key; expected {}", any_of(known)),
@@ -303,7 +331,29 @@ mod tests {
         let page = page();
         let example = page.split("```yaml\n").nth(1).unwrap();
         let example = example.split("```").next().unwrap();
-        let file = read("example", example).unwrap();
+        // The file of rules that it names is the other example.
+        let mut rules = page.split("    type: google.api.Service").nth(1).unwrap();
+        rules = rules.split("\n\n").next().unwrap();
+        let folder = std::env::temp_dir().join(format!("transom-example-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let rules = rules.replace("\n    ", "\n");
+        fs::write(
+            folder.join("rules.yaml"),
+            format!("type: google.api.Service{rules}\n"),
+        )
+        .unwrap();
+        fs::write(folder.join("transom.yaml"), example).unwrap();
+        let file = ConfigFile::read(Some(&folder.join("transom.yaml"))).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let selectors: Vec<_> = file.rules().into_iter().map(|rule| rule.selector).collect();
+        assert_eq!(
+            selectors,
+            [
+                "shop.v1.Shop.GetItem",
+                "shop.v1.Shop.CheckItem",
+                "shop.v1.Shop.PutItem"
+            ]
+        );
         for name in key_names() {
             assert!(example.contains(&format!("{name}:")), "{name}");
         }

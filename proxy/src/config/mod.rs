@@ -9,6 +9,7 @@
 
 mod answers;
 mod file;
+mod http_rules;
 mod profile;
 mod yaml;
 
@@ -19,7 +20,7 @@ use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style};
+use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
 use crate::net::IoChoice;
 use crate::schema_source::SchemaSources;
@@ -355,6 +356,11 @@ impl OfflineSchemaArgs {
     /// As [`ConfigFile::read`].
     pub fn file(&self) -> Result<ConfigFile, Fault> {
         ConfigFile::read(self.config.as_deref())
+    }
+
+    /// What the schema is compiled with, for commands that have no flags for it: the profile, changed by the file.
+    pub fn options(&self, file: &ConfigFile) -> Options {
+        JsonArgs::default().answers(file).options
     }
 
     /// Where the schema comes from.

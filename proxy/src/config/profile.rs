@@ -8,7 +8,7 @@
 use clap::ValueEnum;
 use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
-use transom_engine::{Defaults, FieldNames, Options, UnknownEnumNames};
+use transom_engine::{BadRules, Defaults, FieldNames, Options, SameRequests, UnknownEnumNames};
 
 use super::Answers;
 
@@ -37,24 +37,32 @@ impl Profile {
 
     /// The options that messages are converted by.
     pub fn options(self) -> Options {
-        match self {
+        let options = match self {
             Self::Transom => Options::default(),
             Self::GrpcGateway => Options {
                 defaults: Defaults::All,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
+                same_requests: SameRequests::LastWins,
                 ..Options::default()
             },
             Self::GrpcGatewayV1 => Options {
                 names: FieldNames::Proto,
+                same_requests: SameRequests::LastWins,
                 defaults: Defaults::Omit,
                 sort_map_keys: true,
                 ..Options::default()
             },
             Self::Envoy => Options {
                 defaults: Defaults::Omit,
+                ignore_trailing_slash: true,
                 ..Options::default()
             },
+        };
+        // SEMANTICS 14: what one service has wrong does not stop the others.
+        Options {
+            bad_rules: BadRules::Skip,
+            ..options
         }
     }
 

@@ -59,6 +59,16 @@ pub(super) struct Wrong {
     pub(super) text: String,
 }
 
+impl Wrong {
+    /// The same, told with the key whose value it is in.
+    pub(super) fn within(self, key: &str) -> Self {
+        Self {
+            line: self.line,
+            text: format!("{}: {}", cut(key), self.text),
+        }
+    }
+}
+
 impl Node {
     /// `found ..; expected ..`
     pub(super) fn wrong(&self, expected: impl fmt::Display) -> Wrong {
