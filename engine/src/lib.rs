@@ -83,7 +83,9 @@ mod wire;
 pub use compile::TemplateTable;
 pub use compile::{Body, Method, Route, Schema};
 pub use error::Error;
-pub use plan::{Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, UnknownEnumNames};
+pub use plan::{
+    Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, PatchMasks, UnknownEnumNames,
+};
 pub use schema::SchemaError;
 pub use to_json::to_json;
 pub use to_wire::to_wire;

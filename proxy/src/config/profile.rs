@@ -6,9 +6,9 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+use transom_engine::exchange::{ErrorForm, Manners, QueryRule, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
-use transom_engine::{Defaults, FieldNames, Options, UnknownEnumNames};
+use transom_engine::{Defaults, FieldNames, Options, PatchMasks, UnknownEnumNames};
 
 /// `--profile`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -33,6 +33,7 @@ impl Profile {
                 defaults: Defaults::All,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
+                patch_masks: PatchMasks::FillStrictly,
                 ..Options::default()
             },
             Self::GrpcGatewayV1 => Options {
@@ -43,6 +44,7 @@ impl Profile {
             },
             Self::Envoy => Options {
                 defaults: Defaults::Omit,
+                patch_masks: PatchMasks::Leave,
                 ..Options::default()
             },
         }
@@ -66,6 +68,11 @@ impl Profile {
             },
             Self::Envoy => Manners {
                 wrong_method: WrongMethod::NotFound,
+                query: QueryRule {
+                    merges_into_whole_body: true,
+                    last_wins: true,
+                    ..QueryRule::default()
+                },
                 ..Manners::default()
             },
         }
