@@ -182,6 +182,91 @@ fn wrong_usage_ends_with_two_and_names_what_is_wrong() {
     }
 }
 
+/// The file gives all that the command needs, a flag wins over it, and what is wrong in it is told with its line.
+#[test]
+fn configuration_file_stands_for_flags() {
+    let folder = scratch_folder("config");
+    let config = folder.join("transom.yaml");
+    let name = config.to_str().unwrap();
+    let text = format!(
+        "proto: {PROTOS}/example/bookstore.proto\nproto_path: [{PROTOS}]\nmessage: {EVERY_KIND}\n\
+        from: json\nto: json\njson_defaults: omit\njson_names: proto\njson_indent: 1\njson: true\n"
+    );
+    fs::write(&config, &text).unwrap();
+    let input = folder.join("input");
+    fs::write(&input, r#"{"int64Value":"5"}"#).unwrap();
+    let print = |flags: &[&str]| {
+        let arguments = [&["transcode", "--config", name], flags].concat();
+        run_with(&arguments, &input).assert_done()
+    };
+    assert_eq!(print(&[]).text(), "{\n \"int64_value\": \"5\"\n}\n");
+    let text_by_flag = print(&["--json-names", "json"]);
+    assert_eq!(text_by_flag.json(), json!({"int64Value": "5"}));
+    let listed = run(&["routes", "--config", name]).assert_done().json();
+    assert!(listed.as_array().unwrap().len() > 30);
+
+    fs::write(&config, format!("{text}\nlisten: here\n")).unwrap();
+    let wrong = run(&["routes", "--config", name]);
+    wrong.assert_failed(
+        1,
+        &["transom.yaml:11: listen: found `here`; expected an IP"],
+    );
+    fs::write(&config, "io: epoll\n").unwrap();
+    let words = ["transom.yaml: upstream is missing; set it, or give --upstream"];
+    run(&["serve", "--config", name]).assert_failed(1, &words);
+    let words = ["transom.yaml: message is missing"];
+    run(&["bench", "--config", name, "a.json", "--proto", "a.proto"])
+        .assert_failed(1, &["a.proto"]);
+    let bench = with_schema(&["bench", "--config", name, "a.json"]);
+    run(&bench).assert_failed(1, &words);
+}
+
+/// SEMANTICS 8, 10, 14: what is served is what is listed, and a warning names what is not, with its line.
+#[test]
+fn bad_rule_is_skipped_with_a_warning_unless_it_is_to_be_refused() {
+    let folder = scratch_folder("rules");
+    fs::write(
+        folder.join("a.proto"),
+        "syntax = \"proto3\";\npackage a;\nimport \"google/api/annotations.proto\";\nmessage In { string name = 1; }\n\
+        service S {\n  rpc A(In) returns (In) {\n    option (google.api.http) = { get: \"/a/{nobody}\" };\n  }\n\
+        rpc B(In) returns (In) { option (google.api.http) = { get: \"/b\" }; }\n\
+        rpc C(In) returns (In) { option (google.api.http) = { get: \"/b\" }; }\n}\n",
+    )
+    .unwrap();
+    let rules = "http:\n  rules:\n  - selector: a.S.C\n    get: /c/{name}\n";
+    fs::write(folder.join("rules.yaml"), rules).unwrap();
+    let config = folder.join("transom.yaml");
+    let routes = |more: &str| {
+        fs::write(&config, format!("proto: a.proto\n{more}\n")).unwrap();
+        run(&["routes", "--config", config.to_str().unwrap()])
+    };
+
+    let listed = routes("service_config: rules.yaml").assert_done();
+    let warning = "a.proto:7: a.S.A: the rule `GET /a/{nobody}`: the variable `nobody`";
+    assert!(listed.stderr.contains("warning: "), "{}", listed.stderr);
+    assert!(listed.stderr.contains(warning), "{}", listed.stderr);
+    for (route, is_there) in [("/c/{name}", true), ("/a/{", false), ("/b", true)] {
+        assert_eq!(listed.text().contains(route), is_there, "{}", listed.text());
+    }
+    routes("service_config: rules.yaml\nbad_rules: refuse").assert_failed(1, &[warning]);
+    routes("").assert_failed(
+        1,
+        &["a.proto:10: a.S.C: the rule `GET /b`: it takes the same"],
+    );
+    let listed = routes("profile: grpc-gateway").assert_done();
+    let words =
+        "of a.S.B; change the path, verb or method of one of the two; the later rule has the route";
+    assert!(listed.stderr.contains(words), "{}", listed.stderr);
+
+    // The file's own rules come last.
+    let own = "http: {rules: [{selector: a.S.C, get: /own}, {selector: a.S.A, get: /a}]}";
+    let listed = routes(&format!("{own}\nservice_config: rules.yaml")).assert_done();
+    assert!(listed.text().contains("/own") && !listed.text().contains("/c/"));
+    assert_eq!(listed.stderr, "");
+    routes("http:\n  rules:\n  - {selector: a.S.D, get: /d}")
+        .assert_failed(1, &["transom.yaml:4: the selector `a.S.D` names no method"]);
+}
+
 #[test]
 fn routes_are_listed_as_a_table_and_as_json() {
     let table = with_bookstore(&["routes"]).assert_done();

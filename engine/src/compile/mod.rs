@@ -24,8 +24,7 @@ use crate::plan::{
     RouteTable,
 };
 use crate::route::{self, NoRoute};
-use crate::schema::SchemaError;
-use crate::schema::link;
+use crate::schema::{Finding, HttpRule, SchemaError, link};
 
 /// Everything the gateway knows of the services it serves: message plans, methods and routes, compiled once.
 ///
@@ -50,6 +49,7 @@ pub struct Schema {
     pub(crate) routes: RouteTable,
     service_count: usize,
     message_count: usize,
+    findings: Box<[Finding]>,
 }
 
 impl Schema {
@@ -88,10 +88,38 @@ impl Schema {
     /// # Errors
     /// As [`Schema::from_descriptor_set`].
     pub fn compile(bytes: &[u8], options: &Options) -> Result<Self, SchemaError> {
+        Self::compile_with_rules(bytes, options, &[])
+    }
+
+    /// As [`Schema::compile`], with rules from outside of the proto files. Each replaces the annotation of its method as a whole; of several for
+    /// one method the last is the one (SEMANTICS 8). The example is that of [`HttpRule`].
+    ///
+    /// # Errors
+    /// As [`Schema::from_descriptor_set`], and when a rule names a method that is not there.
+    pub fn compile_with_rules(
+        bytes: &[u8],
+        options: &Options,
+        rules: &[HttpRule],
+    ) -> Result<Self, SchemaError> {
+        let schema = Self::lint(bytes, options, rules)?;
+        let refused = |finding: &&Finding| finding.is_refused_by(options);
+        match schema.findings.iter().find(refused) {
+            Some(finding) => Err(SchemaError::new(finding.to_string())),
+            None => Ok(schema),
+        }
+    }
+
+    /// As [`Schema::compile_with_rules`], but no rule refuses the schema: whatever is wrong with them is in
+    /// [`findings`](Self::findings).
+    ///
+    /// # Errors
+    /// When the set cannot be decoded or linked, or holds what has no plan.
+    pub fn lint(bytes: &[u8], options: &Options, rules: &[HttpRule]) -> Result<Self, SchemaError> {
         let linked = link::link(bytes)?;
         map_entries::check(&linked.pool)?;
         let plan = messages::compile(&linked, *options)?;
-        let compiled = routes::compile(&linked, &plan)?;
+        let mut compiled = routes::compile(&linked, &plan, rules)?;
+        compiled.routes.ignores_trailing_slash = options.ignore_trailing_slash;
         let message_count = linked
             .pool
             .all_messages()
@@ -104,7 +132,13 @@ impl Schema {
             routes: compiled.routes,
             service_count: compiled.service_count,
             message_count,
+            findings: compiled.findings.into(),
         })
+    }
+
+    /// What is wrong or odd with the rules, as far as the options did not refuse it.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The message with this full name (no leading dot); nested ones and those of Google's own files too. Look it up once where you can: the

@@ -1,5 +1,7 @@
 //! Methods and HTTP rules to methods and routes. In: a linked pool and its message plans. Out: [`MethodPlan`]s and the [`RouteTable`].
-//! Always: a rule that cannot be is refused with its file, method and template, and with what to do.
+//! Always: a rule that cannot be has no route, and a finding with its file, method and template, and with what to do.
+
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
@@ -9,20 +11,27 @@ use crate::plan::{
     BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Form, Kind, MessageIndex, MethodIndex,
     MethodPlan, PatchMasks, Plan, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
 };
-use crate::schema::SchemaError;
+use crate::schema::finding::place_of;
 use crate::schema::link::Linked;
-use crate::schema::rule::{self, Binding};
+use crate::schema::rule::{self, Binding, Place};
 use crate::schema::template::{Template, Variable};
+use crate::schema::{Finding, FindingKind, HttpRule, SchemaError};
 
 /// Methods, routes and what they were made of.
 pub(super) struct Compiled {
     pub(super) methods: Box<[MethodPlan]>,
     pub(super) routes: RouteTable,
     pub(super) service_count: usize,
+    pub(super) findings: Vec<Finding>,
 }
 
-/// Compiles the methods and rules of all services that the set brings.
-pub(super) fn compile(linked: &Linked, plan: &Plan) -> Result<Compiled, SchemaError> {
+/// Compiles the methods and rules of all services that the set brings. What is wrong with a rule becomes a finding, and the others go on
+/// (SEMANTICS 14); whether that refuses the schema is the caller's to say.
+pub(super) fn compile(
+    linked: &Linked,
+    plan: &Plan,
+    rules: &[HttpRule],
+) -> Result<Compiled, SchemaError> {
     let services: Vec<_> = linked
         .pool
         .services()
@@ -33,28 +42,61 @@ pub(super) fn compile(linked: &Linked, plan: &Plan) -> Result<Compiled, SchemaEr
         .iter()
         .flat_map(ServiceDescriptor::methods)
         .collect();
+    // SEMANTICS 8: of rules for one method the last is the one.
+    let outside: HashMap<_, _> = rules
+        .iter()
+        .map(|rule| (rule.selector.as_str(), rule))
+        .collect();
     let mut compiler = Compiler {
         plan,
         methods: Vec::with_capacity(descriptors.len()),
         routes: Vec::new(),
         table: RouteTableBuilder::new(),
+        findings: unknown_selectors(rules, &descriptors),
     };
     for descriptor in &descriptors {
+        let rule = outside.get(descriptor.full_name()).copied();
         compiler
-            .method(descriptor)
+            .method(descriptor, rule)
             .map_err(|reason| error(descriptor, &reason))?;
     }
     // All rules come first, whatever their order, so that the paths of methods know which of them are taken.
     for (index, descriptor) in (0..).map(MethodIndex).zip(&descriptors) {
         compiler
-            .method_path(index)
+            .method_path(index, descriptor)
             .map_err(|reason| error(descriptor, &reason))?;
     }
     Ok(Compiled {
         methods: compiler.methods.into(),
         routes: compiler.table.finish(compiler.routes),
         service_count: services.len(),
+        findings: compiler.findings,
     })
+}
+
+/// SEMANTICS 8: a selector that names nothing is most likely misspelt.
+fn unknown_selectors(rules: &[HttpRule], methods: &[MethodDescriptor]) -> Vec<Finding> {
+    let names: HashSet<_> = methods.iter().map(MethodDescriptor::full_name).collect();
+    let unknown = rules
+        .iter()
+        .filter(|rule| !names.contains(rule.selector.as_str()));
+    unknown
+        .map(|rule| {
+            let own = rule.selector.rsplit('.').next().unwrap_or_default();
+            let nearest = methods
+                .iter()
+                .find(|method| method.name().eq_ignore_ascii_case(own));
+            let hint = match nearest {
+                Some(method) => format!("did you mean `{}`?", method.full_name()),
+                None => "give its full name, as in `package.Service.Method`".to_owned(),
+            };
+            let text = format!(
+                "the selector `{}` names no method of the schema; {hint}",
+                rule.selector.escape_debug()
+            );
+            Finding::new(FindingKind::UnknownSelector, &rule.place, &text)
+        })
+        .collect()
 }
 
 /// Server reflection describes the services and is not one that clients want; it streams both ways.
@@ -70,16 +112,29 @@ fn error(method: &MethodDescriptor, reason: &str) -> SchemaError {
     ))
 }
 
+/// What is wrong with a binding, and which one it is.
+fn about(binding: &Binding, reason: &str) -> String {
+    format!(
+        "the rule `{} {}`: {reason}",
+        binding.http_method, binding.text
+    )
+}
+
 struct Compiler<'p> {
     plan: &'p Plan,
     methods: Vec<MethodPlan>,
     routes: Vec<RoutePlan>,
     table: RouteTableBuilder,
+    findings: Vec<Finding>,
 }
 
 impl Compiler<'_> {
-    /// Adds a method and the routes of its rule.
-    fn method(&mut self, descriptor: &MethodDescriptor) -> Result<(), String> {
+    /// Adds a method and the routes of its rule: the one from outside, if there is one (SEMANTICS 8), or its own.
+    fn method(
+        &mut self,
+        descriptor: &MethodDescriptor,
+        outside: Option<&HttpRule>,
+    ) -> Result<(), String> {
         let index = MethodIndex(index(self.methods.len()));
         let method = MethodPlan {
             full_name: descriptor.full_name().into(),
@@ -96,28 +151,52 @@ impl Compiler<'_> {
         };
         let messages = (method.input, method.output);
         self.methods.push(method);
-        for binding in rule::bindings(descriptor)? {
-            self.route(index, messages, &binding)
-                .and_then(|route| self.add(&binding.template, route))
-                .map_err(|reason| {
-                    format!(
-                        "the rule `{} {}`: {reason}",
-                        binding.http_method, binding.text
-                    )
-                })?;
+        let bindings = match outside {
+            Some(rule) => rule::from_outside(rule),
+            None => rule::annotated(descriptor),
+        };
+        for (place, binding) in bindings {
+            let added = binding.and_then(|binding| {
+                self.route(index, messages, &binding)
+                    .map_err(|reason| about(&binding, &reason))
+                    .map(|route| (binding, route))
+            });
+            match added {
+                Ok((binding, route)) => {
+                    if let Err(reason) = self.add(&binding.template, route) {
+                        let text = about(&binding, &reason);
+                        self.find(FindingKind::SameRequests, descriptor, &place, &text);
+                    }
+                }
+                Err(reason) => self.find(FindingKind::BadRule, descriptor, &place, &reason),
+            }
         }
         Ok(())
     }
 
+    fn find(&mut self, kind: FindingKind, method: &MethodDescriptor, place: &Place, text: &str) {
+        let place = match place {
+            Place::Annotation => place_of(method),
+            Place::Outside(place) => place.clone(),
+        };
+        let text = format!("{}: {text}", method.full_name());
+        self.findings.push(Finding::new(kind, &place, &text));
+    }
+
     /// SEMANTICS 14a: a method answers under its gRPC path too, unless a rule owns that.
-    fn method_path(&mut self, index: MethodIndex) -> Result<(), String> {
+    fn method_path(
+        &mut self,
+        index: MethodIndex,
+        descriptor: &MethodDescriptor,
+    ) -> Result<(), String> {
         let Some(method) = self.methods.get(index.0 as usize) else {
             return Ok(());
         };
         let path = method.path.clone();
         let template = Template::parse(&path)
             .map_err(|error| format!("`{}` is not a path: {error}", path.escape_debug()))?;
-        if self.table.has(&template, "POST") {
+        if let Some(owner) = self.table.find(&template, "POST") {
+            self.path_taken(index, owner, descriptor);
             return Ok(());
         }
         let (input, output) = (method.input, method.output);
@@ -136,7 +215,27 @@ impl Compiler<'_> {
         self.add(&template, route)
     }
 
-    /// Adds a route, or names the one that stands in its way (SEMANTICS 10).
+    /// Whoever calls a method by its path should know that another method answers.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the table holds indices of routes that were pushed"
+    )]
+    fn path_taken(&mut self, index: MethodIndex, owner: RouteIndex, descriptor: &MethodDescriptor) {
+        let route = &self.routes[owner.0 as usize];
+        if route.method != index {
+            let text = format!(
+                "its path `POST {}` belongs to `{} {}` of {}; change that rule if clients use the path",
+                self.methods[index.0 as usize].path,
+                route.http_method,
+                route.template,
+                self.methods[route.method.0 as usize].full_name
+            );
+            let kind = FindingKind::PathTaken;
+            self.find(kind, descriptor, &Place::Annotation, &text);
+        }
+    }
+
+    /// Adds a route. If another takes the same requests, the new one replaces it, and both are named (SEMANTICS 10).
     #[expect(
         clippy::indexing_slicing,
         reason = "the table holds indices of routes, and they those of methods, that were pushed"
@@ -145,11 +244,13 @@ impl Compiler<'_> {
         let index = RouteIndex(index(self.routes.len()));
         let taken = self.table.add(template, &route.http_method, index);
         if let Err(RouteIndex(other)) = taken {
-            let other = &self.routes[other as usize];
-            return Err(format!(
+            let other = &mut self.routes[other as usize];
+            let text = format!(
                 "it takes the same requests as `{} {}` of {}; change the path, verb or method of one of the two",
                 other.http_method, other.template, self.methods[other.method.0 as usize].full_name
-            ));
+            );
+            *other = route;
+            return Err(text);
         }
         self.routes.push(route);
         Ok(())

@@ -11,9 +11,9 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use transom_engine::{Error, Message, Options, Schema, SchemaError, error};
+use transom_engine::{Error, FindingKind, Message, Options, Schema, SchemaError, error};
 
-use crate::config::{Command, CommandLine, OfflineSchemaArgs};
+use crate::config::{Command, CommandLine, ConfigFile, Fault, OfflineSchemaArgs};
 use crate::schema_source::{self, SchemaSourceError};
 
 /// Runs the command and says how it went: 0 done, 1 the user's input is at fault, 70 ours.
@@ -77,6 +77,12 @@ impl From<SchemaError> for Failure {
     }
 }
 
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::input(fault)
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -84,16 +90,33 @@ impl From<io::Error> for Failure {
 }
 
 /// Loads and compiles the schema of a command that serves nothing.
-fn load_schema(source: &OfflineSchemaArgs, options: Options) -> Result<Schema, Failure> {
-    let sources = source.schema.sources(source.upstream.as_ref());
-    let loaded = schema_source::load_schema(&sources, &mut |wait| {
+fn load_schema(
+    source: &OfflineSchemaArgs,
+    file: &ConfigFile,
+    options: &Options,
+) -> Result<Schema, Failure> {
+    let loaded = schema_source::load_schema(&source.sources(file), &mut |wait| {
         tell(&wait.to_string());
         ControlFlow::Continue(())
     })?;
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }
-    Ok(Schema::compile(&loaded.descriptor_set, &options)?)
+    compile(&loaded.descriptor_set, options, file)
+}
+
+/// Compiles a schema with the rules of the configuration, and tells what is wrong with rules that do not stop it (SEMANTICS 14).
+fn compile(set: &[u8], options: &Options, file: &ConfigFile) -> Result<Schema, Failure> {
+    let schema = Schema::compile_with_rules(set, options, &file.rules())?;
+    for finding in schema.findings() {
+        let fate = match finding.kind() {
+            FindingKind::BadRule => "; the rule is skipped",
+            FindingKind::SameRequests => "; the later rule has the route",
+            _ => "",
+        };
+        tell(&format!("warning: {finding}{fate}"));
+    }
+    Ok(schema)
 }
 
 /// The message the user named, or an error that offers names alike.
