@@ -457,6 +457,37 @@ fn raw_bodies_become_messages() {
     assert!(run("71-raw-requests.json", check_request) > 10);
 }
 
+/// SEMANTICS 71: a header may hold bytes that a string of protobuf may not.
+#[test]
+fn type_of_a_raw_body_that_is_no_text_is_refused() {
+    let mut bench = Bench::new();
+    let (transcoder, scratch) = bench.transcoder(&Value::Null);
+    let bytes = b"POST /v1/raw HTTP/1.1\r\nHost: a\r\nContent-Type: a/\xff\r\n\r\n";
+    let mut head = RequestHead::new();
+    head.parse(bytes).unwrap();
+    let Ok(Request::Call(call)) = transcoder.handle_head(&head, bytes, scratch) else {
+        panic!("it is a call");
+    };
+    let mut out = Vec::new();
+    let written = call.write_request(transcoder, &head, bytes, b"x", scratch, &mut out);
+    let error = written.unwrap_err();
+    assert!(out.is_empty());
+    transcoder.write_error(
+        Envelope::REFUSED,
+        error,
+        Some((&head, bytes, b"x")),
+        scratch,
+        &mut out,
+    );
+    let response = read_response(&out, false).unwrap();
+    let body: Value = serde_json::from_str(&response.body).unwrap();
+    let message = "header Content-Type: a string is not valid UTF-8";
+    assert_eq!(
+        (response.status, body),
+        (400, json!({"code": 3, "message": message}))
+    );
+}
+
 /// SEMANTICS 72.
 #[test]
 fn raw_replies_become_bodies() {
