@@ -5,6 +5,7 @@
 
 mod body;
 mod earlier;
+mod explain;
 mod key;
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
@@ -26,6 +27,9 @@ use crate::wire::write;
 
 use earlier::{Admission, Earlier};
 use key::Key;
+
+pub use explain::{Fate, Parameter};
+pub(crate) use explain::{capture_text, parameters};
 
 /// The parts of a request target that are bound.
 #[derive(Clone, Copy, Debug)]

@@ -47,6 +47,7 @@
 //! ```
 
 mod answer;
+mod explain;
 
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
 pub use answer::{Envelope, Reply};
+pub use explain::{Explanation, Fate, Outcome, Parameter};
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).
