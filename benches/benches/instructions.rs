@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use transom_benches::{
-    BenchSchema, Bookstore, Contender, Payload, ThousandTemplates, exchange_contenders, published,
-    routing_contenders, synthetic, to_json_transom, to_wire_transom, worst_cases,
+    BenchSchema, Bookstore, Contender, Payload, exchange_contenders, published, synthetic,
+    to_json_transom, to_wire_transom, worst_cases,
 };
 
 /// What a count may grow by, in percent.
@@ -106,11 +106,6 @@ fn measure_all() {
     let store = Bookstore::load();
     for mut contender in exchange_contenders(&store) {
         measure(&contender.name.clone(), None, &mut contender);
-    }
-    let templates = ThousandTemplates::load();
-    for mut contender in routing_contenders(&templates) {
-        let name = format!("1,000 templates/{}", contender.name);
-        measure(&name, None, &mut contender);
     }
     for case in worst_cases(&schema) {
         for (len, mut contender) in [case.small, case.large] {
