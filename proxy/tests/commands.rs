@@ -11,6 +11,7 @@ mod support {
     pub(crate) mod tools;
 }
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
@@ -116,7 +117,7 @@ fn transcode(
 
 #[test]
 fn help_fits_a_screen_and_ends_with_an_example() {
-    for command in ["serve", "demo", "routes", "transcode", "bench"] {
+    for command in ["serve", "demo", "routes", "explain", "transcode", "bench"] {
         let help = run(&[command, "--help"]).assert_done();
         let lines: Vec<_> = help.text().lines().collect();
         assert!(lines.len() <= 40, "{command}: {} lines", lines.len());
@@ -635,4 +636,220 @@ fn taken_port_is_told_and_ends_the_program() {
         &address,
     ])
     .assert_failed(1, &[&address, "in use"]);
+}
+
+/// What `transom explain` says of a request to the bookstore: the lines of it are the `parts`, in this order, and others between them.
+#[track_caller]
+fn explained(code: i32, arguments: &[&str], parts: &[&str]) {
+    let output = with_bookstore(&[&["explain"], arguments].concat());
+    assert_eq!(output.code, Some(code), "{}", output.stderr);
+    assert_eq!(output.stderr, "", "{arguments:?}");
+    let mut lines = output.text().lines().map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.join(" ")
+    });
+    for part in parts {
+        assert!(
+            lines.any(|line| line == *part),
+            "expected {part:?} of {arguments:?} in: {}",
+            output.text()
+        );
+    }
+}
+
+#[test]
+fn explanation_tells_route_bindings_and_message() {
+    explained(
+        0,
+        &[
+            "GET",
+            "http://h:1/v1/shelves/a%20b/books?page_size=50&filter.tags=x+y&parent=q&z=1#part",
+        ],
+        &[
+            "route GET /v1/{parent=shelves/*}/books",
+            "rpc bookstore.v1.Bookstore.ListBooks",
+            "path {parent} -> parent = \"shelves/a b\"",
+            "query page_size -> page_size = \"50\"",
+            "filter.tags -> filter.tags = \"x y\"",
+            "parent is ignored: the path gives parent",
+            "z is ignored: bookstore.v1.ListBooksRequest has no field of this name",
+            "message bookstore.v1.ListBooksRequest, 22 bytes",
+            r#"json {"parent":"shelves/a b","pageSize":50,"filter":{"tags":["x y"]}}"#,
+            "hex 10 32 22 05 12 03 78 20 79 0a 0b 73 68 65 6c 76 65 73 2f 61 20 62",
+            "POST /v1/{parent=shelves/*}/books the path is its, but it is for POST",
+            "GET /v1/{name=shelves/*/books/*} the path ends before segment 5, `*`",
+        ],
+    );
+    explained(
+        0,
+        &[
+            "POST",
+            "/v1/shelves/7/books?book_id=u&book.title=v",
+            "--data",
+            r#"{"title":"U"}"#,
+        ],
+        &[
+            "query book_id -> book_id = \"u\"",
+            "book.title is ignored: the body gives book.title",
+            "body -> book",
+            r#"json {"parent":"shelves/7","book":{"title":"U"},"bookId":"u"}"#,
+        ],
+    );
+    explained(
+        0,
+        &["POST", "/v1/shelves/7/books/4:move?x=1"],
+        &[
+            "route POST /v1/{name=shelves/*/books/*}:move",
+            "query x is ignored: the body is the whole message",
+            "body none; it would be bookstore.v1.MoveBookRequest, the whole message",
+            "POST /v1/{name=shelves/*/books/*}:archive the path does not end in `:archive`",
+        ],
+    );
+    explained(
+        0,
+        &["DELETE", "/v1/shelves/7", "--data", "no JSON"],
+        &[
+            "body is not read: the rule names no body",
+            "hex 0a 09 73 68 65 6c 76 65 73 2f 37",
+        ],
+    );
+}
+
+#[test]
+fn explanation_tells_the_answer_to_what_is_no_call_and_ends_with_one() {
+    explained(
+        1,
+        &["GET", "/v2/shelves/7"],
+        &[
+            "route none",
+            "answer 404 Not Found",
+            r#"{"code":5,"message":"not found"}"#,
+            "GET /v1/{name=shelves/*} segment 1 is `v2`, not `v1`",
+        ],
+    );
+    explained(
+        1,
+        &["PUT", "/v1/shelves/7"],
+        &[
+            "route none",
+            "answer 405 Method Not Allowed",
+            "allow: GET, DELETE, HEAD, OPTIONS",
+            "GET /v1/{name=shelves/*} the path is its, but it is for GET",
+        ],
+    );
+    explained(
+        1,
+        &["PUT", "/v1/shelves/7", "--profile", "grpc-gateway"],
+        &["answer 501 Not Implemented"],
+    );
+    explained(1, &["OPTIONS", "/v1/shelves"], &["answer 204 No Content"]);
+    explained(
+        1,
+        &["GET", "/v1/shelves/7/books?page_size=x&page_token=y"],
+        &[
+            "route GET /v1/{parent=shelves/*}/books",
+            "query page_size -> page_size = \"x\" is refused",
+            "page_token is not reached",
+            "answer 400 Bad Request",
+        ],
+    );
+    explained(
+        1,
+        &["GET", "/v1/shelves?z=1", "--unknown-query", "reject"],
+        &[
+            "query z -> no field = \"1\" is refused",
+            "answer 400 Bad Request",
+        ],
+    );
+    explained(
+        1,
+        &["POST", "/v1/shelves", "--data", r#"{"theme":7}"#],
+        &[
+            "body -> shelf",
+            "answer 400 Bad Request",
+            r#"{"code":3,"message":"body.shelf.theme: expected a string, found a number at byte 9"}"#,
+        ],
+    );
+    let long = format!("/{}", "x".repeat(9000));
+    explained(1, &["GET", &long], &["answer 414 URI Too Long"]);
+}
+
+#[test]
+fn explanation_tells_why_a_route_that_matches_too_was_not_taken() {
+    let folder = scratch_folder("explain");
+    let proto = folder.join("ranks.proto");
+    let rules = [
+        ("get", "/a/{name}"),
+        ("get", "/a/b"),
+        ("get", "/{name=**}"),
+        ("get", "/{name=**}/b"),
+        ("get", "/c/{name}:up"),
+        ("get", "/c/{name}"),
+        ("get", "/d/{name=**}"),
+        ("get", "/d/{name=**}/x"),
+    ];
+    let mut rpcs = String::new();
+    for (index, (kind, path)) in rules.iter().enumerate() {
+        let rule = format!("option (google.api.http) = {{ {kind}: \"{path}\" }};");
+        writeln!(rpcs, "rpc M{index}(R) returns (R) {{ {rule} }}").unwrap();
+    }
+    rpcs.push_str(r#"rpc Any(R) returns (R) { option (google.api.http) = { custom: { kind: "*" path: "/a/b" } }; }"#);
+    let text = format!(
+        "syntax = \"proto3\"; package t; import \"google/api/annotations.proto\";\nmessage R {{ string name = 1; }}\nservice S {{ {rpcs} }}"
+    );
+    fs::write(&proto, text).unwrap();
+    let explain = |path: &str| {
+        let arguments = ["explain", "--proto", proto.to_str().unwrap(), "GET", path];
+        let output = run(&arguments).assert_done();
+        let lines = output.text().lines();
+        let lines = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.collect::<Vec<_>>()
+    };
+    for (path, parts) in [
+        (
+            "/a/b",
+            &[
+                "route GET /a/b",
+                "* /a/b matches too, but the chosen one names the method",
+                "GET /a/{name} matches too, but /a/b says more at segment 2",
+                "GET /{name=**}/b matches too, but /a/b says more at segment 1",
+            ][..],
+        ),
+        (
+            "/c/x:up",
+            &[
+                "route GET /c/{name}:up",
+                "path {name} -> name = \"x\"",
+                "GET /c/{name} matches too, but /c/{name}:up has the verb",
+            ],
+        ),
+        (
+            "/d/e/x",
+            &[
+                "route GET /d/{name=**}/x",
+                "GET /d/{name=**} matches too, but /d/{name=**}/x has more literals at its end",
+            ],
+        ),
+    ] {
+        let lines = explain(path);
+        for part in parts {
+            assert!(
+                lines.iter().any(|line| line == part),
+                "{part:?} of {path} in {lines:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn explanation_of_what_is_no_request_is_refused() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["GET", "v1/shelves"], "expected a path"),
+        (&["GET", "/v1/a b"], "%20"),
+        (&["GET", "/v1/a\r\nX: y"], "blank"),
+        (&["G T", "/v1/a"], "METHOD `G T`"),
+    ];
+    for (arguments, words) in cases {
+        with_bookstore(&[&["explain"], arguments].concat()).assert_failed(1, &[words]);
+    }
 }

@@ -6,6 +6,7 @@
 mod body;
 mod captured;
 mod earlier;
+mod explain;
 mod key;
 mod rule;
 #[cfg(test)]
@@ -29,6 +30,9 @@ use crate::wire::write;
 use earlier::{Admission, Earlier};
 use key::Key;
 pub use rule::QueryRule;
+
+pub use explain::{Fate, Parameter};
+pub(crate) use explain::{capture_text, parameters};
 
 /// The parts of a request that are bound.
 #[derive(Clone, Copy, Debug)]

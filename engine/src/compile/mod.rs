@@ -217,10 +217,7 @@ impl Schema {
         scratch: &mut route::Scratch,
     ) -> Result<Route<'_>, NoRoute> {
         let index = route::find(&self.routes, http_method, path, scratch)?;
-        Ok(Route {
-            plan: self.route_plan(index),
-            schema: self,
-        })
+        Ok(self.route(index))
     }
 
     /// The HTTP methods with which rules own this path, each once; `*` is every method. `HEAD` (where `GET` is) and
@@ -242,6 +239,13 @@ impl Schema {
     /// How many messages the set brings, without map entries.
     pub fn message_count(&self) -> usize {
         self.message_count
+    }
+
+    pub(crate) fn route(&self, index: RouteIndex) -> Route<'_> {
+        Route {
+            plan: self.route_plan(index),
+            schema: self,
+        }
     }
 
     #[inline]

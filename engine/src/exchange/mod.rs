@@ -48,6 +48,7 @@
 
 mod answer;
 mod body;
+mod explain;
 mod mask;
 mod raw;
 
@@ -66,6 +67,7 @@ use crate::{to_json, to_wire};
 pub use crate::bind::QueryRule;
 pub use answer::{Envelope, Reply};
 pub use body::{ContentTypes, Forms, UnwantedBodies};
+pub use explain::{Explanation, Fate, Outcome, Parameter};
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).

@@ -2,6 +2,7 @@
 //! Always: no allocation in the steady state and no recursion; each node of the trie is entered at most once a request;
 //! captures are in the order of the template; bytes are still percent-encoded.
 
+mod explain;
 mod normal;
 mod path;
 mod search;
@@ -13,6 +14,8 @@ use std::ops::Range;
 
 use crate::plan::{RouteIndex, RoutePlan, RouteTable};
 
+pub(crate) use explain::compare_all;
+pub use explain::{Better, Comparison, Difference, Verdict};
 pub(crate) use normal::write as write_normal;
 use path::Path;
 use search::search;

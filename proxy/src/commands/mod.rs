@@ -2,6 +2,7 @@
 //! Always: an error names the place and says what to do; panics are ours and exit with 70.
 
 mod bench;
+mod explain;
 mod routes;
 mod serve;
 mod transcode;
@@ -23,6 +24,7 @@ pub fn run(command_line: CommandLine) -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(args) => serve::demo(&args),
         Command::Routes(args) => routes::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Transcode(args) => transcode::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
@@ -35,6 +37,7 @@ pub fn run(command_line: CommandLine) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Failure::Output(error) => (format!("cannot write the output: {error}"), 1),
+        Failure::Told => return ExitCode::from(1),
         Failure::Input(text) => (text, 1),
         Failure::Ours(text) => (text, 70),
     };
@@ -53,6 +56,8 @@ fn tell(text: &str) {
 enum Failure {
     /// The user's input is at fault; the text says what and how to mend it.
     Input(String),
+    /// The user's input is at fault, and the command's output says how.
+    Told,
     /// Standard output failed.
     Output(io::Error),
     /// The fault is ours or the machine's.

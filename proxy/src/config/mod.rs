@@ -66,6 +66,12 @@ pub enum Command {
     /// List every route: method, path, rpc, body.
     #[command(after_help = "Example: transom routes --proto shop.proto")]
     Routes(RoutesArgs),
+    /// Say which route a request takes, what binds where, and why other routes do not match.
+    #[command(
+        after_help = "Exit code: 0 if a route matches and the message can be built, else 1.\n\
+        Example: transom explain --proto shop.proto GET '/v1/orders/7?view=FULL'"
+    )]
+    Explain(ExplainArgs),
     /// Convert one message between JSON and protobuf, from standard input to standard output.
     #[command(
         after_help = "Example: echo '{\"name\":\"Ann\"}' | transom transcode --proto shop.proto --message shop.Customer --from json --to proto | xxd"
@@ -379,6 +385,47 @@ pub struct RoutesArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]
     pub source: OfflineSchemaArgs,
+}
+
+/// `transom explain`
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The HTTP method
+    pub method: String,
+    /// A path with its query, or a URL
+    pub url: String,
+    /// The body of the request
+    #[arg(long, value_name = "JSON")]
+    pub data: Option<String>,
+    /// Answer as this gateway: transom, grpc-gateway, grpc-gateway-v1 or envoy
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
+    pub profile: Profile,
+    /// JSON keys of no field: ignore or reject [default: ignore]
+    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
+    pub unknown_fields: Option<Unknown>,
+    /// Query keys of no field: ignore or reject [default: ignore]
+    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
+    pub unknown_query: Option<Unknown>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+}
+
+impl ExplainArgs {
+    /// The options to compile a schema with. The message is shown without what is unset, whatever the profile writes.
+    pub fn options(&self) -> Options {
+        let mut options = Options {
+            defaults: Defaults::Omit,
+            ..self.profile.options()
+        };
+        if let Some(unknown) = self.unknown_fields {
+            options.reject_unknown_fields = unknown == Unknown::Reject;
+        }
+        if let Some(unknown) = self.unknown_query {
+            options.reject_unknown_query = unknown == Unknown::Reject;
+        }
+        options
+    }
 }
 
 /// `transom transcode`
