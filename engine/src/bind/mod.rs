@@ -26,6 +26,7 @@ use crate::wire::write;
 
 use earlier::{Admission, Earlier};
 use key::Key;
+pub(crate) use key::can_be_given;
 
 /// The parts of a request target that are bound.
 #[derive(Clone, Copy, Debug)]

@@ -66,6 +66,12 @@ pub enum Command {
     /// List every route: method, path, rpc, body.
     #[command(after_help = "Example: transom routes --proto shop.proto")]
     Routes(RoutesArgs),
+    /// Check rules and configuration: what cannot be, what no request comes to, what is most likely not meant.
+    #[command(
+        after_help = "Exit code 1 if there is an error, 0 if there are warnings and notes at most.\n\
+        Example: transom check --proto shop.proto --config transom.yaml"
+    )]
+    Check(CheckArgs),
     /// Convert one message between JSON and protobuf, from standard input to standard output.
     #[command(
         after_help = "Example: echo '{\"name\":\"Ann\"}' | transom transcode --proto shop.proto --message shop.Customer --from json --to proto | xxd"
@@ -376,6 +382,14 @@ pub struct RoutesArgs {
     /// Print one JSON array instead of a table
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+}
+
+/// `transom check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]
     pub source: OfflineSchemaArgs,
