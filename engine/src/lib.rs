@@ -84,8 +84,8 @@ pub use compile::TemplateTable;
 pub use compile::{Body, Method, Route, Schema};
 pub use error::Error;
 pub use plan::{
-    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, SameRequests,
-    UnknownEnumNames,
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, PatchMasks,
+    SameRequests, UnknownEnumNames,
 };
 pub use schema::{Finding, FindingKind, HttpRule, SchemaError, Severity};
 pub use to_json::to_json;

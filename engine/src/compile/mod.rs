@@ -2,6 +2,7 @@
 //! Always: may be slow, must be clear; what cannot be is refused here, so that the hot path need not ask.
 
 mod described;
+mod http_body;
 mod lint;
 mod map_entries;
 mod messages;

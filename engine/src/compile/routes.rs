@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
+use super::http_body;
 use super::route_table::RouteTableBuilder;
 use crate::plan::{
     BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Form, Kind, MessageIndex, MethodIndex,
-    MethodPlan, Plan, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
+    MethodPlan, PatchMasks, Plan, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
 };
 use crate::schema::finding::place_of;
 use crate::schema::link::Linked;
@@ -214,13 +215,17 @@ impl Compiler<'_> {
             self.path_taken(index, owner, descriptor);
             return Ok(());
         }
+        let (input, output) = (method.input, method.output);
         let route = RoutePlan {
             http_method: "POST".into(),
             shape: shape(&template),
             template: path,
             method: index,
             body: BodyPlan::Whole,
+            takes_raw_body: http_body::is_http_body(self.plan, input),
             response_body: None,
+            gives_raw_body: http_body::is_http_body(self.plan, output),
+            mask: None,
             variables: Box::default(),
         };
         self.add(&template, route, &Place::Annotation)
@@ -284,22 +289,58 @@ impl Compiler<'_> {
             .map(|variable| self.variable(input, template, variable))
             .collect::<Result<_, _>>()?;
         self.check_oneofs(&variables)?;
+        let body = match binding.body.as_str() {
+            "" => BodyPlan::Ignored,
+            "*" => BodyPlan::Whole,
+            name => BodyPlan::Field(self.body_field("body", input, name)?),
+        };
+        let response_body = match binding.response_body.as_str() {
+            "" => None,
+            name => Some(self.body_field("response_body", output, name)?),
+        };
+        let takes_raw_body = http_body::is_taken(self.plan, input, body);
+        let mask = match body {
+            BodyPlan::Field(field) if binding.http_method == "PATCH" && !takes_raw_body => {
+                self.mask(input, field)
+            }
+            _ => None,
+        };
         Ok(RoutePlan {
             http_method: binding.http_method.as_str().into(),
             template: binding.text.as_str().into(),
             method: index,
-            body: match binding.body.as_str() {
-                "" => BodyPlan::Ignored,
-                "*" => BodyPlan::Whole,
-                name => BodyPlan::Field(self.body_field("body", input, name)?),
-            },
-            response_body: match binding.response_body.as_str() {
-                "" => None,
-                name => Some(self.body_field("response_body", output, name)?),
-            },
+            body,
+            takes_raw_body,
+            response_body,
+            gives_raw_body: http_body::is_given(self.plan, output, response_body),
+            mask,
             variables: variables.into(),
             shape: shape(template),
         })
+    }
+
+    /// The field mask that a `PATCH` of the field `body` fills (SEMANTICS 74). Of two nobody could say which one is meant.
+    fn mask(&self, input: MessageIndex, body: FieldIndex) -> Option<FieldIndex> {
+        let has_form = |field: &FieldPlan, form| match (field.kind, field.cardinality) {
+            (Kind::Message(message), Cardinality::Singular) => {
+                self.plan.message(message).form == form
+            }
+            _ => false,
+        };
+        let input = self.plan.message(input);
+        if self.plan.options.patch_masks == PatchMasks::Leave
+            || !has_form(input.field(body), Form::Object)
+        {
+            return None;
+        }
+        let mut masks = (0..)
+            .map(FieldIndex)
+            .zip(&input.fields)
+            .filter(|(_, field)| has_form(field, Form::FieldMask) && field.oneof.is_none());
+        match (masks.next(), masks.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        }
     }
 
     /// SEMANTICS 5: a field of the message itself, of any kind.

@@ -1,7 +1,7 @@
 //! Replies and errors as HTTP responses. In: what the upstream sent, a status, or an error. Out: one whole response appended to
 //! the caller's buffer. Always: a response is either whole or not there; every error has the one JSON form (SEMANTICS 114).
 
-use super::{Call, ErrorForm, Scratch, Transcoder};
+use super::{Call, ErrorForm, Scratch, Transcoder, raw};
 use crate::error::{Context, Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision};
 use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
@@ -141,7 +141,22 @@ impl Call {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let message = frame::deframe(body, BODY_LEN_MAX)?;
-        let mut head = http1::begin(out, &envelope.head(200, Some(JSON)));
+        let plan = &transcoder.schema.plan;
+        let route = self.plan(transcoder);
+        let index = transcoder.schema.method_plan(route.method).output;
+        // SEMANTICS 72: read before the head, which says the type.
+        let raw = if route.gives_raw_body {
+            let output = plan.message(index);
+            Some(raw::read_reply(output, route.response_body, message)?)
+        } else {
+            None
+        };
+        let content_type = match &raw {
+            Some(raw) => Some(raw.content_type)
+                .filter(|value| !value.is_empty() && metadata::is_printable(value)),
+            None => Some(JSON),
+        };
+        let mut head = http1::begin(out, &envelope.head(200, content_type));
         let name_text = &mut scratch.metadata.name;
         for (name, value) in headers {
             let rule = transcoder.manners.headers;
@@ -152,13 +167,16 @@ impl Call {
             }
         }
         let pending = head.open_body(out);
-        let plan = &transcoder.schema.plan;
-        let route = self.plan(transcoder);
-        let index = transcoder.schema.method_plan(route.method).output;
         let scratch = &mut scratch.to_json;
-        let written = match route.response_body {
-            Some(field) => to_json::field_to_json(plan, index, field, message, scratch, out),
-            None => to_json(Message { plan, index }, message, scratch, out),
+        let written = match (raw, route.response_body) {
+            (Some(raw), _) => {
+                out.extend_from_slice(raw.data);
+                Ok(())
+            }
+            (None, Some(field)) => {
+                to_json::field_to_json(plan, index, field, message, scratch, out)
+            }
+            (None, None) => to_json(Message { plan, index }, message, scratch, out),
         };
         match written {
             Ok(()) => pending.finish(out),

@@ -47,6 +47,9 @@
 //! ```
 
 mod answer;
+mod body;
+mod mask;
+mod raw;
 
 use std::time::Duration;
 
@@ -55,13 +58,14 @@ use crate::compile::Schema;
 use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
-use crate::http1::{BodyFraming, RequestHead, check_media};
-use crate::plan::{BodyPlan, Message, RouteIndex, RoutePlan};
+use crate::http1::RequestHead;
+use crate::plan::{RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
-use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
+pub use crate::bind::QueryRule;
 pub use answer::{Envelope, Reply};
+pub use body::{ContentTypes, Forms, UnwantedBodies};
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).
@@ -85,10 +89,11 @@ pub struct Transcoder {
 ///     wrong_method: WrongMethod::NotImplemented,
 ///     errors: ErrorForm::Status,
 ///     ignores_trailing_data: true,
+///     ..Manners::default()
 /// };
 /// # assert_ne!(manners, Manners::default());
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manners {
     /// Which headers cross, and under which names.
     pub headers: HeaderRule,
@@ -98,6 +103,14 @@ pub struct Manners {
     pub errors: ErrorForm,
     /// Whether what follows the JSON value of a body is ignored, as both versions of grpc-gateway do, or refused (SEMANTICS 68).
     pub ignores_trailing_data: bool,
+    /// Which types a body of JSON may state.
+    pub content_types: ContentTypes,
+    /// What `application/x-www-form-urlencoded` means.
+    pub forms: Forms,
+    /// What becomes of a body that no rule wants.
+    pub unwanted_bodies: UnwantedBodies,
+    /// What of a query counts.
+    pub query: QueryRule,
 }
 
 /// The answer to a known path with a method that no rule has (SEMANTICS 42, 115).
@@ -131,6 +144,7 @@ pub struct Scratch {
     to_wire: to_wire::Scratch,
     to_json: to_json::Scratch,
     metadata: MetadataScratch,
+    mask: mask::Scratch,
 }
 
 /// One header in the form in which it crosses.
@@ -205,9 +219,7 @@ impl Transcoder {
         if method.is_client_streaming || method.is_server_streaming {
             return Err(Error::request(ErrorKind::StreamingUnsupported));
         }
-        if head.framing() != BodyFraming::None && plan.body != BodyPlan::Ignored {
-            check_media(head.headers(bytes))?;
-        }
+        self.check_body(plan, head, bytes)?;
         let mut timeouts = head
             .headers(bytes)
             .enumerate()
@@ -329,8 +341,7 @@ impl Call {
     ) -> Result<(), Error> {
         let frame = frame::open(out);
         let written = self
-            .write_body(transcoder, body, &mut scratch.to_wire, out)
-            .and_then(|()| self.write_bindings(transcoder, head, bytes, frame, scratch, out))
+            .write_message(transcoder, head, bytes, body, scratch, out)
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
@@ -338,68 +349,42 @@ impl Call {
         written
     }
 
-    /// Appends what the body says of the message.
-    fn write_body(
-        &self,
-        transcoder: &Transcoder,
-        body: &[u8],
-        scratch: &mut to_wire::Scratch,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let plan = &transcoder.schema.plan;
-        let route = self.plan(transcoder);
-        let index = transcoder.schema.method_plan(route.method).input;
-        let convert = |body: &[u8], scratch: &mut _, out: &mut Vec<u8>| match route.body {
-            BodyPlan::Field(field) if is_blank(body) => {
-                write_empty_field(plan.message(index).field(field), out);
-                Ok(())
-            }
-            BodyPlan::Field(field) => field_to_wire(plan, index, field, body, scratch, out),
-            BodyPlan::Whole if !is_blank(body) => {
-                to_wire(Message { plan, index }, body, scratch, out)
-            }
-            // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
-            BodyPlan::Whole | BodyPlan::Ignored => Ok(()),
-        };
-        match convert(body, scratch, out) {
-            // SEMANTICS 68: whether this is a fault is for the manners to say, and it is rare enough to be read again.
-            Err(error)
-                if error.kind == ErrorKind::TrailingData
-                    && transcoder.manners.ignores_trailing_data =>
-            {
-                let value = body.get(..error.offset as usize).unwrap_or(body);
-                convert(value, scratch, out)
-            }
-            converted => converted,
-        }
-    }
-
-    /// Appends what query and path say of the message in the frame.
-    fn write_bindings(
+    /// Appends the message, which begins at the end of `out`.
+    fn write_message(
         &self,
         transcoder: &Transcoder,
         head: &RequestHead,
         bytes: &[u8],
-        frame: usize,
+        body: &[u8],
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
+        let schema = &transcoder.schema;
         let route = self.plan(transcoder);
+        let start = out.len();
+        // A form is bound as the query is: of JSON there is none then.
+        let is_form = transcoder.reads_form(route, head, bytes);
+        let (json, form) = if is_form {
+            (&b""[..], body)
+        } else {
+            (body, &b""[..])
+        };
+        transcoder.write_body(route, head, bytes, json, &mut scratch.to_wire, out)?;
         let target = bind::Target {
             path: head.path(bytes),
             captures: scratch.route.captures(),
             query: head.query(bytes),
             query_offset: head.query_offset() as usize,
+            form,
+            rule: &transcoder.manners.query,
         };
-        bind::bind(
-            &transcoder.schema.plan,
-            route,
-            transcoder.schema.method_plan(route.method).input,
-            target,
-            frame + frame::PREFIX_LEN,
-            &mut scratch.bind,
-            out,
-        )
+        let input = schema.method_plan(route.method).input;
+        let bind = &mut scratch.bind;
+        bind::bind(&schema.plan, route, input, target, start, bind, out)?;
+        if form.is_empty() {
+            transcoder.write_mask(route, json, scratch, out)?;
+        }
+        Ok(())
     }
 
     fn plan<'t>(&self, transcoder: &'t Transcoder) -> &'t RoutePlan {
@@ -441,10 +426,4 @@ impl MetadataScratch {
 )]
 fn in_header(index: usize) -> impl FnOnce(Error) -> Error {
     move |error| Error::at(error.kind, Place::Header(index as u16), 0)
-}
-
-/// Whether there is nothing but white space.
-fn is_blank(body: &[u8]) -> bool {
-    body.iter()
-        .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }

@@ -44,7 +44,7 @@ mod target;
 pub use chunked::{ChunkedBody, Decoded};
 pub use framing::{BodyFraming, Version};
 pub use head::{Headers, Parsed, RequestHead};
-pub(crate) use media::check_media;
+pub(crate) use media::{BodyForm, check_media, is_form};
 pub use response::{Connection, PendingBody, PendingHead, ResponseHead, begin, write_continue};
 
 /// Whether `byte` may stand in a method or header name: `tchar` of RFC 9110 section 5.6.2.

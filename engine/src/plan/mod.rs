@@ -15,7 +15,8 @@ pub(crate) use crate::wire::Tag;
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
 pub use options::{
-    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Options, SameRequests, UnknownEnumNames,
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Options, PatchMasks, SameRequests,
+    UnknownEnumNames,
 };
 pub(crate) use route::{
     BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, ShapePlan, VariablePlan,

@@ -41,6 +41,8 @@ pub struct Options {
     pub reject_unknown_query: bool,
     /// What an enum name that the enum lacks does.
     pub unknown_enum_names: UnknownEnumNames,
+    /// What the body of a `PATCH` says about a field mask beside it.
+    pub patch_masks: PatchMasks,
     /// Write map entries in the order of their keys instead of wire order.
     pub sort_map_keys: bool,
     /// Write each member and element on a line of its own, so many spaces further in than what holds it. `None` is compact JSON, which
@@ -205,6 +207,28 @@ pub enum UnknownEnumNames {
     Reject,
     /// The field stays unset; the element or entry is left out. What grpc-gateway v2 does.
     Drop,
+}
+
+/// What a rule for `PATCH` does whose body is a message field and whose request has one field mask beside it, which the request leaves unset
+/// (SEMANTICS 74).
+///
+/// # Examples
+/// ```
+/// use transom_engine::{Options, PatchMasks};
+///
+/// // The body {"title":"a","sequel":{"title":"b"}} makes the mask "sequel.title,title". To leave that to the client:
+/// let options = Options { patch_masks: PatchMasks::Leave, ..Options::default() };
+/// # assert_ne!(options, Options::default());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PatchMasks {
+    /// Fills the mask with the paths that the body gives.
+    #[default]
+    Fill,
+    /// The same, and refuses a key of the body that no field has, as grpc-gateway v2.
+    FillStrictly,
+    /// Leaves the mask unset, as Envoy.
+    Leave,
 }
 
 /// What a rule that cannot be does to the others (SEMANTICS 14).

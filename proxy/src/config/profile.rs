@@ -6,9 +6,11 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+use transom_engine::exchange::{ErrorForm, Manners, QueryRule, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
-use transom_engine::{BadRules, Defaults, FieldNames, Options, SameRequests, UnknownEnumNames};
+use transom_engine::{
+    BadRules, Defaults, FieldNames, Options, PatchMasks, SameRequests, UnknownEnumNames,
+};
 
 use super::Answers;
 
@@ -43,6 +45,7 @@ impl Profile {
                 defaults: Defaults::All,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
+                patch_masks: PatchMasks::FillStrictly,
                 same_requests: SameRequests::LastWins,
                 ..Options::default()
             },
@@ -55,6 +58,7 @@ impl Profile {
             },
             Self::Envoy => Options {
                 defaults: Defaults::Omit,
+                patch_masks: PatchMasks::Leave,
                 ignore_trailing_slash: true,
                 ..Options::default()
             },
@@ -84,6 +88,11 @@ impl Profile {
             },
             Self::Envoy => Manners {
                 wrong_method: WrongMethod::NotFound,
+                query: QueryRule {
+                    merges_into_whole_body: true,
+                    last_wins: true,
+                    ..QueryRule::default()
+                },
                 ..Manners::default()
             },
         }
