@@ -87,6 +87,6 @@ pub use plan::{
     BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, PatchMasks,
     SameRequests, UnknownEnumNames,
 };
-pub use schema::{Finding, FindingKind, HttpRule, SchemaError};
+pub use schema::{Finding, FindingKind, HttpRule, SchemaError, Severity};
 pub use to_json::to_json;
 pub use to_wire::to_wire;

@@ -25,13 +25,28 @@ fn descriptors(case: &Value) -> Vec<u8> {
         } else {
             format!("option (google.api.http) = {{ {rule} }};")
         };
-        writeln!(rpcs, "rpc {name}(In) returns (In) {{ {option} }}").unwrap();
+        let input = if name.starts_with("Many") {
+            "Many"
+        } else {
+            "In"
+        };
+        let stream = if name.starts_with("Watch") {
+            "stream"
+        } else {
+            ""
+        };
+        writeln!(
+            rpcs,
+            "rpc {name}({input}) returns ({stream} In) {{ {option} }}"
+        )
+        .unwrap();
     }
     let text = format!(
         r#"syntax = "proto3";
         package a;
         import "google/api/annotations.proto";
         message In {{ string name = 1; In sub = 2; repeated string list = 3; }}
+        message Many {{ string name = 1; repeated In subs = 2; map<string, In> map = 3; }}
         service S {{ {rpcs} }}"#
     );
     texts::compile(&[("a.proto", &text)], true)
@@ -104,6 +119,23 @@ fn check_file(name: &str) {
     let cases = file["cases"].as_array().unwrap();
     assert!(!cases.is_empty());
     cases.iter().for_each(check);
+}
+
+/// Each finding of a lint as `severity place: text`.
+#[test]
+fn lint_tells_what_is_legal_and_most_likely_not_meant() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/rules/lint.json");
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for case in file["cases"].as_array().unwrap() {
+        let options = options(case);
+        let (_, findings) =
+            Schema::lint(&descriptors(case), &options, &rules(&case["rules"])).unwrap();
+        let found: Vec<_> = findings
+            .iter()
+            .map(|finding| format!("{:?} {finding}", finding.severity(&options)))
+            .collect();
+        assert_eq!(found, texts(&case["findings"]), "{}", case["name"]);
+    }
 }
 
 #[test]

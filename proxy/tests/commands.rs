@@ -117,7 +117,15 @@ fn transcode(
 
 #[test]
 fn help_fits_a_screen_and_ends_with_an_example() {
-    for command in ["serve", "demo", "routes", "explain", "transcode", "bench"] {
+    for command in [
+        "serve",
+        "demo",
+        "routes",
+        "check",
+        "explain",
+        "transcode",
+        "bench",
+    ] {
         let help = run(&[command, "--help"]).assert_done();
         let lines: Vec<_> = help.text().lines().collect();
         assert!(lines.len() <= 40, "{command}: {} lines", lines.len());
@@ -266,6 +274,85 @@ fn bad_rule_is_skipped_with_a_warning_unless_it_is_to_be_refused() {
     assert_eq!(listed.stderr, "");
     routes("http:\n  rules:\n  - {selector: a.S.D, get: /d}")
         .assert_failed(1, &["transom.yaml:4: the selector `a.S.D` names no method"]);
+}
+
+/// Findings come by file and line, what cannot be ends with 1, and a schema without fault says so.
+#[test]
+fn check_names_each_fault_with_its_line() {
+    let folder = scratch_folder("check");
+    let proto = |rules: [&str; 4]| {
+        let rpc = |(index, rule): (usize, &&str)| {
+            format!(
+                "  rpc M{index}(In) returns (In) {{\n    option (google.api.http) = {{ {rule} }};\n  }}\n"
+            )
+        };
+        let rpcs: String = rules.iter().enumerate().map(rpc).collect();
+        let head = "syntax = \"proto3\";\npackage a;\nimport \"google/api/annotations.proto\";\nmessage In { string name = 1; }";
+        fs::write(
+            folder.join("a.proto"),
+            format!("{head}\nservice S {{\n{rpcs}}}\n"),
+        )
+        .unwrap();
+    };
+    let config = folder.join("transom.yaml");
+    let check = |more: &str| {
+        fs::write(&config, format!("proto: a.proto\n{more}\n")).unwrap();
+        run(&["check", "--config", config.to_str().unwrap()])
+    };
+
+    proto([
+        "get: \"/a/{name}\"",
+        "get: \"/a/top\"",
+        "get: \"/{nobody}\"",
+        "get: \"/a/top\"",
+    ]);
+    let found = check("");
+    assert_eq!(found.code, Some(1), "{}", found.stderr);
+    assert_eq!(found.stderr, "");
+    let lines: Vec<_> = found.text().lines().collect();
+    let expected = [
+        "a.proto:7: note: a.S.M0: the rule `GET /a/{name}`: `GET /a/top` of a.S.M3 goes before it",
+        "a.proto:13: error: a.S.M2: the rule `GET /{nobody}`: the variable `nobody`: `nobody` is not a field",
+        "a.proto:16: error: a.S.M3: the rule `GET /a/top`: it takes the same requests as `GET /a/top` of a.S.M1",
+        "2 errors, 0 warnings, 1 note in 6 routes of 4 methods, from ",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{}", found.text());
+    for (line, start) in lines.iter().zip(expected) {
+        assert!(line.starts_with(start), "{line}\n{start}");
+    }
+
+    // Rules of the configuration count, and warnings are no failure.
+    let rules =
+        "http:\n  rules:\n  - {selector: a.S.M2, get: /c, body: '*'}\nprofile: grpc-gateway";
+    let found = check(rules).assert_done();
+    assert!(
+        found
+            .text()
+            .contains("transom.yaml:4: warning: a.S.M2: the rule `GET /c`: many clients")
+    );
+    assert!(
+        found.text().contains("a.proto:16: warning: a.S.M3: "),
+        "{}",
+        found.text()
+    );
+    let found = check("http: {rules: [{selector: a.S.M9, get: /c}]}");
+    assert_eq!(found.code, Some(1));
+    assert!(
+        found
+            .text()
+            .contains("transom.yaml:2: error: the selector `a.S.M9` names no method")
+    );
+    check("jsn: true").assert_failed(
+        1,
+        &["transom.yaml:2: jsn: there is no such key; did you mean json?"],
+    );
+
+    proto(["get: \"/a\"", "get: \"/b\"", "get: \"/c\"", "get: \"/d\""]);
+    let text = check("").assert_done().text().to_owned();
+    assert!(
+        text.starts_with("0 errors, 0 warnings, 0 notes in 8 routes of 4 methods"),
+        "{text}"
+    );
 }
 
 #[test]

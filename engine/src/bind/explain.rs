@@ -3,7 +3,7 @@
 //! what was ignored is found by a look of its own.
 
 use super::key::{self, Key};
-use super::{Binder, Scratch, Target, decode};
+use super::{Binder, QueryRule, Scratch, Target, decode};
 use crate::plan::{BodyPlan, FieldIndex, MessageIndex, Plan, RoutePlan};
 use crate::text::percent::{Scope, split_parameter};
 
@@ -33,6 +33,8 @@ pub enum Fate {
     PathGivesField,
     /// It changes nothing, since no field has this name (SEMANTICS 58).
     NoField,
+    /// It changes nothing, since its key is on the list of those that are passed over (SEMANTICS 58).
+    PassedOver,
     /// The request is refused because of it.
     Refused,
     /// The request was refused before it was read.
@@ -78,6 +80,7 @@ pub(crate) fn parameters(
             _ if is_refused => Fate::NotReached,
             Err(_) => Fate::Refused,
             Ok(()) if out.len() - body.len() > added => Fate::Bound,
+            Ok(()) if is_passed_over(target.rule, key) => Fate::PassedOver,
             Ok(()) => ignored(route.body, named.as_ref()),
         };
         is_refused |= bound.is_err();
@@ -90,6 +93,11 @@ pub(crate) fn parameters(
         });
     }
     parameters
+}
+
+fn is_passed_over(rule: &QueryRule, key: &[u8]) -> bool {
+    let key = text(key);
+    rule.ignored_keys.contains(&key)
 }
 
 /// Why a parameter that is no fault was not bound.

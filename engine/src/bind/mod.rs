@@ -29,6 +29,7 @@ use crate::wire::write;
 
 use earlier::{Admission, Earlier};
 use key::Key;
+pub(crate) use key::can_be_given;
 pub use rule::QueryRule;
 
 pub use explain::{Fate, Parameter};

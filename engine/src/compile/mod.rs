@@ -3,6 +3,7 @@
 
 mod described;
 mod http_body;
+mod lint;
 mod map_entries;
 mod messages;
 mod route_table;
@@ -101,7 +102,7 @@ impl Schema {
         options: &Options,
         rules: &[HttpRule],
     ) -> Result<Self, SchemaError> {
-        let schema = Self::lint(bytes, options, rules)?;
+        let (schema, _) = Self::build(bytes, options, rules, false)?;
         let refused = |finding: &&Finding| finding.is_refused_by(options);
         match schema.findings.iter().find(refused) {
             Some(finding) => Err(SchemaError::new(finding.to_string())),
@@ -109,12 +110,27 @@ impl Schema {
         }
     }
 
-    /// As [`Schema::compile_with_rules`], but no rule refuses the schema: whatever is wrong with them is in
-    /// [`findings`](Self::findings).
+    /// As [`Schema::compile_with_rules`], but no rule refuses the schema. Whatever is wrong with rules is told, and what is legal but most likely not
+    /// meant.
     ///
     /// # Errors
     /// When the set cannot be decoded or linked, or holds what has no plan.
-    pub fn lint(bytes: &[u8], options: &Options, rules: &[HttpRule]) -> Result<Self, SchemaError> {
+    pub fn lint(
+        bytes: &[u8],
+        options: &Options,
+        rules: &[HttpRule],
+    ) -> Result<(Self, Vec<Finding>), SchemaError> {
+        let (schema, advice) = Self::build(bytes, options, rules, true)?;
+        let findings = schema.findings.iter().cloned().chain(advice).collect();
+        Ok((schema, findings))
+    }
+
+    fn build(
+        bytes: &[u8],
+        options: &Options,
+        rules: &[HttpRule],
+        is_lint: bool,
+    ) -> Result<(Self, Vec<Finding>), SchemaError> {
         let linked = link::link(bytes)?;
         map_entries::check(&linked.pool)?;
         let plan = messages::compile(&linked, *options)?;
@@ -126,14 +142,20 @@ impl Schema {
             .filter(|message| linked.own_files.contains(message.parent_file().name()))
             .filter(|message| !message.is_map_entry())
             .count();
-        Ok(Self {
+        let advice = if is_lint {
+            lint::lint(&compiled, &plan, rules)
+        } else {
+            Vec::new()
+        };
+        let schema = Self {
             plan,
             methods: compiled.methods,
             routes: compiled.routes,
             service_count: compiled.service_count,
             message_count,
             findings: compiled.findings.into(),
-        })
+        };
+        Ok((schema, advice))
     }
 
     /// What is wrong or odd with the rules, as far as the options did not refuse it.

@@ -23,6 +23,17 @@ pub(super) struct Compiled {
     pub(super) routes: RouteTable,
     pub(super) service_count: usize,
     pub(super) findings: Vec<Finding>,
+    /// Of each method, in the order of `methods`.
+    pub(super) descriptors: Vec<MethodDescriptor>,
+    /// Of each route that a rule made; these are the first of `routes`.
+    places: Vec<Place>,
+}
+
+impl Compiled {
+    /// The routes that rules made, each with where its rule stands.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (&RoutePlan, &Place)> {
+        self.routes.routes.iter().zip(&self.places)
+    }
 }
 
 /// Compiles the methods and rules of all services that the set brings. What is wrong with a rule becomes a finding, and the others go on
@@ -51,6 +62,7 @@ pub(super) fn compile(
         plan,
         methods: Vec::with_capacity(descriptors.len()),
         routes: Vec::new(),
+        places: Vec::new(),
         table: RouteTableBuilder::new(),
         findings: unknown_selectors(rules, &descriptors),
     };
@@ -60,6 +72,7 @@ pub(super) fn compile(
             .method(descriptor, rule)
             .map_err(|reason| error(descriptor, &reason))?;
     }
+    let places = std::mem::take(&mut compiler.places);
     // All rules come first, whatever their order, so that the paths of methods know which of them are taken.
     for (index, descriptor) in (0..).map(MethodIndex).zip(&descriptors) {
         compiler
@@ -71,6 +84,8 @@ pub(super) fn compile(
         routes: compiler.table.finish(compiler.routes),
         service_count: services.len(),
         findings: compiler.findings,
+        descriptors,
+        places,
     })
 }
 
@@ -124,6 +139,7 @@ struct Compiler<'p> {
     plan: &'p Plan,
     methods: Vec<MethodPlan>,
     routes: Vec<RoutePlan>,
+    places: Vec<Place>,
     table: RouteTableBuilder,
     findings: Vec<Finding>,
 }
@@ -163,7 +179,7 @@ impl Compiler<'_> {
             });
             match added {
                 Ok((binding, route)) => {
-                    if let Err(reason) = self.add(&binding.template, route) {
+                    if let Err(reason) = self.add(&binding.template, route, &place) {
                         let text = about(&binding, &reason);
                         self.find(FindingKind::SameRequests, descriptor, &place, &text);
                     }
@@ -212,7 +228,7 @@ impl Compiler<'_> {
             mask: None,
             variables: Box::default(),
         };
-        self.add(&template, route)
+        self.add(&template, route, &Place::Annotation)
     }
 
     /// Whoever calls a method by its path should know that another method answers.
@@ -240,10 +256,13 @@ impl Compiler<'_> {
         clippy::indexing_slicing,
         reason = "the table holds indices of routes, and they those of methods, that were pushed"
     )]
-    fn add(&mut self, template: &Template, route: RoutePlan) -> Result<(), String> {
+    fn add(&mut self, template: &Template, route: RoutePlan, place: &Place) -> Result<(), String> {
         let index = RouteIndex(index(self.routes.len()));
         let taken = self.table.add(template, &route.http_method, index);
         if let Err(RouteIndex(other)) = taken {
+            if let Some(of_other) = self.places.get_mut(other as usize) {
+                *of_other = place.clone();
+            }
             let other = &mut self.routes[other as usize];
             let text = format!(
                 "it takes the same requests as `{} {}` of {}; change the path, verb or method of one of the two",
@@ -253,6 +272,7 @@ impl Compiler<'_> {
             return Err(text);
         }
         self.routes.push(route);
+        self.places.push(place.clone());
         Ok(())
     }
 

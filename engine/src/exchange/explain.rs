@@ -1,7 +1,7 @@
 //! Where a request goes, and why. In: a request head and a body. Out: a verdict on every route, what bound where, and what becomes of it.
 //! Always: cold, for a person who asks; the outcome is that of [`Transcoder::handle_head`] and [`Call::write_request`] themselves.
 
-use super::{Call, Request, Scratch, Transcoder};
+use super::{Request, Scratch, Transcoder};
 use crate::compile::Route;
 use crate::error::Error;
 use crate::grpc::frame;
@@ -140,15 +140,18 @@ impl Transcoder {
             captures,
             query: head.query(bytes),
             query_offset: head.query_offset() as usize,
+            form: b"",
+            rule: &self.manners.query,
         };
-        // A body that does not fit is told by the outcome; the parameters are then looked at as if there were none.
-        let call = Call {
-            route: index,
-            timeout: None,
+        // A body that does not fit is told by the outcome; the parameters are then looked at as if there were none. Nor does a form hide any.
+        let json = if self.reads_form(route, head, bytes) {
+            b""
+        } else {
+            body
         };
         let mut wire = Vec::new();
-        if let Err(_told) = call.write_body(self, body, &mut to_wire::Scratch::default(), &mut wire)
-        {
+        let mut to_wire = to_wire::Scratch::default();
+        if let Err(_told) = self.write_body(route, head, bytes, json, &mut to_wire, &mut wire) {
             wire.clear();
         }
         let input = schema.method_plan(route.method).input;

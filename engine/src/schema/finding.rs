@@ -29,6 +29,25 @@ pub enum FindingKind {
     UnknownSelector,
     /// A rule that owns the `POST /package.Service/Method` of another method (SEMANTICS 14a).
     PathTaken,
+    /// A rule that is legal and is answered by an error as yet.
+    Unsupported,
+    /// A rule, or a field of its request, that no request comes to.
+    Unreachable,
+    /// A rule that is legal and most likely not meant.
+    Advice,
+    /// A rule that yields to a better one for some values of a variable (SEMANTICS 40).
+    Shadowed,
+}
+
+/// How much a [`Finding`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It may well be meant.
+    Note,
+    /// It works, and most likely not as meant.
+    Warning,
+    /// It does not work.
+    Error,
 }
 
 impl Finding {
@@ -61,7 +80,17 @@ impl Finding {
             FindingKind::BadRule => options.bad_rules == BadRules::Refuse,
             FindingKind::SameRequests => options.same_requests == SameRequests::Refuse,
             FindingKind::UnknownSelector => true,
-            FindingKind::PathTaken => false,
+            _ => false,
+        }
+    }
+
+    /// How much it matters to who checks rules. What cannot be is an error, be it skipped or not.
+    pub fn severity(&self, options: &Options) -> Severity {
+        match self.kind {
+            FindingKind::BadRule => Severity::Error,
+            FindingKind::Shadowed => Severity::Note,
+            _ if self.is_refused_by(options) => Severity::Error,
+            _ => Severity::Warning,
         }
     }
 }

@@ -10,5 +10,5 @@ pub(crate) mod rule;
 pub(crate) mod template;
 
 pub use error::SchemaError;
-pub use finding::{Finding, FindingKind};
+pub use finding::{Finding, FindingKind, Severity};
 pub use outside::HttpRule;

@@ -22,8 +22,10 @@ const HEX_LINE_LEN: usize = 24;
 
 pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let request = request(args)?;
-    let schema = load_schema(&args.source, args.options())?;
-    let transcoder = Transcoder::new(schema, args.profile.manners());
+    let file = args.source.file()?;
+    let answers = args.answers(&file);
+    let schema = load_schema(&args.source, &file, &answers.options)?;
+    let transcoder = Transcoder::new(schema, answers.manners);
     let body = args.data.as_deref().unwrap_or_default().as_bytes();
     let mut head = RequestHead::new();
     let (text, is_call) = match head.parse(&request) {
@@ -174,6 +176,9 @@ fn parameter_text(parameter: &Parameter, input: &str) -> String {
     let key = key.escape_debug();
     let field = parameter.field.as_deref().unwrap_or("no field");
     let why = match parameter.fate {
+        Fate::Bound if parameter.field.is_none() => {
+            return format!("{key} -> the field of `query_captured_by`, as {value:?}");
+        }
         Fate::Bound => return format!("{key} -> {field} = {value:?}"),
         Fate::Refused => return format!("{key} -> {field} = {value:?} is refused"),
         Fate::NotReached => "is not reached".to_owned(),
@@ -181,6 +186,7 @@ fn parameter_text(parameter: &Parameter, input: &str) -> String {
         Fate::BodyGivesField => format!("is ignored: the body gives {field}"),
         Fate::PathGivesField => format!("is ignored: the path gives {field}"),
         Fate::NoField => format!("is ignored: {input} has no field of this name"),
+        Fate::PassedOver => "is ignored: it is one of `query_ignored_keys`".to_owned(),
     };
     format!("{key} {why}")
 }

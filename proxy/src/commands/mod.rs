@@ -2,6 +2,7 @@
 //! Always: an error names the place and says what to do; panics are ours and exit with 70.
 
 mod bench;
+mod check;
 mod explain;
 mod routes;
 mod serve;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use transom_engine::{Error, FindingKind, Message, Options, Schema, SchemaError, error};
 
 use crate::config::{Command, CommandLine, ConfigFile, Fault, OfflineSchemaArgs};
-use crate::schema_source::{self, SchemaSourceError};
+use crate::schema_source::{self, LoadedSchema, SchemaSourceError};
 
 /// Runs the command and says how it went: 0 done, 1 the user's input is at fault, 70 ours.
 pub fn run(command_line: CommandLine) -> ExitCode {
@@ -25,6 +26,7 @@ pub fn run(command_line: CommandLine) -> ExitCode {
         Command::Demo(args) => serve::demo(&args),
         Command::Routes(args) => routes::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
@@ -56,7 +58,7 @@ fn tell(text: &str) {
 enum Failure {
     /// The user's input is at fault; the text says what and how to mend it.
     Input(String),
-    /// The user's input is at fault, and the command's output says how.
+    /// The same, and all is said already.
     Told,
     /// Standard output failed.
     Output(io::Error),
@@ -100,6 +102,15 @@ fn load_schema(
     file: &ConfigFile,
     options: &Options,
 ) -> Result<Schema, Failure> {
+    let loaded = load_descriptors(source, file)?;
+    compile(&loaded.descriptor_set, options, file)
+}
+
+/// Loads what a command that serves nothing has its schema from.
+fn load_descriptors(
+    source: &OfflineSchemaArgs,
+    file: &ConfigFile,
+) -> Result<LoadedSchema, Failure> {
     let loaded = schema_source::load_schema(&source.sources(file), &mut |wait| {
         tell(&wait.to_string());
         ControlFlow::Continue(())
@@ -107,7 +118,7 @@ fn load_schema(
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }
-    compile(&loaded.descriptor_set, options, file)
+    Ok(loaded)
 }
 
 /// Compiles a schema with the rules of the configuration, and tells what is wrong with rules that do not stop it (SEMANTICS 14).
@@ -122,6 +133,10 @@ fn compile(set: &[u8], options: &Options, file: &ConfigFile) -> Result<Schema, F
         tell(&format!("warning: {finding}{fate}"));
     }
     Ok(schema)
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The message the user named, or an error that offers names alike.

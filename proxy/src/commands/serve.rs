@@ -10,7 +10,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::LevelFilter;
 use transom_engine::{Body, Route, Schema};
 
-use super::{Failure, compile, tell};
+use super::{Failure, compile, count, tell};
 use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
 use crate::downstream;
 use crate::relay::{Context, Gateway};
@@ -166,10 +166,6 @@ fn start_log() -> WorkerGuard {
     // A second start, in a test, keeps the first one's.
     let _first = log.try_init();
     guard
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A `curl` line that this schema answers: a GET if there is one, with as few variables as can be.

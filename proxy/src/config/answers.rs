@@ -1,10 +1,13 @@
 //! Everything that a profile decides, by name. In: a key and its value. Out: options and manners of the engine.
 //! Always: each field of the engine that a profile may set has one row in [`KEYS`], so that a file can set it by itself.
 
-use transom_engine::exchange::{ErrorForm, Manners, WrongMethod};
+use transom_engine::exchange::{
+    ContentTypes, ErrorForm, Forms, Manners, UnwantedBodies, WrongMethod,
+};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
-    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Options, SameRequests, UnknownEnumNames,
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Options, PatchMasks, SameRequests,
+    UnknownEnumNames,
 };
 
 use super::yaml::{Node, Wrong};
@@ -39,6 +42,13 @@ pub(super) enum Values {
         set: fn(&mut Answers, u8),
         word: Word,
     },
+    /// Any text, or a word.
+    Text {
+        set: fn(&mut Answers, String),
+        word: Word,
+    },
+    /// A list of texts, which may be empty.
+    Texts(fn(&mut Answers, Vec<String>)),
 }
 
 /// The keys, in the order in which docs/CONFIG.md explains them.
@@ -123,6 +133,86 @@ pub(super) const KEYS: &[AnswerKey] = &[
         ],
     ),
     words(
+        "patch_masks",
+        &[
+            ("fill", |to| {
+                to.options.patch_masks = PatchMasks::Fill;
+            }),
+            ("fill-strictly", |to| {
+                to.options.patch_masks = PatchMasks::FillStrictly;
+            }),
+            ("leave", |to| {
+                to.options.patch_masks = PatchMasks::Leave;
+            }),
+        ],
+    ),
+    words(
+        "content_types",
+        &[
+            ("any", |to| {
+                to.manners.content_types = ContentTypes::Any;
+            }),
+            ("json", |to| {
+                to.manners.content_types = ContentTypes::Json;
+            }),
+        ],
+    ),
+    words(
+        "forms",
+        &[
+            ("json", |to| {
+                to.manners.forms = Forms::Json;
+            }),
+            ("fields", |to| {
+                to.manners.forms = Forms::Fields;
+            }),
+        ],
+    ),
+    words(
+        "unwanted_bodies",
+        &[
+            ("ignore", |to| {
+                to.manners.unwanted_bodies = UnwantedBodies::Ignored;
+            }),
+            ("reject", |to| {
+                to.manners.unwanted_bodies = UnwantedBodies::Refused;
+            }),
+        ],
+    ),
+    words(
+        "query_beside_whole_body",
+        &[
+            ("ignore", |to| {
+                to.manners.query.merges_into_whole_body = false;
+            }),
+            ("merge", |to| {
+                to.manners.query.merges_into_whole_body = true;
+            }),
+        ],
+    ),
+    words(
+        "query_given_twice",
+        &[
+            ("reject", |to| {
+                to.manners.query.last_wins = false;
+            }),
+            ("last-wins", |to| {
+                to.manners.query.last_wins = true;
+            }),
+        ],
+    ),
+    AnswerKey {
+        name: "query_ignored_keys",
+        values: Values::Texts(|to, keys| to.manners.query.ignored_keys = keys),
+    },
+    AnswerKey {
+        name: "query_captured_by",
+        values: Values::Text {
+            set: |to, field| to.manners.query.captured_by = Some(field),
+            word: ("none", |to| to.manners.query.captured_by = None),
+        },
+    },
+    words(
         "headers",
         &[
             ("transom", |to| to.manners.headers = HeaderRule::Transom),
@@ -190,6 +280,12 @@ impl AnswerKey {
     /// Sets what the key names.
     pub(super) fn set(&self, node: &Node, answers: &mut Answers) -> Result<(), Wrong> {
         let expected = self.expected();
+        if let Values::Texts(set) = self.values {
+            let items = node.list(&expected)?.iter();
+            let texts = items.map(|item| item.scalar("text").map(str::to_owned));
+            set(answers, texts.collect::<Result<_, _>>()?);
+            return Ok(());
+        }
         let text = node.scalar(&expected)?;
         let is_set = match self.values {
             Values::Words(words) => set_word(words, text, answers),
@@ -205,6 +301,14 @@ impl AnswerKey {
                 }
                 _ => set_word(&[word], text, answers),
             },
+            Values::Text { set, word } => {
+                if !set_word(&[word], text, answers) && !text.is_empty() {
+                    set(answers, text.to_owned());
+                }
+                !text.is_empty()
+            }
+            // Set above.
+            Values::Texts(_) => false,
         };
         if is_set {
             Ok(())
@@ -220,6 +324,8 @@ impl AnswerKey {
                 any_of(&words.iter().map(|(word, _)| *word).collect::<Vec<_>>())
             }
             Values::Number { min, max, word, .. } => format!("{min} to {max} or {}", word.0),
+            Values::Text { word, .. } => format!("a name or {}", word.0),
+            Values::Texts(_) => "a list of texts".to_owned(),
         }
     }
 }

@@ -318,7 +318,10 @@ mod tests {
                 let mut answers = profile.answers();
                 let node = Node {
                     line: 1,
-                    value: yaml::Value::Scalar(found.to_owned()),
+                    value: match found {
+                        "[]" => yaml::Value::List(Vec::new()),
+                        word => yaml::Value::Scalar(word.to_owned()),
+                    },
                 };
                 key.set(&node, &mut answers).unwrap();
                 assert_eq!(answers, profile.answers(), "{} of {profile:?}", key.name);
@@ -401,6 +404,11 @@ mod tests {
             }
         }
         let file = read("over", "profile: envoy\njson_names: proto\n").unwrap();
+        let text = "query_ignored_keys: [a, b]\nquery_captured_by: extra\njson_indent: 3\n";
+        let answers = JsonArgs::default().answers(&read("lists", text).unwrap());
+        assert_eq!(answers.manners.query.ignored_keys, ["a", "b"]);
+        assert_eq!(answers.manners.query.captured_by.as_deref(), Some("extra"));
+        assert_eq!(answers.options.indent, Some(3));
         let flags = JsonArgs {
             profile: Some(Profile::GrpcGateway),
             json_names: Some(super::super::JsonNames::Json),
@@ -444,6 +452,17 @@ mod tests {
                 "json_indent: found `17`; expected 0 to 16 or none",
             ),
             ("json_indent: -1", 1, "expected 0 to 16"),
+            (
+                "query_ignored_keys: key",
+                1,
+                "found `key`; expected a list of texts",
+            ),
+            (
+                "query_ignored_keys: [[a]]",
+                1,
+                "found a list; expected text",
+            ),
+            ("query_captured_by: ''", 1, "expected a name or none"),
             (
                 "profile: nginx",
                 1,

@@ -270,7 +270,6 @@ mod tests {
                 "expected a list of rules",
             ),
             ("- a", "r.yaml:3: http: found `a`; expected a rule"),
-            ("a", "expected a list of rules"),
         ] {
             let fault = parse(&format!("http:\n  rules:\n  {rule}\n")).unwrap_err();
             assert!(fault.contains(words), "{rule}: {fault}");
@@ -292,6 +291,7 @@ mod tests {
                 "config_version: 2\nhttp: {}",
                 "config_version: found `2`; expected 3",
             ),
+            ("http: {rules: a}", "expected a list of rules"),
             ("a: b", "r.yaml: it has no `http:`"),
             ("- a", "expected a service configuration"),
         ] {

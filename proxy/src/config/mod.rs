@@ -72,6 +72,12 @@ pub enum Command {
         Example: transom explain --proto shop.proto GET '/v1/orders/7?view=FULL'"
     )]
     Explain(ExplainArgs),
+    /// Check rules and configuration: what cannot be, what no request comes to, what is most likely not meant.
+    #[command(
+        after_help = "Exit code 1 if there is an error, 0 if there are warnings and notes at most.\n\
+        Example: transom check --proto shop.proto --config transom.yaml"
+    )]
+    Check(CheckArgs),
     /// Convert one message between JSON and protobuf, from standard input to standard output.
     #[command(
         after_help = "Example: echo '{\"name\":\"Ann\"}' | transom transcode --proto shop.proto --message shop.Customer --from json --to proto | xxd"
@@ -397,9 +403,9 @@ pub struct ExplainArgs {
     /// The body of the request
     #[arg(long, value_name = "JSON")]
     pub data: Option<String>,
-    /// Answer as this gateway: transom, grpc-gateway, grpc-gateway-v1 or envoy
-    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
-    pub profile: Profile,
+    /// Answer as transom, grpc-gateway, grpc-gateway-v1 or envoy [default: transom]
+    #[arg(long, value_enum, value_name = "PROFILE", hide_possible_values = true)]
+    pub profile: Option<Profile>,
     /// JSON keys of no field: ignore or reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_fields: Option<Unknown>,
@@ -411,20 +417,28 @@ pub struct ExplainArgs {
     pub source: OfflineSchemaArgs,
 }
 
+/// `transom check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+}
+
 impl ExplainArgs {
-    /// The options to compile a schema with. The message is shown without what is unset, whatever the profile writes.
-    pub fn options(&self) -> Options {
-        let mut options = Options {
-            defaults: Defaults::Omit,
-            ..self.profile.options()
+    /// How to answer. The message is shown without what is unset, whatever the profile and the file write.
+    pub fn answers(&self, file: &ConfigFile) -> Answers {
+        let json = JsonArgs {
+            profile: self.profile,
+            unknown_fields: self.unknown_fields,
+            ..JsonArgs::default()
         };
-        if let Some(unknown) = self.unknown_fields {
-            options.reject_unknown_fields = unknown == Unknown::Reject;
-        }
+        let mut answers = json.answers(file);
+        answers.options.defaults = Defaults::Omit;
         if let Some(unknown) = self.unknown_query {
-            options.reject_unknown_query = unknown == Unknown::Reject;
+            answers.options.reject_unknown_query = unknown == Unknown::Reject;
         }
-        options
+        answers
     }
 }
 
