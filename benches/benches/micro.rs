@@ -3,8 +3,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use transom_benches::{
-    BenchSchema, Bookstore, Contender, Payload, exchange_contenders, published, synthetic, time,
-    to_json_contenders, to_wire_contenders,
+    BenchSchema, Bookstore, Contender, Payload, ThousandTemplates, exchange_contenders, published,
+    routing_contenders, synthetic, time, to_json_contenders, to_wire_contenders,
 };
 
 fn bench_conversion(criterion: &mut Criterion) {
@@ -35,9 +35,19 @@ fn bench_exchange(criterion: &mut Criterion) {
     }
 }
 
+fn bench_routing(criterion: &mut Criterion) {
+    let templates = ThousandTemplates::load();
+    let mut group = criterion.benchmark_group("1,000 templates");
+    for mut contender in routing_contenders(&templates) {
+        let name = contender.name.clone();
+        group.bench_function(name, |bencher| measure(bencher, &mut contender));
+    }
+    group.finish();
+}
+
 fn measure(bencher: &mut criterion::Bencher<'_>, contender: &mut Contender<'_>) {
     bencher.iter_custom(|times| time(contender, times));
 }
 
-criterion_group!(benches, bench_conversion, bench_exchange);
+criterion_group!(benches, bench_conversion, bench_exchange, bench_routing);
 criterion_main!(benches);

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use transom_benches::{
     Allocations, BenchSchema, Bookstore, Contender, CountingAllocator, Figure, Payload, Race,
-    count_allocations, exchange_contenders, published, synthetic, to_json_contenders,
-    to_json_transom, to_wire_contenders, to_wire_transom,
+    ThousandTemplates, count_allocations, exchange_contenders, published, routing_contenders,
+    synthetic, to_json_contenders, to_json_transom, to_wire_contenders, to_wire_transom,
 };
 
 #[global_allocator]
@@ -198,6 +198,7 @@ fn measure(payloads: &[Payload<'_>], race: Race) -> String {
     push_allocations(&mut text, "JSON to protobuf, memory", &to_wire);
     push_allocations(&mut text, "Protobuf to JSON, memory", &to_json);
     push_exchange(&mut text, race);
+    push_routing(&mut text, race);
     text
 }
 
@@ -385,14 +386,34 @@ fn push_each(
 /// What surrounds a message. These are different jobs; they share the rounds, no more.
 fn push_exchange(text: &mut String, race: Race) {
     let store = Bookstore::load();
-    let mut contenders = exchange_contenders(&store);
+    push_steps(
+        text,
+        race,
+        ["Around a message", "step"],
+        exchange_contenders(&store),
+    );
+}
+
+/// How long it takes to find one route among many.
+fn push_routing(text: &mut String, race: Race) {
+    let templates = ThousandTemplates::load();
+    push_steps(
+        text,
+        race,
+        ["A route among 1,000 templates", "path of"],
+        routing_contenders(&templates),
+    );
+}
+
+fn push_steps(
+    text: &mut String,
+    race: Race,
+    [title, column]: [&str; 2],
+    mut contenders: Vec<Contender<'_>>,
+) {
     let allocations: Vec<Allocations> = contenders.iter_mut().map(count_allocations).collect();
     let figures = race.run(&mut contenders);
-    push_heading(
-        text,
-        "Around a message",
-        &["step", "ns", "range", "allocations"],
-    );
+    push_heading(text, title, &[column, "ns", "range", "allocations"]);
     for (figure, allocations) in figures.iter().zip(allocations) {
         let (least, most) = figure.range();
         push_row(

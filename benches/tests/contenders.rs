@@ -1,8 +1,8 @@
 //! Every contender does its job right, so that no bench ends half way. The feature `yardsticks` brings those that take long to build.
 
 use transom_benches::{
-    BenchSchema, Bookstore, Payload, exchange_contenders, published, synthetic, to_json_contenders,
-    to_wire_contenders, worst_cases,
+    BenchSchema, Bookstore, Payload, ThousandTemplates, exchange_contenders, published,
+    routing_contenders, synthetic, to_json_contenders, to_wire_contenders, worst_cases,
 };
 
 #[test]
@@ -41,6 +41,15 @@ fn payloads_are_the_same_each_time() {
 fn steps_of_an_exchange_answer_right() {
     let store = Bookstore::load();
     for mut contender in exchange_contenders(&store) {
+        contender.run(2);
+    }
+}
+
+/// Each is checked when it is made.
+#[test]
+fn paths_find_their_templates_among_a_thousand() {
+    let templates = ThousandTemplates::load();
+    for mut contender in routing_contenders(&templates) {
         contender.run(2);
     }
 }

@@ -84,7 +84,10 @@ mod wire;
 pub use compile::TemplateTable;
 pub use compile::{Body, Method, Route, Schema};
 pub use error::Error;
-pub use plan::{Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, UnknownEnumNames};
-pub use schema::SchemaError;
+pub use plan::{
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, PatchMasks,
+    SameRequests, UnknownEnumNames,
+};
+pub use schema::{Finding, FindingKind, HttpRule, SchemaError, Severity};
 pub use to_json::to_json;
 pub use to_wire::to_wire;

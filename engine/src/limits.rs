@@ -45,7 +45,7 @@ pub const JSON_LEN_MAX: usize = 256 * 1024 * 1024;
 /// Bytes that chunk headers, extensions and trailers may add to a body before it is refused (400).
 pub const CHUNK_OVERHEAD_LEN_MAX: usize = 16 * 1024;
 
-/// Query parameters in one request (400, SEMANTICS 61).
+/// Query parameters in one request, and parameters in a form that is its body (400, SEMANTICS 61).
 pub const QUERY_PARAMETER_COUNT_MAX: usize = 256;
 
 /// Dotted steps in one query key (400, SEMANTICS 61).

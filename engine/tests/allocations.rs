@@ -12,7 +12,9 @@ use std::fmt::Write as _;
 
 use support::counting::{Counting, request_count};
 use support::{notation, texts};
-use transom_engine::exchange::{Call, Envelope, Manners, Reply, Request, Scratch, Transcoder};
+use transom_engine::exchange::{
+    Call, Envelope, Forms, Manners, QueryRule, Reply, Request, Scratch, Transcoder,
+};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
 use transom_engine::{Options, Schema, route, to_json, to_wire};
@@ -321,12 +323,42 @@ fn a_call_that_succeeds_does_not_allocate() {
             headers: &[(b"content-type", b"application/grpc+proto")],
             reply: frame("1: {4: 5} 8: {1: {1: 5} 4: {1: {1: 'k' 2: {2: 1.5}}}}"),
         },
+        Exchange {
+            request: b"PATCH /v1/changes/n HTTP/1.1\r\nHost: x\r\nContent-Length: 67\r\n\r\n{\"scalars\":{\"fString\":\"x\",\"f\\u0049nt32\":1},\"nested\":{\"count\":null}}",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame("1: {4: 5}"),
+        },
+        Exchange {
+            request: b"GET /v1/maps?a=1&trace=2&by_string[k]=v HTTP/1.1\r\nHost: x\r\n\r\n",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame("12: {1: 'b' 2: 'v'}"),
+        },
+        Exchange {
+            request: b"PUT /v1/everything/5?nested.count=1&trace=2 HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 2\r\n\r\n{}",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame(""),
+        },
+        Exchange {
+            request: b"POST /v1/attachments/n HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame("2: {3: {1: 'x'} 2: 'bytes'} 1: 'n' 2: {1: 'image/png'}"),
+        },
     ];
     let gateway = Manners {
         headers: HeaderRule::GrpcGateway,
         ..Manners::default()
     };
-    for manners in [Manners::default(), gateway] {
+    let envoy = Manners {
+        query: QueryRule {
+            merges_into_whole_body: true,
+            last_wins: true,
+            ignored_keys: vec!["trace".to_owned()],
+            captured_by: Some("by_string".to_owned()),
+        },
+        forms: Forms::Fields,
+        ..Manners::default()
+    };
+    for manners in [Manners::default(), gateway, envoy] {
         let schema = Schema::from_descriptor_set(&support::rules()).unwrap();
         let transcoder = Transcoder::new(schema, manners);
         let mut worker = Worker::default();

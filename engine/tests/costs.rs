@@ -9,11 +9,14 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use support::texts;
 use support::worst::{
     BAD_JSON, BAD_WIRE, JSON, MakeDeepText, MakeDeepWire, MakeText, MakeWire, NESTED_JSON,
     NESTED_WIRE, WIRE, Worst, delimited_set,
 };
 use transom_engine::error::Context;
+use transom_engine::exchange::{Manners, Transcoder};
+use transom_engine::http1::RequestHead;
 use transom_engine::{Error, Message, Options, Schema, to_json, to_wire};
 
 /// Bytes of the shorter input.
@@ -209,4 +212,51 @@ fn protobuf_takes_as_long_deep_down_as_on_the_surface() {
     compare(NESTED_WIRE, NESTED_RATIO_MAX, make, |name, wire| {
         write_json(name, wire, &mut scratch).unwrap();
     });
+}
+
+/// Methods of the smaller of two schemas.
+const METHOD_COUNT: usize = 250;
+
+/// A schema whose methods have rules that share their first segments, as those of large APIs do.
+fn schema_of_methods(count: usize) -> Vec<u8> {
+    let mut rpcs = String::new();
+    for index in 0..count {
+        let rule = format!("get: \"/v1/{{name=projects/*/things{index}/*}}:read{index}\"");
+        let other = format!("additional_bindings {{ get: \"/v1/things{index}/{{name}}\" }}");
+        rpcs.push_str("rpc M");
+        rpcs.push_str(&index.to_string());
+        rpcs.push_str("(Request) returns (Request) { option (google.api.http) = { ");
+        rpcs.push_str(&rule);
+        rpcs.push_str(&other);
+        rpcs.push_str(" }; }\n");
+    }
+    let text = format!(
+        "syntax = \"proto3\"; package test; import \"google/api/annotations.proto\";
+        message Request {{ string name = 1; }} service Service {{ {rpcs} }}"
+    );
+    texts::compile(&[("test.proto", &text)], true)
+}
+
+/// What compiles rules, and what explains a request by all of them.
+#[test]
+fn schema_of_four_times_the_routes_takes_four_times_as_long() {
+    let sets = [METHOD_COUNT, 4 * METHOD_COUNT].map(schema_of_methods);
+    let found = ratio(RATIO_MAX, |is_second| {
+        let schema = Schema::from_descriptor_set(&sets[usize::from(is_second)]).unwrap();
+        assert!(schema.routes().len() >= 3 * METHOD_COUNT);
+    });
+    assert!(found < RATIO_MAX, "compiling: {found} times as long");
+
+    let head = b"GET /v1/projects/a/things7/b:read7 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let transcoders = sets.map(|set| {
+        let schema = Schema::from_descriptor_set(&set).unwrap();
+        Transcoder::new(schema, Manners::default())
+    });
+    let mut request = RequestHead::new();
+    request.parse(head).unwrap();
+    let found = ratio(RATIO_MAX, |is_second| {
+        let explanation = transcoders[usize::from(is_second)].explain(&request, head, b"");
+        assert!(explanation.chosen().is_some());
+    });
+    assert!(found < RATIO_MAX, "explaining: {found} times as long");
 }

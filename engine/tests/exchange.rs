@@ -19,13 +19,13 @@ use support::notation;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    Call, Cors, CorsSettings, Envelope, ErrorForm, Manners, Reply, Request, RetryAfter, Scratch,
-    SuccessStatus, Transcoder, WrongMethod,
+    Call, ContentTypes, Cors, CorsSettings, Envelope, ErrorForm, Forms, Manners, QueryRule, Reply,
+    Request, RetryAfter, Scratch, SuccessStatus, Transcoder, UnwantedBodies, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::{Parsed, RequestHead};
-use transom_engine::{Defaults, FieldNames, Options, Schema, UnknownEnumNames};
+use transom_engine::{Defaults, FieldNames, Options, PatchMasks, Schema, UnknownEnumNames};
 
 /// The profiles as `transom serve --profile` has them.
 fn profile(name: &str) -> (Options, Manners) {
@@ -37,6 +37,7 @@ fn profile(name: &str) -> (Options, Manners) {
                 defaults: Defaults::All,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
+                patch_masks: PatchMasks::FillStrictly,
                 ..options
             },
             Manners {
@@ -67,11 +68,17 @@ fn profile(name: &str) -> (Options, Manners) {
         "envoy" => (
             Options {
                 defaults: Defaults::Omit,
+                patch_masks: PatchMasks::Leave,
                 ..options
             },
             Manners {
                 wrong_method: WrongMethod::NotFound,
                 retry_after: RetryAfter::Never,
+                query: QueryRule {
+                    merges_into_whole_body: true,
+                    last_wins: true,
+                    ..QueryRule::default()
+                },
                 ..manners
             },
         ),
@@ -102,6 +109,43 @@ fn profile(name: &str) -> (Options, Manners) {
             options,
             Manners {
                 cors: Some(cors(name)),
+                ..manners
+            },
+        ),
+        "typed" => (
+            options,
+            Manners {
+                content_types: ContentTypes::Json,
+                unwanted_bodies: UnwantedBodies::Refused,
+                ..manners
+            },
+        ),
+        "forms" => (
+            options,
+            Manners {
+                forms: Forms::Fields,
+                ..manners
+            },
+        ),
+        "typed, forms" => (
+            Options {
+                reject_unknown_fields: true,
+                ..options
+            },
+            Manners {
+                content_types: ContentTypes::Json,
+                forms: Forms::Fields,
+                ..manners
+            },
+        ),
+        "captured" => (
+            options,
+            Manners {
+                query: QueryRule {
+                    ignored_keys: vec!["alt".to_owned()],
+                    captured_by: Some("by_string".to_owned()),
+                    ..QueryRule::default()
+                },
                 ..manners
             },
         ),
@@ -234,8 +278,10 @@ fn request(case: &Value) -> (RequestHead, Vec<u8>, Vec<u8>) {
     if !has(&lines, "host:") {
         lines.push("Host: a.example".to_owned());
     }
+    // Chunks are the caller's to decode: a case gives what they hold.
+    let is_framed = has(&lines, "content-length:") || has(&lines, "transfer-encoding:");
     let has_body = case["body"].is_string() || case["coded"].is_string();
-    if has_body && !has(&lines, "content-length:") {
+    if has_body && !is_framed {
         lines.push(format!("Content-Length: {}", body.len()));
     }
     let bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
@@ -331,11 +377,21 @@ fn check_response(case: &Value, raw: &[u8]) -> Result<(), String> {
         return Err(format!("{response:?}"));
     }
     let mut headers = response.headers.clone();
-    if response.status != 204 {
-        let json = headers
-            .iter()
-            .position(|line| line == "content-type: application/json");
-        headers.remove(json.ok_or_else(|| format!("no content type: {response:?}"))?);
+    // Where a case does not say otherwise the type is JSON; `null` is none.
+    let content_type = match case.get("content_type") {
+        Some(content_type) => content_type.as_str(),
+        None => (response.status != 204).then_some("application/json"),
+    };
+    let found = headers
+        .iter()
+        .position(|line| line.starts_with("content-type: "));
+    let found = found.map(|index| headers.remove(index));
+    if found.as_deref()
+        != content_type
+            .map(|value| format!("content-type: {value}"))
+            .as_deref()
+    {
+        return Err(format!("the content type is {found:?}: {response:?}"));
     }
     let expected = texts(&case["headers"]);
     if headers != expected {
@@ -344,14 +400,15 @@ fn check_response(case: &Value, raw: &[u8]) -> Result<(), String> {
     if response.trailers != texts(&case["trailers"]) {
         return Err(format!("trailers are {:?}", response.trailers));
     }
-    let body = match response.body.as_str() {
-        "" => Value::Null,
-        text => serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?,
-    };
-    let is_as_expected = match case.get("text") {
-        // The exact text, where order and spelling count.
-        Some(text) => response.body == text.as_str().unwrap(),
-        None => body == case["json"],
+    let is_as_expected = match (case.get("text"), response.body.as_str()) {
+        // The exact text, where order and spelling count, or where it is no JSON.
+        (Some(text), body) => body == text.as_str().unwrap(),
+        (None, "") => case["json"].is_null(),
+        (None, body) => {
+            let body: Value =
+                serde_json::from_str(body).map_err(|error| format!("{error}: {body}"))?;
+            body == case["json"]
+        }
     };
     if !is_as_expected {
         return Err(format!("body is {}", response.body));
@@ -522,6 +579,93 @@ fn manners_that_fit_no_method_are_told() {
         told("Put", 202).unwrap_err(),
         "success status of Put: the schema has no such method"
     );
+}
+
+/// SEMANTICS 71.
+#[test]
+fn raw_bodies_become_messages() {
+    assert!(run("71-raw-requests.json", check_request) > 10);
+}
+
+/// SEMANTICS 71: a header may hold bytes that a string of protobuf may not.
+#[test]
+fn type_of_a_raw_body_that_is_no_text_is_refused() {
+    let mut bench = Bench::new();
+    let (transcoder, scratch) = bench.transcoder(&Value::Null);
+    let bytes = b"POST /v1/raw HTTP/1.1\r\nHost: a\r\nContent-Type: a/\xff\r\n\r\n";
+    let mut head = RequestHead::new();
+    head.parse(bytes).unwrap();
+    let Ok(Request::Call(call)) = transcoder.handle_head(&head, bytes, scratch) else {
+        panic!("it is a call");
+    };
+    let mut out = Vec::new();
+    let written = call.write_request(transcoder, &head, bytes, b"x", scratch, &mut out);
+    let error = written.unwrap_err();
+    assert!(out.is_empty());
+    transcoder.write_error(
+        &Envelope::REFUSED,
+        error,
+        Some((&head, bytes, b"x")),
+        scratch,
+        &mut out,
+    );
+    let response = read_response(&out, false).unwrap();
+    let body: Value = serde_json::from_str(&response.body).unwrap();
+    let message = "header Content-Type: a string is not valid UTF-8";
+    assert_eq!(
+        (response.status, body),
+        (400, json!({"code": 3, "message": message}))
+    );
+}
+
+/// SEMANTICS 72.
+#[test]
+fn raw_replies_become_bodies() {
+    assert!(run("72-raw-replies.json", check_reply) > 15);
+}
+
+/// SEMANTICS 65, 66.
+#[test]
+fn bodies_are_taken_by_their_type() {
+    assert!(run("66-content-types.json", check_request) > 30);
+}
+
+/// SEMANTICS 74.
+#[test]
+fn patches_fill_their_masks() {
+    assert!(run("74-patch-masks.json", check_request) > 20);
+}
+
+/// Goal: paths are bounded, though a tree of a few hundred KiB has so many and so long ones that they would take more than a body may.
+/// Method: a tree of two children, on a stem that makes each path longer.
+#[test]
+fn paths_of_a_mask_are_no_more_than_a_body_may_be() {
+    const TEXT: &str = r#"syntax = "proto3"; package test;
+        import "google/api/annotations.proto"; import "google/protobuf/field_mask.proto";
+        message Tree { Tree l = 1; Tree r = 2; }
+        message Request { Tree tree = 1; google.protobuf.FieldMask mask = 2; }
+        service Service { rpc Plant(Request) returns (Tree) { option (google.api.http) = { patch: "/v1/tree" body: "tree" }; } }"#;
+    let set = support::texts::compile(&[("test.proto", TEXT)], true);
+    let schema = Schema::from_descriptor_set(&set).unwrap();
+    let transcoder = Transcoder::new(schema, Manners::default());
+    for (levels, is_good) in [(13, true), (15, false)] {
+        let mut tree = "{}".to_owned();
+        for _ in 0..levels {
+            tree = format!("{{\"l\":{tree},\"r\":{tree}}}");
+        }
+        let tree = "{\"l\":".repeat(80) + &tree + &"}".repeat(80);
+        let request = json!({"request": "PATCH /v1/tree", "body": tree});
+        let (head, bytes, body) = self::request(&request);
+        let mut scratch = Scratch::default();
+        let Ok(Request::Call(call)) = transcoder.handle_head(&head, &bytes, &mut scratch) else {
+            panic!("it is a call");
+        };
+        let mut out = Vec::new();
+        let written = call.write_request(&transcoder, &head, &bytes, &body, &mut scratch, &mut out);
+        let kind = written.map_err(|error| error.kind);
+        assert_eq!(kind.is_ok(), is_good, "{levels} levels");
+        assert!(is_good || kind == Err(ErrorKind::BodyTooLarge));
+    }
 }
 
 /// SEMANTICS 111: what the gateway finds out by itself has the same form.

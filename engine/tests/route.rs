@@ -14,10 +14,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
-use transom_engine::Schema;
 use transom_engine::route::{NoRoute, Scratch};
+use transom_engine::{Options, Schema};
 
-fn schema(rules: &[&str]) -> Schema {
+fn schema(rules: &[&str], options: &Options) -> Schema {
     let mut rpcs = String::new();
     for (index, rule) in rules.iter().enumerate() {
         let (http_method, template) = rule.split_once(' ').unwrap();
@@ -34,7 +34,7 @@ fn schema(rules: &[&str]) -> Schema {
         message Request {{ string name = 1; string other = 2; }}
         service Service {{ {rpcs} }}"#
     );
-    Schema::from_descriptor_set(&texts::compile(&[("test.proto", &text)], true)).unwrap()
+    Schema::compile(&texts::compile(&[("test.proto", &text)], true), options).unwrap()
 }
 
 fn check(schema: &Schema, case: &Value, scratch: &mut Scratch) {
@@ -86,9 +86,13 @@ fn check_file(name: &str) {
         .collect();
     let cases = file["cases"].as_array().unwrap();
     assert!(!cases.is_empty());
+    let options = Options {
+        ignore_trailing_slash: file["ignore_trailing_slash"] == true,
+        ..Options::default()
+    };
     let mut scratch = Scratch::default();
     for _ in 0..2 {
-        let schema = schema(&rules);
+        let schema = schema(&rules, &options);
         for case in cases {
             check(&schema, case, &mut scratch);
         }
@@ -99,6 +103,11 @@ fn check_file(name: &str) {
 #[test]
 fn paths_match_as_specified() {
     check_file("paths.json");
+}
+
+#[test]
+fn slash_at_the_end_is_overlooked_if_it_is_to() {
+    check_file("trailing_slash.json");
 }
 
 #[test]

@@ -135,7 +135,7 @@ pub fn request(input: &[u8]) {
         Ok(Parsed::Partial) => return,
         Err(error) => {
             transcoder.write_error(&Envelope::REFUSED, error, None, &mut scratch, &mut out);
-            return check_response(&out, false);
+            return check_response(&out, false, Content::Json);
         }
     };
     let (bytes, body) = stream.split_at(len);
@@ -145,11 +145,11 @@ pub fn request(input: &[u8]) {
         Ok(Request::Call(call)) => Ok(call),
         Ok(Request::Options) => {
             transcoder.write_options(&envelope, &head, bytes, &mut scratch, &mut out);
-            return check_response(&out, answers_head);
+            return check_response(&out, answers_head, Content::Json);
         }
         Ok(Request::Preflight) => {
             transcoder.write_preflight(&envelope, &head, bytes, &mut scratch, &mut out);
-            return check_response(&out, answers_head);
+            return check_response(&out, answers_head, Content::Json);
         }
         Err(error) => Err(error),
     };
@@ -164,7 +164,7 @@ pub fn request(input: &[u8]) {
             assert_eq!(out, b"before", "an error leaves the buffer as it was");
             let parts = Some((&head, bytes, body));
             transcoder.write_error(&envelope, error, parts, &mut scratch, &mut out);
-            check_response(&out, answers_head);
+            check_response(&out, answers_head, Content::Json);
         }
     }
 }
@@ -225,12 +225,14 @@ pub fn reply(input: &[u8]) {
     let (headers, rest) = read_lines(rest);
     let (trailers, body) = read_lines(rest);
     let transcoder = schema::transcoder(*options);
-    let requests: [&[u8]; 5] = [
+    let requests: [&[u8]; 7] = [
         b"GET /v1/files/x HTTP/1.1\r\nHost: x\r\n\r\n",
         b"PUT /v1/nested/x HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /v1/number HTTP/1.0\r\nHost: x\r\n\r\n",
         b"POST /v1/map HTTP/1.1\r\nHost: x\r\n\r\n",
         b"HEAD /v1/files/x HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/raw HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/pictures/x HTTP/1.1\r\nHost: x\r\n\r\n",
     ];
     let bytes = requests
         .get(usize::from(*choice) % requests.len())
@@ -243,14 +245,18 @@ pub fn reply(input: &[u8]) {
     };
     let mut out = b"before".to_vec();
     let reply = Reply {
-        http_status: [200, 200, 200, 404, 503][usize::from(choice / 5) % 5],
+        http_status: [200, 200, 200, 404, 503][usize::from(choice / 7) % 5],
         headers: || headers.iter().copied(),
         body,
         trailers: (!trailers.is_empty()).then_some(|| trailers.iter().copied()),
     };
     let envelope = transcoder.envelope(&head, bytes);
     call.write_reply(transcoder, &envelope, reply, &mut scratch, &mut out);
-    check_response(&out, head.method(bytes) == b"HEAD");
+    let content = match head.path(bytes) {
+        b"/v1/raw" | b"/v1/pictures/x" => Content::RawWhereGood,
+        _ => Content::Json,
+    };
+    check_response(&out, head.method(bytes) == b"HEAD", content);
 }
 
 type Pair<'i> = (&'i [u8], &'i [u8]);
@@ -270,8 +276,16 @@ fn read_lines(input: &[u8]) -> (Vec<Pair<'_>>, &[u8]) {
     (lines.take(64).collect(), rest)
 }
 
-/// `out` must be one whole response, whose body is JSON and as long as its head says.
-fn check_response(out: &[u8], answers_head: bool) {
+/// What the body of a response is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Json,
+    /// Bytes of any type or none if the call succeeded, otherwise JSON (SEMANTICS 72).
+    RawWhereGood,
+}
+
+/// `out` must be one whole response, whose body is what it should be and as long as its head says.
+fn check_response(out: &[u8], answers_head: bool, content: Content) {
     let response = out.strip_prefix(b"before").expect("what was there is kept");
     let mut slots = [httparse::EMPTY_HEADER; 128];
     let mut head = httparse::Response::new(&mut slots);
@@ -294,6 +308,7 @@ fn check_response(out: &[u8], answers_head: bool) {
             .collect::<Vec<_>>()
     };
     assert!(values("transfer-encoding").is_empty());
+    let is_raw = content == Content::RawWhereGood && head.code == Some(200);
     match *values("content-length") {
         [] => assert!(head.code == Some(204) && body.is_empty()),
         [len] => {
@@ -306,11 +321,15 @@ fn check_response(out: &[u8], answers_head: bool) {
             } else {
                 body.len() == len
             });
-            assert_eq!(values("content-type"), [b"application/json"]);
+            if is_raw {
+                assert!(values("content-type").len() <= 1, "two types");
+            } else {
+                assert_eq!(values("content-type"), [b"application/json"]);
+            }
         }
         _ => unreachable!("two lengths"),
     }
-    if !body.is_empty() {
+    if !body.is_empty() && !is_raw {
         check_json(body);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use prost_reflect::{DescriptorPool, MessageDescriptor};
-use transom_engine::exchange::{ErrorForm, Manners, Transcoder, WrongMethod};
+use transom_engine::exchange::{ErrorForm, Forms, Manners, Transcoder, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
     Defaults, EnumStyle, FieldNames, Int64Style, Message, Options, Schema, UnknownEnumNames,
@@ -64,6 +64,7 @@ pub(crate) static TRANSCODERS: LazyLock<[Transcoder; 3]> = LazyLock::new(|| {
         },
         Manners {
             wrong_method: WrongMethod::NotFound,
+            forms: Forms::Fields,
             ..Manners::default()
         },
     ]

@@ -105,7 +105,7 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
     each_case("http1", |topic, case| {
         add("http1", topic, &[b"\x07", &bytes_of(&case["input"])]);
     });
-    each_case("exchange/requests", |topic, case| {
+    let mut add_request = |topic: &str, case: &Value| {
         let body = case["body"].as_str().unwrap_or_default();
         let (line, headers) = match &case["request"] {
             Value::Array(all) => (all[0].as_str().unwrap(), lines(&Value::from(&all[1..]))),
@@ -125,8 +125,16 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
             body.as_bytes(),
         ];
         add("request", topic, &parts);
-    });
-    each_case("exchange/replies", |topic, case| {
+    };
+    for topic in [
+        "requests",
+        "66-content-types",
+        "71-raw-requests",
+        "74-patch-masks",
+    ] {
+        each_case(&format!("exchange/{topic}"), &mut add_request);
+    }
+    let mut add_reply = |topic: &str, case: &Value| {
         let reply = &case["reply"];
         let headers = match &reply["headers"] {
             Value::Null => "content-type: application/grpc\n".to_owned(),
@@ -152,7 +160,7 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
         );
         let [options] = profile_choice(case);
         let parts = [
-            &[options, 0],
+            &[options, reply_choice(case)],
             headers.as_bytes(),
             b"\n",
             trailers.as_bytes(),
@@ -160,7 +168,10 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
             &body,
         ];
         add("reply", topic, &parts);
-    });
+    };
+    for topic in ["replies", "72-raw-replies"] {
+        each_case(&format!("exchange/{topic}"), &mut add_reply);
+    }
     for template in TEMPLATES {
         add("template", "template", &[b"\0", template.as_bytes()]);
     }
@@ -335,8 +346,17 @@ fn message_choice(case: &Value) -> u8 {
 fn profile_choice(case: &Value) -> [u8; 1] {
     match case["profile"].as_str() {
         Some("grpc-gateway" | "grpc-gateway-v1") => [1],
-        Some("strict" | "envoy") => [2],
+        Some("strict" | "envoy" | "forms") => [2],
         _ => [0],
+    }
+}
+
+/// The byte that stands for the request which a reply answers.
+fn reply_choice(case: &Value) -> u8 {
+    match case["request"].as_str() {
+        Some("POST /v1/raw") => 5,
+        Some("POST /v1/pictures/n") => 6,
+        _ => 0,
     }
 }
 

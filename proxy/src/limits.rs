@@ -12,6 +12,12 @@ pub const DESCRIPTOR_RESERVE_COUNT: usize = 64;
 /// Descriptors assumed when the process cannot read its own limit.
 pub const DESCRIPTOR_COUNT_FALLBACK: usize = 1024;
 
+/// Bytes of a configuration file, and of each file of rules it names.
+pub const CONFIG_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Lists and maps inside of each other in a configuration file.
+pub const CONFIG_DEPTH_MAX: usize = 32;
+
 /// Connections the kernel queues for one worker's listener before it refuses more.
 pub const LISTEN_BACKLOG_COUNT: i32 = 1024;
 

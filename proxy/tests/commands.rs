@@ -11,6 +11,7 @@ mod support {
     pub(crate) mod tools;
 }
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
@@ -116,7 +117,15 @@ fn transcode(
 
 #[test]
 fn help_fits_a_screen_and_ends_with_an_example() {
-    for command in ["serve", "demo", "routes", "transcode", "bench"] {
+    for command in [
+        "serve",
+        "demo",
+        "routes",
+        "check",
+        "explain",
+        "transcode",
+        "bench",
+    ] {
         let help = run(&[command, "--help"]).assert_done();
         let lines: Vec<_> = help.text().lines().collect();
         assert!(lines.len() <= 40, "{command}: {} lines", lines.len());
@@ -180,6 +189,170 @@ fn wrong_usage_ends_with_two_and_names_what_is_wrong() {
     for (arguments, words) in cases {
         run(arguments).assert_failed(2, &[words]);
     }
+}
+
+/// The file gives all that the command needs, a flag wins over it, and what is wrong in it is told with its line.
+#[test]
+fn configuration_file_stands_for_flags() {
+    let folder = scratch_folder("config");
+    let config = folder.join("transom.yaml");
+    let name = config.to_str().unwrap();
+    let text = format!(
+        "proto: {PROTOS}/example/bookstore.proto\nproto_path: [{PROTOS}]\nmessage: {EVERY_KIND}\n\
+        from: json\nto: json\njson_defaults: omit\njson_names: proto\njson_indent: 1\njson: true\n"
+    );
+    fs::write(&config, &text).unwrap();
+    let input = folder.join("input");
+    fs::write(&input, r#"{"int64Value":"5"}"#).unwrap();
+    let print = |flags: &[&str]| {
+        let arguments = [&["transcode", "--config", name], flags].concat();
+        run_with(&arguments, &input).assert_done()
+    };
+    assert_eq!(print(&[]).text(), "{\n \"int64_value\": \"5\"\n}\n");
+    let text_by_flag = print(&["--json-names", "json"]);
+    assert_eq!(text_by_flag.json(), json!({"int64Value": "5"}));
+    let listed = run(&["routes", "--config", name]).assert_done().json();
+    assert!(listed.as_array().unwrap().len() > 30);
+
+    fs::write(&config, format!("{text}\nlisten: here\n")).unwrap();
+    let wrong = run(&["routes", "--config", name]);
+    wrong.assert_failed(
+        1,
+        &["transom.yaml:11: listen: found `here`; expected an IP"],
+    );
+    fs::write(&config, "io: epoll\n").unwrap();
+    let words = ["transom.yaml: upstream is missing; set it, or give --upstream"];
+    run(&["serve", "--config", name]).assert_failed(1, &words);
+    let words = ["transom.yaml: message is missing"];
+    run(&["bench", "--config", name, "a.json", "--proto", "a.proto"])
+        .assert_failed(1, &["a.proto"]);
+    let bench = with_schema(&["bench", "--config", name, "a.json"]);
+    run(&bench).assert_failed(1, &words);
+}
+
+/// SEMANTICS 8, 10, 14: what is served is what is listed, and a warning names what is not, with its line.
+#[test]
+fn bad_rule_is_skipped_with_a_warning_unless_it_is_to_be_refused() {
+    let folder = scratch_folder("rules");
+    fs::write(
+        folder.join("a.proto"),
+        "syntax = \"proto3\";\npackage a;\nimport \"google/api/annotations.proto\";\nmessage In { string name = 1; }\n\
+        service S {\n  rpc A(In) returns (In) {\n    option (google.api.http) = { get: \"/a/{nobody}\" };\n  }\n\
+        rpc B(In) returns (In) { option (google.api.http) = { get: \"/b\" }; }\n\
+        rpc C(In) returns (In) { option (google.api.http) = { get: \"/b\" }; }\n}\n",
+    )
+    .unwrap();
+    let rules = "http:\n  rules:\n  - selector: a.S.C\n    get: /c/{name}\n";
+    fs::write(folder.join("rules.yaml"), rules).unwrap();
+    let config = folder.join("transom.yaml");
+    let routes = |more: &str| {
+        fs::write(&config, format!("proto: a.proto\n{more}\n")).unwrap();
+        run(&["routes", "--config", config.to_str().unwrap()])
+    };
+
+    let listed = routes("service_config: rules.yaml").assert_done();
+    let warning = "a.proto:7: a.S.A: the rule `GET /a/{nobody}`: the variable `nobody`";
+    assert!(listed.stderr.contains("warning: "), "{}", listed.stderr);
+    assert!(listed.stderr.contains(warning), "{}", listed.stderr);
+    for (route, is_there) in [("/c/{name}", true), ("/a/{", false), ("/b", true)] {
+        assert_eq!(listed.text().contains(route), is_there, "{}", listed.text());
+    }
+    routes("service_config: rules.yaml\nbad_rules: refuse").assert_failed(1, &[warning]);
+    routes("").assert_failed(
+        1,
+        &["a.proto:10: a.S.C: the rule `GET /b`: it takes the same"],
+    );
+    let listed = routes("profile: grpc-gateway").assert_done();
+    let words =
+        "of a.S.B; change the path, verb or method of one of the two; the later rule has the route";
+    assert!(listed.stderr.contains(words), "{}", listed.stderr);
+
+    // The file's own rules come last.
+    let own = "http: {rules: [{selector: a.S.C, get: /own}, {selector: a.S.A, get: /a}]}";
+    let listed = routes(&format!("{own}\nservice_config: rules.yaml")).assert_done();
+    assert!(listed.text().contains("/own") && !listed.text().contains("/c/"));
+    assert_eq!(listed.stderr, "");
+    routes("http:\n  rules:\n  - {selector: a.S.D, get: /d}")
+        .assert_failed(1, &["transom.yaml:4: the selector `a.S.D` names no method"]);
+}
+
+/// Findings come by file and line, what cannot be ends with 1, and a schema without fault says so.
+#[test]
+fn check_names_each_fault_with_its_line() {
+    let folder = scratch_folder("check");
+    let proto = |rules: [&str; 4]| {
+        let rpc = |(index, rule): (usize, &&str)| {
+            format!(
+                "  rpc M{index}(In) returns (In) {{\n    option (google.api.http) = {{ {rule} }};\n  }}\n"
+            )
+        };
+        let rpcs: String = rules.iter().enumerate().map(rpc).collect();
+        let head = "syntax = \"proto3\";\npackage a;\nimport \"google/api/annotations.proto\";\nmessage In { string name = 1; }";
+        fs::write(
+            folder.join("a.proto"),
+            format!("{head}\nservice S {{\n{rpcs}}}\n"),
+        )
+        .unwrap();
+    };
+    let config = folder.join("transom.yaml");
+    let check = |more: &str| {
+        fs::write(&config, format!("proto: a.proto\n{more}\n")).unwrap();
+        run(&["check", "--config", config.to_str().unwrap()])
+    };
+
+    proto([
+        "get: \"/a/{name}\"",
+        "get: \"/a/top\"",
+        "get: \"/{nobody}\"",
+        "get: \"/a/top\"",
+    ]);
+    let found = check("");
+    assert_eq!(found.code, Some(1), "{}", found.stderr);
+    assert_eq!(found.stderr, "");
+    let lines: Vec<_> = found.text().lines().collect();
+    let expected = [
+        "a.proto:7: note: a.S.M0: the rule `GET /a/{name}`: `GET /a/top` of a.S.M3 goes before it",
+        "a.proto:13: error: a.S.M2: the rule `GET /{nobody}`: the variable `nobody`: `nobody` is not a field",
+        "a.proto:16: error: a.S.M3: the rule `GET /a/top`: it takes the same requests as `GET /a/top` of a.S.M1",
+        "2 errors, 0 warnings, 1 note in 6 routes of 4 methods, from ",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{}", found.text());
+    for (line, start) in lines.iter().zip(expected) {
+        assert!(line.starts_with(start), "{line}\n{start}");
+    }
+
+    // Rules of the configuration count, and warnings are no failure.
+    let rules =
+        "http:\n  rules:\n  - {selector: a.S.M2, get: /c, body: '*'}\nprofile: grpc-gateway";
+    let found = check(rules).assert_done();
+    assert!(
+        found
+            .text()
+            .contains("transom.yaml:4: warning: a.S.M2: the rule `GET /c`: many clients")
+    );
+    assert!(
+        found.text().contains("a.proto:16: warning: a.S.M3: "),
+        "{}",
+        found.text()
+    );
+    let found = check("http: {rules: [{selector: a.S.M9, get: /c}]}");
+    assert_eq!(found.code, Some(1));
+    assert!(
+        found
+            .text()
+            .contains("transom.yaml:2: error: the selector `a.S.M9` names no method")
+    );
+    check("jsn: true").assert_failed(
+        1,
+        &["transom.yaml:2: jsn: there is no such key; did you mean json?"],
+    );
+
+    proto(["get: \"/a\"", "get: \"/b\"", "get: \"/c\"", "get: \"/d\""]);
+    let text = check("").assert_done().text().to_owned();
+    assert!(
+        text.starts_with("0 errors, 0 warnings, 0 notes in 8 routes of 4 methods"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -550,4 +723,220 @@ fn taken_port_is_told_and_ends_the_program() {
         &address,
     ])
     .assert_failed(1, &[&address, "in use"]);
+}
+
+/// What `transom explain` says of a request to the bookstore: the lines of it are the `parts`, in this order, and others between them.
+#[track_caller]
+fn explained(code: i32, arguments: &[&str], parts: &[&str]) {
+    let output = with_bookstore(&[&["explain"], arguments].concat());
+    assert_eq!(output.code, Some(code), "{}", output.stderr);
+    assert_eq!(output.stderr, "", "{arguments:?}");
+    let mut lines = output.text().lines().map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.join(" ")
+    });
+    for part in parts {
+        assert!(
+            lines.any(|line| line == *part),
+            "expected {part:?} of {arguments:?} in: {}",
+            output.text()
+        );
+    }
+}
+
+#[test]
+fn explanation_tells_route_bindings_and_message() {
+    explained(
+        0,
+        &[
+            "GET",
+            "http://h:1/v1/shelves/a%20b/books?page_size=50&filter.tags=x+y&parent=q&z=1#part",
+        ],
+        &[
+            "route GET /v1/{parent=shelves/*}/books",
+            "rpc bookstore.v1.Bookstore.ListBooks",
+            "path {parent} -> parent = \"shelves/a b\"",
+            "query page_size -> page_size = \"50\"",
+            "filter.tags -> filter.tags = \"x y\"",
+            "parent is ignored: the path gives parent",
+            "z is ignored: bookstore.v1.ListBooksRequest has no field of this name",
+            "message bookstore.v1.ListBooksRequest, 22 bytes",
+            r#"json {"parent":"shelves/a b","pageSize":50,"filter":{"tags":["x y"]}}"#,
+            "hex 10 32 22 05 12 03 78 20 79 0a 0b 73 68 65 6c 76 65 73 2f 61 20 62",
+            "POST /v1/{parent=shelves/*}/books the path is its, but it is for POST",
+            "GET /v1/{name=shelves/*/books/*} the path ends before segment 5, `*`",
+        ],
+    );
+    explained(
+        0,
+        &[
+            "POST",
+            "/v1/shelves/7/books?book_id=u&book.title=v",
+            "--data",
+            r#"{"title":"U"}"#,
+        ],
+        &[
+            "query book_id -> book_id = \"u\"",
+            "book.title is ignored: the body gives book.title",
+            "body -> book",
+            r#"json {"parent":"shelves/7","book":{"title":"U"},"bookId":"u"}"#,
+        ],
+    );
+    explained(
+        0,
+        &["POST", "/v1/shelves/7/books/4:move?x=1"],
+        &[
+            "route POST /v1/{name=shelves/*/books/*}:move",
+            "query x is ignored: the body is the whole message",
+            "body none; it would be bookstore.v1.MoveBookRequest, the whole message",
+            "POST /v1/{name=shelves/*/books/*}:archive the path does not end in `:archive`",
+        ],
+    );
+    explained(
+        0,
+        &["DELETE", "/v1/shelves/7", "--data", "no JSON"],
+        &[
+            "body is not read: the rule names no body",
+            "hex 0a 09 73 68 65 6c 76 65 73 2f 37",
+        ],
+    );
+}
+
+#[test]
+fn explanation_tells_the_answer_to_what_is_no_call_and_ends_with_one() {
+    explained(
+        1,
+        &["GET", "/v2/shelves/7"],
+        &[
+            "route none",
+            "answer 404 Not Found",
+            r#"{"code":5,"message":"not found"}"#,
+            "GET /v1/{name=shelves/*} segment 1 is `v2`, not `v1`",
+        ],
+    );
+    explained(
+        1,
+        &["PUT", "/v1/shelves/7"],
+        &[
+            "route none",
+            "answer 405 Method Not Allowed",
+            "allow: GET, DELETE, HEAD, OPTIONS",
+            "GET /v1/{name=shelves/*} the path is its, but it is for GET",
+        ],
+    );
+    explained(
+        1,
+        &["PUT", "/v1/shelves/7", "--profile", "grpc-gateway"],
+        &["answer 501 Not Implemented"],
+    );
+    explained(1, &["OPTIONS", "/v1/shelves"], &["answer 204 No Content"]);
+    explained(
+        1,
+        &["GET", "/v1/shelves/7/books?page_size=x&page_token=y"],
+        &[
+            "route GET /v1/{parent=shelves/*}/books",
+            "query page_size -> page_size = \"x\" is refused",
+            "page_token is not reached",
+            "answer 400 Bad Request",
+        ],
+    );
+    explained(
+        1,
+        &["GET", "/v1/shelves?z=1", "--unknown-query", "reject"],
+        &[
+            "query z -> no field = \"1\" is refused",
+            "answer 400 Bad Request",
+        ],
+    );
+    explained(
+        1,
+        &["POST", "/v1/shelves", "--data", r#"{"theme":7}"#],
+        &[
+            "body -> shelf",
+            "answer 400 Bad Request",
+            r#"{"code":3,"message":"body.shelf.theme: expected a string, found a number at byte 9"}"#,
+        ],
+    );
+    let long = format!("/{}", "x".repeat(9000));
+    explained(1, &["GET", &long], &["answer 414 URI Too Long"]);
+}
+
+#[test]
+fn explanation_tells_why_a_route_that_matches_too_was_not_taken() {
+    let folder = scratch_folder("explain");
+    let proto = folder.join("ranks.proto");
+    let rules = [
+        ("get", "/a/{name}"),
+        ("get", "/a/b"),
+        ("get", "/{name=**}"),
+        ("get", "/{name=**}/b"),
+        ("get", "/c/{name}:up"),
+        ("get", "/c/{name}"),
+        ("get", "/d/{name=**}"),
+        ("get", "/d/{name=**}/x"),
+    ];
+    let mut rpcs = String::new();
+    for (index, (kind, path)) in rules.iter().enumerate() {
+        let rule = format!("option (google.api.http) = {{ {kind}: \"{path}\" }};");
+        writeln!(rpcs, "rpc M{index}(R) returns (R) {{ {rule} }}").unwrap();
+    }
+    rpcs.push_str(r#"rpc Any(R) returns (R) { option (google.api.http) = { custom: { kind: "*" path: "/a/b" } }; }"#);
+    let text = format!(
+        "syntax = \"proto3\"; package t; import \"google/api/annotations.proto\";\nmessage R {{ string name = 1; }}\nservice S {{ {rpcs} }}"
+    );
+    fs::write(&proto, text).unwrap();
+    let explain = |path: &str| {
+        let arguments = ["explain", "--proto", proto.to_str().unwrap(), "GET", path];
+        let output = run(&arguments).assert_done();
+        let lines = output.text().lines();
+        let lines = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.collect::<Vec<_>>()
+    };
+    for (path, parts) in [
+        (
+            "/a/b",
+            &[
+                "route GET /a/b",
+                "* /a/b matches too, but the chosen one names the method",
+                "GET /a/{name} matches too, but /a/b says more at segment 2",
+                "GET /{name=**}/b matches too, but /a/b says more at segment 1",
+            ][..],
+        ),
+        (
+            "/c/x:up",
+            &[
+                "route GET /c/{name}:up",
+                "path {name} -> name = \"x\"",
+                "GET /c/{name} matches too, but /c/{name}:up has the verb",
+            ],
+        ),
+        (
+            "/d/e/x",
+            &[
+                "route GET /d/{name=**}/x",
+                "GET /d/{name=**} matches too, but /d/{name=**}/x has more literals at its end",
+            ],
+        ),
+    ] {
+        let lines = explain(path);
+        for part in parts {
+            assert!(
+                lines.iter().any(|line| line == part),
+                "{part:?} of {path} in {lines:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn explanation_of_what_is_no_request_is_refused() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["GET", "v1/shelves"], "expected a path"),
+        (&["GET", "/v1/a b"], "%20"),
+        (&["GET", "/v1/a\r\nX: y"], "blank"),
+        (&["G T", "/v1/a"], "METHOD `G T`"),
+    ];
+    for (arguments, words) in cases {
+        with_bookstore(&[&["explain"], arguments].concat()).assert_failed(1, &[words]);
+    }
 }

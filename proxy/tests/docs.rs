@@ -13,11 +13,12 @@ use transom::config::CommandLine;
 
 const UNSAFE_PAGE: &str = "docs/decisions/0007-simd-and-unsafe.md";
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/COMMANDS.md",
+    "docs/CONFIG.md",
     "docs/MAPPING.md",
     "docs/OPERATIONS.md",
     UNSAFE_PAGE,

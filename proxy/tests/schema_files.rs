@@ -448,3 +448,42 @@ fn no_source_at_all_says_which_there_are() {
     let parts = ["--descriptor-set", "--proto", "--upstream"];
     assert_refused(&SchemaSources::default(), Kind::NoSource, &parts);
 }
+
+/// A tree of Google's files may bring those of protobuf in a syntax that is not known here.
+#[test]
+fn google_file_that_cannot_be_read_gives_way_to_the_bundled_one() {
+    let folder = folder("proto_unread_google");
+    write(
+        &folder,
+        "google/protobuf/descriptor.proto",
+        "edition = \"2099\"; message FileOptions { reserved 1 to 2 [x = y]; }",
+    );
+    let text = "syntax = \"proto3\"; import \"google/api/annotations.proto\"; message M {}
+        service S { rpc R(M) returns (M) { option (google.api.http) = { get: \"/r\" }; } }";
+    let path = write(&folder, "a.proto", text);
+    let schema = load(&protos(&[path], &[folder])).unwrap();
+    assert!(http_rule(&schema, "S", "R").contains("/r"));
+}
+
+/// Long files are linked without most places, but what is wrong is told with its own, and comments stay.
+#[test]
+fn long_file_keeps_comments_and_the_line_of_a_fault() {
+    let folder = folder("proto_long");
+    let fields = |bad: &str| {
+        let messages: String = (0..4000).fold(String::new(), |text, index| {
+            text + &format!("// About {index}.\nmessage M{index} {{ string name = 1; }}\n")
+        });
+        format!("syntax = \"proto3\";\n{messages}message Last {{ {bad} last = 1; }}\n")
+    };
+    assert!(fields("M0").len() > 100_000);
+    let path = write(&folder, "good.proto", fields("M0"));
+    let schema = load(&protos(&[path], std::slice::from_ref(&folder))).unwrap();
+    let set = FileDescriptorSet::decode(schema.descriptor_set.as_slice()).unwrap();
+    let places = &set.file[0].source_code_info.as_ref().unwrap().location;
+    let comments = places.iter().map(|place| place.leading_comments());
+    assert!(comments.eq((0..4000).map(|index| format!(" About {index}.\n"))));
+
+    let path = write(&folder, "bad.proto", fields("Absent"));
+    let sources = protos(&[path], std::slice::from_ref(&folder));
+    assert_refused(&sources, Kind::Compile, &["bad.proto:8002:", "Absent"]);
+}

@@ -82,12 +82,14 @@ impl Earlier {
         }
     }
 
-    /// Remembers a query parameter. `map_key` is the key on the wire, if the parameter is an entry of a map.
+    /// Remembers a query parameter. `map_key` is the key on the wire, if the parameter is an entry of a map. With `last_wins` it may have been
+    /// given before (SEMANTICS 51).
     pub(super) fn admit_parameter(
         &mut self,
         plan: &Plan,
         steps: &[FieldStep],
         map_key: Option<&[u8]>,
+        last_wins: bool,
     ) -> Result<Admission, ErrorKind> {
         let index = self.find_or_add(plan, steps)?;
         if self.bound(index) == Bound::ByPath {
@@ -98,6 +100,7 @@ impl Earlier {
             .last()
             .map(|step| plan.message(step.message).field(step.field).cardinality);
         match (cardinality, map_key) {
+            _ if last_wins => {}
             (Some(Cardinality::Map), Some(map_key)) => self.add_map_key(index, map_key)?,
             // SEMANTICS 50.
             (Some(Cardinality::Repeated | Cardinality::Packed), _) => {}
@@ -106,6 +109,19 @@ impl Earlier {
             _ => {}
         }
         Ok(Admission::Bind)
+    }
+
+    /// Whether this field of the input, or one inside of it, has been given.
+    pub(super) fn binds(&self, field: FieldIndex) -> bool {
+        let mut child = self.node(0).first_child;
+        while child != 0 {
+            let node = self.node(child);
+            if node.field == field {
+                return true;
+            }
+            child = node.next_sibling;
+        }
+        false
     }
 
     /// The node of a path. It is refused where it parts from an earlier one at a oneof, or where one lies inside the other

@@ -59,6 +59,16 @@ pub(super) fn find<'k>(
     }
 }
 
+/// Whether some query sets this field, or a field below it.
+#[cold]
+pub(crate) fn can_be_given(plan: &Plan, field: &FieldPlan) -> bool {
+    match field.cardinality {
+        Cardinality::Map => entry_fields(plan, field)
+            .is_some_and(|(_, entry)| value::has_text_form(plan, entry.kind)),
+        _ => check_bindable(plan, field).is_ok() || step_into(plan, field).is_ok(),
+    }
+}
+
 /// The message that a dot behind `field` leads into.
 fn step_into(plan: &Plan, field: &FieldPlan) -> Result<MessageIndex, ErrorKind> {
     match (field.kind, field.cardinality) {

@@ -4,8 +4,11 @@
 //! default; on an error the buffer is as it was.
 
 mod body;
+mod captured;
 mod earlier;
+mod explain;
 mod key;
+mod rule;
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;
@@ -26,8 +29,13 @@ use crate::wire::write;
 
 use earlier::{Admission, Earlier};
 use key::Key;
+pub(crate) use key::can_be_given;
+pub use rule::QueryRule;
 
-/// The parts of a request target that are bound.
+pub use explain::{Fate, Parameter};
+pub(crate) use explain::{capture_text, parameters};
+
+/// The parts of a request that are bound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'t> {
     /// Still percent-encoded.
@@ -38,10 +46,18 @@ pub(crate) struct Target<'t> {
     pub(crate) query: &'t [u8],
     /// Where the query begins in the request target, for errors.
     pub(crate) query_offset: usize,
-    /// A form whose fields are bound as those of the query; mostly empty.
+    /// The body, if it is a form and no JSON; still percent-encoded. Where the rule has no body, its fields are those of the query (SEMANTICS 119).
     pub(crate) form: &'t [u8],
-    /// What errors have as its start.
-    pub(crate) form_offset: usize,
+    pub(crate) rule: &'t QueryRule,
+}
+
+/// Where a parameter stands, and so which fields it may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Fields of the input that the body leaves alone.
+    Query,
+    /// Fields of the message that the body is (SEMANTICS 66).
+    Form,
 }
 
 /// Memory that [`bind`] works with; keep one per thread and reuse it.
@@ -60,6 +76,13 @@ pub(crate) struct Scratch {
     writing: Writing,
 }
 
+impl Scratch {
+    /// Whether the path or the query of the request that was bound last gave this field of the input, or one inside of it.
+    pub(crate) fn binds(&self, field: FieldIndex) -> bool {
+        self.earlier.binds(field)
+    }
+}
+
 /// What is needed while one binding is written.
 #[derive(Debug, Default)]
 struct Writing {
@@ -68,11 +91,11 @@ struct Writing {
     json: to_wire::Scratch,
 }
 
-/// Appends the query parameters and then the captures of one request to the message that begins at `message_start` in `out`; what
+/// Appends the parameters of form and query, and then the captures of one request to the message that begins at `message_start` in `out`; what
 /// stands there already is the body.
 ///
 /// # Errors
-/// With [`Place::Query`], or with [`Place::Path`] and the offset in the path. `out` is then as it was.
+/// With [`Place::Query`] or [`Place::Form`], or with [`Place::Path`] and the offset in the path. `out` is then as it was.
 pub(crate) fn bind(
     plan: &Plan,
     route: &RoutePlan,
@@ -91,6 +114,7 @@ pub(crate) fn bind(
     };
     let result = binder
         .remember_captures(&mut scratch.earlier)
+        .and_then(|()| binder.bind_form(scratch, out))
         .and_then(|()| binder.bind_query(scratch, out))
         .and_then(|()| binder.bind_path(scratch, out));
     if result.is_err() {
@@ -122,33 +146,49 @@ impl Binder<'_> {
     }
 
     fn bind_query(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
-        // SEMANTICS 48, 70: with `body: "*"` there are no query fields.
-        if self.route.body == BodyPlan::Whole {
+        // SEMANTICS 48, 70: with `body: "*"` there are no query fields, unless the rule says so. Raw bytes have none in any case.
+        let is_whole = self.route.body == BodyPlan::Whole;
+        let is_merged = self.target.rule.merges_into_whole_body && !self.route.takes_raw_body;
+        if (is_whole && !is_merged) || self.target.query.is_empty() {
             return Ok(());
         }
-        let mut count = 0;
-        let target = &self.target;
-        self.bind_parameters(target.query, target.query_offset, &mut count, scratch, out)?;
-        self.bind_parameters(target.form, target.form_offset, &mut count, scratch, out)
+        let offset = self.target.query_offset;
+        let origin = (Origin::Query, Place::Query);
+        self.bind_parameters(self.target.query, offset, origin, scratch, out)
     }
 
+    fn bind_form(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.target.form.is_empty() {
+            return Ok(());
+        }
+        // SEMANTICS 119: without a body in the rule, a form is a query in another place.
+        let origin = match self.route.body {
+            BodyPlan::Ignored => Origin::Query,
+            BodyPlan::Whole | BodyPlan::Field(_) => Origin::Form,
+        };
+        self.bind_parameters(self.target.form, 0, (origin, Place::Form), scratch, out)
+    }
+
+    /// Binds parameters, which begin at `offset` of the place where they stand.
     fn bind_parameters(
         &self,
-        query: &[u8],
+        parameters: &[u8],
         mut offset: usize,
-        count: &mut usize,
+        (origin, place): (Origin, Place),
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        if query.is_empty() {
-            return Ok(());
-        }
+        let mut count = 0;
         // SEMANTICS 60: only `&` separates; `;` is data.
-        for parameter in query.split(|&byte| byte == b'&') {
+        for parameter in parameters.split(|&byte| byte == b'&') {
             if !parameter.is_empty() {
-                *count += 1;
-                self.bind_parameter(parameter, *count, scratch, out)
-                    .map_err(|kind| Error::at(kind, Place::Query, offset))?;
+                count += 1;
+                // SEMANTICS 61.
+                if count > QUERY_PARAMETER_COUNT_MAX {
+                    return Err(Error::at(ErrorKind::TooManyParameters, place, offset));
+                }
+                self.bind_parameter(parameter, origin, scratch, out)
+                    .map_err(|kind| Error::at(kind, place, offset))?;
             }
             offset += parameter.len() + 1;
         }
@@ -158,24 +198,27 @@ impl Binder<'_> {
     fn bind_parameter(
         &self,
         parameter: &[u8],
-        count: usize,
+        origin: Origin,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), ErrorKind> {
-        // SEMANTICS 61.
-        if count > QUERY_PARAMETER_COUNT_MAX {
-            return Err(ErrorKind::TooManyParameters);
-        }
         let (raw_key, raw_value) = percent::split_parameter(parameter);
         // SEMANTICS 60: a bad escape is refused even where the parameter would be ignored.
         let key = decode(raw_key, Scope::Query, &mut scratch.key)?;
         let text = decode(raw_value, Scope::Query, &mut scratch.text)?;
 
+        // SEMANTICS 58.
+        if origin == Origin::Query && self.ignores(key) {
+            return Ok(());
+        }
         scratch.steps.clear();
         let steps = &mut scratch.steps;
-        let map_key = match key::find(self.plan, self.input, self.route.body, key, steps)? {
-            // SEMANTICS 58, 69: ignored, or refused by option.
-            Key::Unknown => return self.refuse_if_strict(ErrorKind::UnknownParameter),
+        let map_key = match self.find(key, origin, steps)? {
+            // SEMANTICS 58, 69: captured, ignored or refused by option.
+            Key::Unknown if origin == Origin::Query && self.captures(key, text, out)? => {
+                return Ok(());
+            }
+            Key::Unknown => return self.refuse_if_strict(ErrorKind::UnknownParameter, origin),
             Key::Field => None,
             Key::Entry(map_key) => {
                 scratch.map_key.clear();
@@ -184,12 +227,16 @@ impl Binder<'_> {
                 Some(&*scratch.map_key)
             }
         };
+        // SEMANTICS 51: on the wire the last one wins, but for values that add up.
+        let last_wins = origin == Origin::Query
+            && self.target.rule.last_wins
+            && last_field(self.plan, steps).is_some_and(|field| !value::adds_up(self.plan, field));
         let earlier = &mut scratch.earlier;
-        match earlier.admit_parameter(self.plan, steps, map_key)? {
+        match earlier.admit_parameter(self.plan, steps, map_key, last_wins)? {
             Admission::Bind => {}
-            Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice),
+            Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice, origin),
         }
-        if self.body_is_sibling(steps) {
+        if origin == Origin::Query && self.body_is_sibling(steps) {
             return Err(ErrorKind::OneofConflict);
         }
         let binding = Binding {
@@ -198,6 +245,28 @@ impl Binder<'_> {
             text,
         };
         write_binding(self.plan, &binding, &mut scratch.writing, out)
+    }
+
+    /// Finds what a key names, and appends the path from the input to `steps`.
+    fn find<'k>(
+        &self,
+        key: &'k [u8],
+        origin: Origin,
+        steps: &mut Vec<FieldStep>,
+    ) -> Result<Key<'k>, ErrorKind> {
+        match (origin, self.route.body) {
+            (Origin::Query, body) => key::find(self.plan, self.input, body, key, steps),
+            (Origin::Form, BodyPlan::Field(field)) => {
+                let message = self.input;
+                let kind = self.plan.message(message).field(field).kind;
+                let (Kind::Message(inner) | Kind::Group(inner)) = kind else {
+                    return Ok(Key::Unknown);
+                };
+                steps.push(FieldStep { message, field });
+                key::find(self.plan, inner, BodyPlan::Ignored, key, steps)
+            }
+            (Origin::Form, _) => key::find(self.plan, self.input, BodyPlan::Ignored, key, steps),
+        }
     }
 
     /// Whether the body has set another member of the oneof that a query key begins in (SEMANTICS 45). Under a query the body is one field
@@ -211,8 +280,32 @@ impl Binder<'_> {
         !self.body.is_empty() && oneof.is_some() && oneof == input.field(body).oneof
     }
 
-    fn refuse_if_strict(&self, kind: ErrorKind) -> Result<(), ErrorKind> {
-        if self.plan.options.reject_unknown_query {
+    fn ignores(&self, key: &[u8]) -> bool {
+        let ignored = &self.target.rule.ignored_keys;
+        ignored.iter().any(|ignored| ignored.as_bytes() == key)
+    }
+
+    /// Appends an unknown key to the field that takes them, if the input has one that the body leaves alone, and says whether it did.
+    fn captures(&self, key: &[u8], text: &[u8], out: &mut Vec<u8>) -> Result<bool, ErrorKind> {
+        let Some(name) = &self.target.rule.captured_by else {
+            return Ok(false);
+        };
+        let input = self.plan.message(self.input);
+        match input.find_field(name.as_bytes()) {
+            Some(field) if self.route.body != BodyPlan::Field(field) => {
+                captured::write(self.plan, input.field(field), key, text, out)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn refuse_if_strict(&self, kind: ErrorKind, origin: Origin) -> Result<(), ErrorKind> {
+        let options = &self.plan.options;
+        let is_strict = match origin {
+            Origin::Query => options.reject_unknown_query,
+            Origin::Form => options.reject_unknown_fields,
+        };
+        if is_strict {
             return Err(kind);
         }
         Ok(())

@@ -46,6 +46,7 @@ struct Request<'p> {
     captures: Vec<Range<u32>>,
     query_offset: usize,
     body: Vec<u8>,
+    rule: QueryRule,
 }
 
 /// A variable: name, raw capture, whether it captures many segments.
@@ -81,7 +82,10 @@ impl<'p> Request<'p> {
                 template: "/".into(),
                 method: MethodIndex(0),
                 body: BodyPlan::Ignored,
+                takes_raw_body: false,
                 response_body: None,
+                gives_raw_body: false,
+                mask: None,
                 variables: plans.into(),
                 shape: ShapePlan {
                     segment_count: 1,
@@ -93,6 +97,7 @@ impl<'p> Request<'p> {
             captures,
             query_offset,
             body: Vec::new(),
+            rule: QueryRule::default(),
         }
     }
 
@@ -107,7 +112,7 @@ impl<'p> Request<'p> {
             query,
             query_offset: self.query_offset,
             form: b"",
-            form_offset: 0,
+            rule: &self.rule,
         };
         let result = bind(
             self.plan,
@@ -168,6 +173,18 @@ fn run(fixture: &Fixture, case: &Value, scratch: &mut Scratch) -> Result<Value, 
         let body = DynamicMessage::deserialize(descriptor.clone(), &case["body_sets"]).unwrap();
         request.body = body.encode_to_vec();
     }
+    let rule = &case["rule"];
+    request.rule = QueryRule {
+        merges_into_whole_body: rule["merges_into_whole_body"] == true,
+        last_wins: rule["last_wins"] == true,
+        ignored_keys: rule["ignored_keys"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|key| key.as_str().unwrap().to_owned())
+            .collect(),
+        captured_by: rule["captured_by"].as_str().map(str::to_owned),
+    };
     let wire = request.bind(scratch).map_err(
         |Error {
              kind,

@@ -2,6 +2,8 @@
 //! Always: may be slow, must be clear; what cannot be is refused here, so that the hot path need not ask.
 
 mod described;
+mod http_body;
+mod lint;
 mod map_entries;
 mod messages;
 mod route_table;
@@ -23,8 +25,7 @@ use crate::plan::{
     RouteTable,
 };
 use crate::route::{self, NoRoute};
-use crate::schema::SchemaError;
-use crate::schema::link;
+use crate::schema::{Finding, HttpRule, SchemaError, link};
 
 /// Everything the gateway knows of the services it serves: message plans, methods and routes, compiled once.
 ///
@@ -49,6 +50,7 @@ pub struct Schema {
     pub(crate) routes: RouteTable,
     service_count: usize,
     message_count: usize,
+    findings: Box<[Finding]>,
 }
 
 impl Schema {
@@ -87,23 +89,78 @@ impl Schema {
     /// # Errors
     /// As [`Schema::from_descriptor_set`].
     pub fn compile(bytes: &[u8], options: &Options) -> Result<Self, SchemaError> {
+        Self::compile_with_rules(bytes, options, &[])
+    }
+
+    /// As [`Schema::compile`], with rules from outside of the proto files. Each replaces the annotation of its method as a whole; of several for
+    /// one method the last is the one (SEMANTICS 8). The example is that of [`HttpRule`].
+    ///
+    /// # Errors
+    /// As [`Schema::from_descriptor_set`], and when a rule names a method that is not there.
+    pub fn compile_with_rules(
+        bytes: &[u8],
+        options: &Options,
+        rules: &[HttpRule],
+    ) -> Result<Self, SchemaError> {
+        let (schema, _) = Self::build(bytes, options, rules, false)?;
+        let refused = |finding: &&Finding| finding.is_refused_by(options);
+        match schema.findings.iter().find(refused) {
+            Some(finding) => Err(SchemaError::new(finding.to_string())),
+            None => Ok(schema),
+        }
+    }
+
+    /// As [`Schema::compile_with_rules`], but no rule refuses the schema. Whatever is wrong with rules is told, and what is legal but most likely not
+    /// meant.
+    ///
+    /// # Errors
+    /// When the set cannot be decoded or linked, or holds what has no plan.
+    pub fn lint(
+        bytes: &[u8],
+        options: &Options,
+        rules: &[HttpRule],
+    ) -> Result<(Self, Vec<Finding>), SchemaError> {
+        let (schema, advice) = Self::build(bytes, options, rules, true)?;
+        let findings = schema.findings.iter().cloned().chain(advice).collect();
+        Ok((schema, findings))
+    }
+
+    fn build(
+        bytes: &[u8],
+        options: &Options,
+        rules: &[HttpRule],
+        is_lint: bool,
+    ) -> Result<(Self, Vec<Finding>), SchemaError> {
         let linked = link::link(bytes)?;
         map_entries::check(&linked.pool)?;
         let plan = messages::compile(&linked, *options)?;
-        let compiled = routes::compile(&linked, &plan)?;
+        let mut compiled = routes::compile(&linked, &plan, rules)?;
+        compiled.routes.ignores_trailing_slash = options.ignore_trailing_slash;
         let message_count = linked
             .pool
             .all_messages()
             .filter(|message| linked.own_files.contains(message.parent_file().name()))
             .filter(|message| !message.is_map_entry())
             .count();
-        Ok(Self {
+        let advice = if is_lint {
+            lint::lint(&compiled, &plan, rules)
+        } else {
+            Vec::new()
+        };
+        let schema = Self {
             plan,
             methods: compiled.methods,
             routes: compiled.routes,
             service_count: compiled.service_count,
             message_count,
-        })
+            findings: compiled.findings.into(),
+        };
+        Ok((schema, advice))
+    }
+
+    /// What is wrong or odd with the rules, as far as the options did not refuse it.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The message with this full name (no leading dot); nested ones and those of Google's own files too. Look it up once where you can: the
@@ -182,10 +239,7 @@ impl Schema {
         scratch: &mut route::Scratch,
     ) -> Result<Route<'_>, NoRoute> {
         let index = route::find(&self.routes, http_method, path, scratch)?;
-        Ok(Route {
-            plan: self.route_plan(index),
-            schema: self,
-        })
+        Ok(self.route(index))
     }
 
     /// The HTTP methods with which rules own this path, each once; `*` is every method. `HEAD` (where `GET` is) and
@@ -207,6 +261,13 @@ impl Schema {
     /// How many messages the set brings, without map entries.
     pub fn message_count(&self) -> usize {
         self.message_count
+    }
+
+    pub(crate) fn route(&self, index: RouteIndex) -> Route<'_> {
+        Route {
+            plan: self.route_plan(index),
+            schema: self,
+        }
     }
 
     #[inline]

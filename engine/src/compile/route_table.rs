@@ -71,20 +71,21 @@ impl RouteTableBuilder {
         Ok(())
     }
 
-    /// Whether a route of this shape takes this HTTP method, be it by `*`.
-    pub(crate) fn has(&mut self, template: &Template, http_method: &str) -> bool {
+    /// The route of this shape that takes this HTTP method, be it by `*`.
+    pub(crate) fn find(&mut self, template: &Template, http_method: &str) -> Option<RouteIndex> {
         let end = self.end(template);
-        end.any.is_some()
-            || end
-                .methods
-                .iter()
-                .any(|(method, _)| **method == *http_method)
+        let exact = end
+            .methods
+            .iter()
+            .find(|(method, _)| **method == *http_method);
+        exact.map(|&(_, route)| route).or(end.any)
     }
 
     /// The finished table. `routes` are those whose indices were added.
     pub(crate) fn finish(self, routes: Vec<RoutePlan>) -> RouteTable {
         RouteTable {
             routes: routes.into(),
+            ignores_trailing_slash: false,
             nodes: self.nodes.into_iter().map(Node::finish).collect(),
             ends: self
                 .ends

@@ -1,27 +1,48 @@
 //! Methods and HTTP rules to methods and routes. In: a linked pool and its message plans. Out: [`MethodPlan`]s and the [`RouteTable`].
-//! Always: a rule that cannot be is refused with its file, method and template, and with what to do.
+//! Always: a rule that cannot be has no route, and a finding with its file, method and template, and with what to do.
+
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
 
+use super::http_body;
 use super::route_table::RouteTableBuilder;
 use crate::plan::{
     BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Form, Kind, MessageIndex, MethodIndex,
-    MethodPlan, Plan, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
+    MethodPlan, PatchMasks, Plan, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
 };
-use crate::schema::SchemaError;
+use crate::schema::finding::place_of;
 use crate::schema::link::Linked;
-use crate::schema::rule::{self, Binding};
+use crate::schema::rule::{self, Binding, Place};
 use crate::schema::template::{Template, Variable};
+use crate::schema::{Finding, FindingKind, HttpRule, SchemaError};
 
 /// Methods, routes and what they were made of.
 pub(super) struct Compiled {
     pub(super) methods: Box<[MethodPlan]>,
     pub(super) routes: RouteTable,
     pub(super) service_count: usize,
+    pub(super) findings: Vec<Finding>,
+    /// Of each method, in the order of `methods`.
+    pub(super) descriptors: Vec<MethodDescriptor>,
+    /// Of each route that a rule made; these are the first of `routes`.
+    places: Vec<Place>,
 }
 
-/// Compiles the methods and rules of all services that the set brings.
-pub(super) fn compile(linked: &Linked, plan: &Plan) -> Result<Compiled, SchemaError> {
+impl Compiled {
+    /// The routes that rules made, each with where its rule stands.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (&RoutePlan, &Place)> {
+        self.routes.routes.iter().zip(&self.places)
+    }
+}
+
+/// Compiles the methods and rules of all services that the set brings. What is wrong with a rule becomes a finding, and the others go on
+/// (SEMANTICS 14); whether that refuses the schema is the caller's to say.
+pub(super) fn compile(
+    linked: &Linked,
+    plan: &Plan,
+    rules: &[HttpRule],
+) -> Result<Compiled, SchemaError> {
     let services: Vec<_> = linked
         .pool
         .services()
@@ -32,28 +53,65 @@ pub(super) fn compile(linked: &Linked, plan: &Plan) -> Result<Compiled, SchemaEr
         .iter()
         .flat_map(ServiceDescriptor::methods)
         .collect();
+    // SEMANTICS 8: of rules for one method the last is the one.
+    let outside: HashMap<_, _> = rules
+        .iter()
+        .map(|rule| (rule.selector.as_str(), rule))
+        .collect();
     let mut compiler = Compiler {
         plan,
         methods: Vec::with_capacity(descriptors.len()),
         routes: Vec::new(),
+        places: Vec::new(),
         table: RouteTableBuilder::new(),
+        findings: unknown_selectors(rules, &descriptors),
     };
     for descriptor in &descriptors {
+        let rule = outside.get(descriptor.full_name()).copied();
         compiler
-            .method(descriptor)
+            .method(descriptor, rule)
             .map_err(|reason| error(descriptor, &reason))?;
     }
+    let places = std::mem::take(&mut compiler.places);
     // All rules come first, whatever their order, so that the paths of methods know which of them are taken.
     for (index, descriptor) in (0..).map(MethodIndex).zip(&descriptors) {
         compiler
-            .method_path(index)
+            .method_path(index, descriptor)
             .map_err(|reason| error(descriptor, &reason))?;
     }
     Ok(Compiled {
         methods: compiler.methods.into(),
         routes: compiler.table.finish(compiler.routes),
         service_count: services.len(),
+        findings: compiler.findings,
+        descriptors,
+        places,
     })
+}
+
+/// SEMANTICS 8: a selector that names nothing is most likely misspelt.
+fn unknown_selectors(rules: &[HttpRule], methods: &[MethodDescriptor]) -> Vec<Finding> {
+    let names: HashSet<_> = methods.iter().map(MethodDescriptor::full_name).collect();
+    let unknown = rules
+        .iter()
+        .filter(|rule| !names.contains(rule.selector.as_str()));
+    unknown
+        .map(|rule| {
+            let own = rule.selector.rsplit('.').next().unwrap_or_default();
+            let nearest = methods
+                .iter()
+                .find(|method| method.name().eq_ignore_ascii_case(own));
+            let hint = match nearest {
+                Some(method) => format!("did you mean `{}`?", method.full_name()),
+                None => "give its full name, as in `package.Service.Method`".to_owned(),
+            };
+            let text = format!(
+                "the selector `{}` names no method of the schema; {hint}",
+                rule.selector.escape_debug()
+            );
+            Finding::new(FindingKind::UnknownSelector, &rule.place, &text)
+        })
+        .collect()
 }
 
 /// Server reflection describes the services and is not one that clients want; it streams both ways.
@@ -69,16 +127,30 @@ fn error(method: &MethodDescriptor, reason: &str) -> SchemaError {
     ))
 }
 
+/// What is wrong with a binding, and which one it is.
+fn about(binding: &Binding, reason: &str) -> String {
+    format!(
+        "the rule `{} {}`: {reason}",
+        binding.http_method, binding.text
+    )
+}
+
 struct Compiler<'p> {
     plan: &'p Plan,
     methods: Vec<MethodPlan>,
     routes: Vec<RoutePlan>,
+    places: Vec<Place>,
     table: RouteTableBuilder,
+    findings: Vec<Finding>,
 }
 
 impl Compiler<'_> {
-    /// Adds a method and the routes of its rule.
-    fn method(&mut self, descriptor: &MethodDescriptor) -> Result<(), String> {
+    /// Adds a method and the routes of its rule: the one from outside, if there is one (SEMANTICS 8), or its own.
+    fn method(
+        &mut self,
+        descriptor: &MethodDescriptor,
+        outside: Option<&HttpRule>,
+    ) -> Result<(), String> {
         let index = MethodIndex(index(self.methods.len()));
         let method = MethodPlan {
             full_name: descriptor.full_name().into(),
@@ -95,58 +167,112 @@ impl Compiler<'_> {
         };
         let messages = (method.input, method.output);
         self.methods.push(method);
-        for binding in rule::bindings(descriptor)? {
-            self.route(index, messages, &binding)
-                .and_then(|route| self.add(&binding.template, route))
-                .map_err(|reason| {
-                    format!(
-                        "the rule `{} {}`: {reason}",
-                        binding.http_method, binding.text
-                    )
-                })?;
+        let bindings = match outside {
+            Some(rule) => rule::from_outside(rule),
+            None => rule::annotated(descriptor),
+        };
+        for (place, binding) in bindings {
+            let added = binding.and_then(|binding| {
+                self.route(index, messages, &binding)
+                    .map_err(|reason| about(&binding, &reason))
+                    .map(|route| (binding, route))
+            });
+            match added {
+                Ok((binding, route)) => {
+                    if let Err(reason) = self.add(&binding.template, route, &place) {
+                        let text = about(&binding, &reason);
+                        self.find(FindingKind::SameRequests, descriptor, &place, &text);
+                    }
+                }
+                Err(reason) => self.find(FindingKind::BadRule, descriptor, &place, &reason),
+            }
         }
         Ok(())
     }
 
+    fn find(&mut self, kind: FindingKind, method: &MethodDescriptor, place: &Place, text: &str) {
+        let place = match place {
+            Place::Annotation => place_of(method),
+            Place::Outside(place) => place.clone(),
+        };
+        let text = format!("{}: {text}", method.full_name());
+        self.findings.push(Finding::new(kind, &place, &text));
+    }
+
     /// SEMANTICS 14a: a method answers under its gRPC path too, unless a rule owns that.
-    fn method_path(&mut self, index: MethodIndex) -> Result<(), String> {
+    fn method_path(
+        &mut self,
+        index: MethodIndex,
+        descriptor: &MethodDescriptor,
+    ) -> Result<(), String> {
         let Some(method) = self.methods.get(index.0 as usize) else {
             return Ok(());
         };
         let path = method.path.clone();
         let template = Template::parse(&path)
             .map_err(|error| format!("`{}` is not a path: {error}", path.escape_debug()))?;
-        if self.table.has(&template, "POST") {
+        if let Some(owner) = self.table.find(&template, "POST") {
+            self.path_taken(index, owner, descriptor);
             return Ok(());
         }
+        let (input, output) = (method.input, method.output);
         let route = RoutePlan {
             http_method: "POST".into(),
             shape: shape(&template),
             template: path,
             method: index,
             body: BodyPlan::Whole,
+            takes_raw_body: http_body::is_http_body(self.plan, input),
             response_body: None,
+            gives_raw_body: http_body::is_http_body(self.plan, output),
+            mask: None,
             variables: Box::default(),
         };
-        self.add(&template, route)
+        self.add(&template, route, &Place::Annotation)
     }
 
-    /// Adds a route, or names the one that stands in its way (SEMANTICS 10).
+    /// Whoever calls a method by its path should know that another method answers.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the table holds indices of routes that were pushed"
+    )]
+    fn path_taken(&mut self, index: MethodIndex, owner: RouteIndex, descriptor: &MethodDescriptor) {
+        let route = &self.routes[owner.0 as usize];
+        if route.method != index {
+            let text = format!(
+                "its path `POST {}` belongs to `{} {}` of {}; change that rule if clients use the path",
+                self.methods[index.0 as usize].path,
+                route.http_method,
+                route.template,
+                self.methods[route.method.0 as usize].full_name
+            );
+            let kind = FindingKind::PathTaken;
+            self.find(kind, descriptor, &Place::Annotation, &text);
+        }
+    }
+
+    /// Adds a route. If another takes the same requests, the new one replaces it, and both are named (SEMANTICS 10).
     #[expect(
         clippy::indexing_slicing,
         reason = "the table holds indices of routes, and they those of methods, that were pushed"
     )]
-    fn add(&mut self, template: &Template, route: RoutePlan) -> Result<(), String> {
+    fn add(&mut self, template: &Template, route: RoutePlan, place: &Place) -> Result<(), String> {
         let index = RouteIndex(index(self.routes.len()));
         let taken = self.table.add(template, &route.http_method, index);
         if let Err(RouteIndex(other)) = taken {
-            let other = &self.routes[other as usize];
-            return Err(format!(
+            if let Some(of_other) = self.places.get_mut(other as usize) {
+                *of_other = place.clone();
+            }
+            let other = &mut self.routes[other as usize];
+            let text = format!(
                 "it takes the same requests as `{} {}` of {}; change the path, verb or method of one of the two",
                 other.http_method, other.template, self.methods[other.method.0 as usize].full_name
-            ));
+            );
+            *other = route;
+            return Err(text);
         }
         self.routes.push(route);
+        self.places.push(place.clone());
         Ok(())
     }
 
@@ -163,22 +289,58 @@ impl Compiler<'_> {
             .map(|variable| self.variable(input, template, variable))
             .collect::<Result<_, _>>()?;
         self.check_oneofs(&variables)?;
+        let body = match binding.body.as_str() {
+            "" => BodyPlan::Ignored,
+            "*" => BodyPlan::Whole,
+            name => BodyPlan::Field(self.body_field("body", input, name)?),
+        };
+        let response_body = match binding.response_body.as_str() {
+            "" => None,
+            name => Some(self.body_field("response_body", output, name)?),
+        };
+        let takes_raw_body = http_body::is_taken(self.plan, input, body);
+        let mask = match body {
+            BodyPlan::Field(field) if binding.http_method == "PATCH" && !takes_raw_body => {
+                self.mask(input, field)
+            }
+            _ => None,
+        };
         Ok(RoutePlan {
             http_method: binding.http_method.as_str().into(),
             template: binding.text.as_str().into(),
             method: index,
-            body: match binding.body.as_str() {
-                "" => BodyPlan::Ignored,
-                "*" => BodyPlan::Whole,
-                name => BodyPlan::Field(self.body_field("body", input, name)?),
-            },
-            response_body: match binding.response_body.as_str() {
-                "" => None,
-                name => Some(self.body_field("response_body", output, name)?),
-            },
+            body,
+            takes_raw_body,
+            response_body,
+            gives_raw_body: http_body::is_given(self.plan, output, response_body),
+            mask,
             variables: variables.into(),
             shape: shape(template),
         })
+    }
+
+    /// The field mask that a `PATCH` of the field `body` fills (SEMANTICS 74). Of two nobody could say which one is meant.
+    fn mask(&self, input: MessageIndex, body: FieldIndex) -> Option<FieldIndex> {
+        let has_form = |field: &FieldPlan, form| match (field.kind, field.cardinality) {
+            (Kind::Message(message), Cardinality::Singular) => {
+                self.plan.message(message).form == form
+            }
+            _ => false,
+        };
+        let input = self.plan.message(input);
+        if self.plan.options.patch_masks == PatchMasks::Leave
+            || !has_form(input.field(body), Form::Object)
+        {
+            return None;
+        }
+        let mut masks = (0..)
+            .map(FieldIndex)
+            .zip(&input.fields)
+            .filter(|(_, field)| has_form(field, Form::FieldMask) && field.oneof.is_none());
+        match (masks.next(), masks.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        }
     }
 
     /// SEMANTICS 5: a field of the message itself, of any kind.

@@ -76,7 +76,10 @@ pub(crate) fn route_plan(http_method: &str, template: &Template) -> RoutePlan {
         template: template.to_string().into(),
         method: MethodIndex(0),
         body: BodyPlan::Ignored,
+        takes_raw_body: false,
         response_body: None,
+        gives_raw_body: false,
+        mask: None,
         variables: template.variables.iter().map(variable).collect(),
         shape: shape(template),
     }

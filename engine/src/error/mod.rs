@@ -50,6 +50,8 @@ pub enum Place {
     Path(u16),
     /// The query; the offset is that of the parameter in the request target.
     Query,
+    /// The request body, as a form; the offset is that of the parameter in it.
+    Form,
     /// The header with this index in the request head; the offset has no meaning.
     Header(u16),
     /// The bytes of the reply message.
@@ -118,6 +120,8 @@ pub enum ErrorKind {
     UnsupportedCharset,
     UnsupportedContentEncoding,
     BadContentCoding,
+    UnsupportedContentType,
+    BodyUnwanted,
     UnsupportedExpectation,
     BadTimeout,
     BadSeconds,
@@ -261,9 +265,9 @@ impl ErrorKind {
             Self::TargetTooLong => (414, Code::InvalidArgument),
             Self::UnsupportedVersion => (505, Code::Unimplemented),
             Self::BodyTooLarge => (413, Code::ResourceExhausted),
-            Self::UnsupportedCharset | Self::UnsupportedContentEncoding => {
-                (415, Code::InvalidArgument)
-            }
+            Self::UnsupportedCharset
+            | Self::UnsupportedContentEncoding
+            | Self::UnsupportedContentType => (415, Code::InvalidArgument),
             Self::UnsupportedExpectation => (417, Code::InvalidArgument),
             Self::NotFound => (404, Code::NotFound),
             Self::MethodNotAllowed => (405, Code::Unimplemented),

@@ -72,11 +72,12 @@ impl Error {
                 self.kind.write_text(found, out);
             }
             Place::Query => {
-                let (key, value) = parameter_at(context.target, offset);
-                out.push_str("query ");
-                write_excerpt(key, out);
-                out.push_str(": ");
-                self.kind.write_text(Some(Found::String(value)), out);
+                let rest = context.target.get(offset..).unwrap_or_default();
+                self.write_parameter("query ", rest, out);
+            }
+            Place::Form => {
+                let rest = context.body.get(offset..).unwrap_or_default();
+                self.write_parameter("form ", rest, out);
             }
             Place::Header(_) => {
                 out.push_str("header ");
@@ -90,6 +91,18 @@ impl Error {
                 _ = write!(out, " at byte {offset}");
             }
         }
+    }
+}
+
+impl Error {
+    /// Appends the words for the query parameter that `rest` begins with.
+    fn write_parameter(&self, place: &str, rest: &[u8], out: &mut String) {
+        let parameter = rest.split(|&byte| byte == b'&').next().unwrap_or_default();
+        let (key, value) = percent::split_parameter(parameter);
+        out.push_str(place);
+        write_excerpt(key, out);
+        out.push_str(": ");
+        self.kind.write_text(Some(Found::String(value)), out);
     }
 }
 
@@ -129,16 +142,6 @@ fn is_name(key: &[u8]) -> bool {
         && key
             .iter()
             .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// Key and value of the query parameter that starts at `offset`.
-fn parameter_at(target: &[u8], offset: usize) -> (&[u8], &[u8]) {
-    let rest = target.get(offset..).unwrap_or_default();
-    let parameter = rest
-        .split(|byte| matches!(byte, b'&' | b'#'))
-        .next()
-        .unwrap_or_default();
-    percent::split_parameter(parameter)
 }
 
 /// Appends foreign bytes so that they can do no harm: escaped, and cut where they are long.
@@ -342,6 +345,8 @@ impl ErrorKind {
             Self::BadTransferEncoding => "unsupported or contradictory transfer-encoding",
             Self::BadChunk => "malformed chunk in the body",
             Self::BodyTooLarge => "the body is too large",
+            Self::UnsupportedContentType => "unsupported content-type, expected application/json",
+            Self::BodyUnwanted => "the request has a body, and this path takes none",
             Self::UnsupportedCharset => "unsupported charset, expected UTF-8",
             Self::UnsupportedContentEncoding => "unsupported content-encoding",
             Self::BadContentCoding => {
@@ -798,6 +803,7 @@ mod tests {
                 };
                 for place in [
                     Place::Query,
+                    Place::Form,
                     Place::Header(0),
                     Place::Path(0),
                     Place::Request,

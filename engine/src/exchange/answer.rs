@@ -4,14 +4,17 @@
 use super::crossing::{Metadata, Pair};
 use super::details;
 use super::envelope::Envelope;
-use super::{Call, ErrorForm, MetadataScratch, PLAIN_LEN_KEPT, RetryAfter, Scratch, Transcoder};
+use super::{
+    Call, ErrorForm, MetadataScratch, PLAIN_LEN_KEPT, RetryAfter, Scratch, Transcoder, raw,
+};
 use crate::error::{Context, Error, ErrorKind, Place};
-use crate::grpc::metadata::HeaderRule;
+use crate::grpc::metadata::{self, HeaderRule};
 use crate::grpc::status::{ReplyHeaders, is_grpc_type, read_headers, read_trailers};
 use crate::grpc::{Code, Status, frame};
-use crate::http1::{self, RequestHead};
+use crate::http1::{self, BodyForm, RequestHead};
 use crate::limits::BODY_LEN_MAX;
 use crate::plan::{BodyPlan, Defaults, Message};
+use crate::wire::http_body::HttpBody;
 use crate::{json, route, to_json};
 
 const JSON: &[u8] = b"application/json";
@@ -84,6 +87,19 @@ impl Call {
         T: Iterator<Item = Pair<'r>>,
     {
         let message = frame::deframe(body, BODY_LEN_MAX)?;
+        let raw = self.read_raw(transcoder, message)?;
+        let content_type = match &raw {
+            Some(raw) => Some(raw.content_type)
+                .filter(|value| !value.is_empty() && metadata::is_printable(value)),
+            None => Some(JSON),
+        };
+        let write_body = |scratch: &mut to_json::Scratch, out: &mut Vec<u8>| match &raw {
+            Some(raw) => {
+                out.extend_from_slice(raw.data);
+                Ok(())
+            }
+            None => self.write_json(transcoder, message, scratch, out),
+        };
         let manners = &transcoder.manners;
         let status = manners
             .chosen_status(headers().chain(trailers()))
@@ -91,18 +107,18 @@ impl Call {
         // SEMANTICS 131: the trailers of a reply go on as trailers, to who asks for them.
         let has_trailers = envelope.takes_trailers
             && trailers().any(|(name, value)| manners.trailer_name(name, value).is_some());
-        let may_code = manners.may_code(JSON, status, headers);
+        let may_code = content_type.is_some_and(|each| manners.may_code(each, status, headers));
         let coding = envelope.coding.filter(|_| may_code);
         let mut plain = std::mem::take(&mut scratch.plain);
         plain.clear();
         // What may be coded is written beforehand: only its length decides, and the head says so.
         let written = match coding {
-            Some(_) => self.write_json(transcoder, message, &mut scratch.to_json, &mut plain),
+            Some(_) => write_body(&mut scratch.to_json, &mut plain),
             None => Ok(()),
         };
         let coding = coding.filter(|_| manners.is_worth_coding(&plain));
         let written = written.and_then(|()| {
-            let head = envelope.head(status, Some(JSON));
+            let head = envelope.head(status, content_type);
             let mut head = if has_trailers {
                 http1::begin_chunked(out, &head)
             } else {
@@ -127,7 +143,7 @@ impl Call {
             let pending = head.open_body(out);
             let body_start = out.len();
             let written = match (envelope.coding.filter(|_| may_code), coding) {
-                (None, _) => self.write_json(transcoder, message, &mut scratch.to_json, out),
+                (None, _) => write_body(&mut scratch.to_json, out),
                 (Some(_), None) => {
                     out.extend_from_slice(&plain);
                     Ok(())
@@ -158,6 +174,21 @@ impl Call {
         plain.shrink_to(PLAIN_LEN_KEPT);
         scratch.plain = plain;
         written
+    }
+
+    /// The bytes that the reply is, where its message holds them for no JSON (SEMANTICS 72): read before the head, which says their type.
+    fn read_raw<'r>(
+        &self,
+        transcoder: &Transcoder,
+        message: &'r [u8],
+    ) -> Result<Option<HttpBody<'r>>, Error> {
+        let route = self.plan(transcoder);
+        if !route.gives_raw_body {
+            return Ok(None);
+        }
+        let schema = &transcoder.schema;
+        let output = schema.plan.message(schema.method_plan(route.method).output);
+        raw::read_reply(output, route.response_body, message).map(Some)
     }
 
     /// Appends the JSON of a reply's message.
@@ -338,7 +369,7 @@ impl Transcoder {
     /// Appends what is wrong with a request, after finding out again what its parts were bound to.
     fn write_text(
         &self,
-        mut error: Error,
+        error: Error,
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
@@ -354,18 +385,10 @@ impl Transcoder {
         };
         // What is told of a body in a coding is told of what it stands for.
         let mut plain = Vec::new();
-        if let Ok(Some(coding)) = http1::check_media(head.headers(bytes))
+        if let Ok(Some(coding)) = http1::check_media(head.headers(bytes), BodyForm::Raw)
             && coding.decode(body, BODY_LEN_MAX, &mut plain).is_ok()
         {
             context.body = &plain;
-        }
-        // Behind the target is a form whose fields were bound as a query's.
-        if let (Place::Query, Some(offset)) = (
-            error.place,
-            (error.offset as usize).checked_sub(context.target.len()),
-        ) {
-            context.target = context.body;
-            error = Error::at(error.kind, Place::Query, offset);
         }
         let mut variables = Vec::new();
         if let (Ok(route), _) = self.find(head, bytes, &mut scratch.route) {

@@ -8,7 +8,7 @@
 
 use super::Manners;
 use crate::grpc::metadata::{self, Decision, Name};
-use crate::http1::{PendingHead, PendingTrailers, list_members};
+use crate::http1::{PendingHead, PendingTrailers, essence, list_members};
 
 /// The metadata by which an upstream chooses the HTTP status (SEMANTICS 135).
 const STATUS_NAME: &[u8] = b"x-http-code";
@@ -121,7 +121,8 @@ impl Manners {
         let Some(compression) = &self.compression else {
             return false;
         };
-        let has_type = |each: &String| content_type.eq_ignore_ascii_case(each.as_bytes());
+        let essence = essence(content_type);
+        let has_type = |each: &String| essence.eq_ignore_ascii_case(each.as_bytes());
         // RFC 9111 section 5.2.2.6: the upstream may want its bytes as they are.
         let forbids = |(name, value): Pair<'_>| {
             name == b"cache-control"

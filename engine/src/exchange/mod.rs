@@ -47,10 +47,14 @@
 //! ```
 
 mod answer;
+mod body;
 mod cors;
 mod crossing;
 mod details;
 mod envelope;
+mod explain;
+mod mask;
+mod raw;
 
 use std::fmt;
 use std::io::Write as _;
@@ -62,17 +66,19 @@ use crate::compile::Schema;
 use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
-use crate::http1::{BodyFraming, RequestHead, check_media};
+use crate::http1::RequestHead;
 use crate::limits::BODY_LEN_MAX;
-use crate::plan::{BodyPlan, Message, RouteIndex, RoutePlan};
+use crate::plan::{BodyPlan, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
-use crate::to_wire::{field_to_wire, write_empty_field};
 use crate::{to_json, to_wire};
 
+pub use crate::bind::QueryRule;
 pub use crate::coding::Coding;
 pub use answer::Reply;
+pub use body::{ContentTypes, Forms, UnwantedBodies};
 pub use cors::{BadCors, Cors, CorsSettings};
 pub use envelope::Envelope;
+pub use explain::{Explanation, Fate, Outcome, Parameter};
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).
@@ -138,6 +144,14 @@ pub struct Manners {
     pub cors: Option<Cors>,
     /// Which replies are compressed for whom; none without it (SEMANTICS 137). A build without the feature `compression` compresses none.
     pub compression: Option<Compression>,
+    /// Which types a body of JSON may state.
+    pub content_types: ContentTypes,
+    /// What `application/x-www-form-urlencoded` means.
+    pub forms: Forms,
+    /// What becomes of a body that no rule wants.
+    pub unwanted_bodies: UnwantedBodies,
+    /// What of a query counts.
+    pub query: QueryRule,
 }
 
 /// How replies are compressed (SEMANTICS 137).
@@ -249,6 +263,7 @@ pub struct Scratch {
     metadata: MetadataScratch,
     /// A body before it is coded, or after it was decoded.
     plain: Vec<u8>,
+    mask: mask::Scratch,
 }
 
 /// Bytes that the memory of such a body keeps.
@@ -355,12 +370,7 @@ impl Transcoder {
             return Err(Error::request(ErrorKind::StreamingUnsupported));
         }
         let binds_form = is_form && plan.body == BodyPlan::Ignored;
-        let reads_body = plan.body != BodyPlan::Ignored || binds_form;
-        let coding = if head.framing() != BodyFraming::None && reads_body {
-            check_media(head.headers(bytes))?
-        } else {
-            None
-        };
+        let coding = self.check_body(plan, head, bytes, binds_form)?;
         Ok(Request::Call(Call {
             route,
             binds_form,
@@ -601,10 +611,7 @@ impl Call {
     ) -> Result<(), Error> {
         let frame = frame::open(out);
         let written = self
-            .write_body(transcoder, body, &mut scratch.to_wire, out)
-            .and_then(|()| {
-                self.write_bindings(transcoder, (head, bytes, body), frame, scratch, out)
-            })
+            .write_message(transcoder, (head, bytes, body), scratch, out)
             .and_then(|()| frame::close(out, frame));
         if written.is_err() {
             out.truncate(frame);
@@ -612,69 +619,40 @@ impl Call {
         written
     }
 
-    /// Appends what the body says of the message.
-    fn write_body(
-        &self,
-        transcoder: &Transcoder,
-        body: &[u8],
-        scratch: &mut to_wire::Scratch,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let plan = &transcoder.schema.plan;
-        let route = self.plan(transcoder);
-        let index = transcoder.schema.method_plan(route.method).input;
-        let convert = |body: &[u8], scratch: &mut _, out: &mut Vec<u8>| match route.body {
-            BodyPlan::Field(field) if is_blank(body) => {
-                write_empty_field(plan.message(index).field(field), out);
-                Ok(())
-            }
-            BodyPlan::Field(field) => field_to_wire(plan, index, field, body, scratch, out),
-            BodyPlan::Whole if !is_blank(body) => {
-                to_wire(Message { plan, index }, body, scratch, out)
-            }
-            // SEMANTICS 64, 65: an empty body is an empty message, and one that no rule wants is not read.
-            BodyPlan::Whole | BodyPlan::Ignored => Ok(()),
-        };
-        match convert(body, scratch, out) {
-            // SEMANTICS 68: whether this is a fault is for the manners to say, and it is rare enough to be read again.
-            Err(error)
-                if error.kind == ErrorKind::TrailingData
-                    && transcoder.manners.ignores_trailing_data =>
-            {
-                let value = body.get(..error.offset as usize).unwrap_or(body);
-                convert(value, scratch, out)
-            }
-            converted => converted,
-        }
-    }
-
-    /// Appends what query and path say of the message in the frame.
-    fn write_bindings(
+    /// Appends the message, which begins at the end of `out`.
+    fn write_message(
         &self,
         transcoder: &Transcoder,
         (head, bytes, body): (&RequestHead, &[u8], &[u8]),
-        frame: usize,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
+        let schema = &transcoder.schema;
         let route = self.plan(transcoder);
+        let start = out.len();
+        // A form is bound as the query is: of JSON there is none then.
+        let is_form = self.binds_form || transcoder.reads_form(route, head, bytes);
+        let (json, form) = if is_form {
+            (&b""[..], body)
+        } else {
+            (body, &b""[..])
+        };
+        transcoder.write_body(route, head, bytes, json, &mut scratch.to_wire, out)?;
         let target = bind::Target {
             path: head.path(bytes),
             captures: scratch.route.captures(),
             query: head.query(bytes),
             query_offset: head.query_offset() as usize,
-            form: if self.binds_form { body } else { b"" },
-            form_offset: head.target(bytes).len(),
+            form,
+            rule: &transcoder.manners.query,
         };
-        bind::bind(
-            &transcoder.schema.plan,
-            route,
-            transcoder.schema.method_plan(route.method).input,
-            target,
-            frame + frame::PREFIX_LEN,
-            &mut scratch.bind,
-            out,
-        )
+        let input = schema.method_plan(route.method).input;
+        let bind = &mut scratch.bind;
+        bind::bind(&schema.plan, route, input, target, start, bind, out)?;
+        if form.is_empty() {
+            transcoder.write_mask(route, json, scratch, out)?;
+        }
+        Ok(())
     }
 
     /// The HTTP status with which the method succeeds (SEMANTICS 136).
@@ -748,10 +726,4 @@ impl MetadataScratch {
 )]
 fn in_header(index: usize) -> impl FnOnce(Error) -> Error {
     move |error| Error::at(error.kind, Place::Header(index as u16), 0)
-}
-
-/// Whether there is nothing but white space.
-fn is_blank(body: &[u8]) -> bool {
-    body.iter()
-        .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }

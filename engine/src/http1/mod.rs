@@ -44,7 +44,7 @@ mod target;
 pub use chunked::{ChunkedBody, Decoded};
 pub use framing::{BodyFraming, Version};
 pub use head::{Headers, Parsed, RequestHead};
-pub(crate) use media::check_media;
+pub(crate) use media::{BodyForm, check_media, essence, is_form};
 pub use response::{
     Connection, PendingBody, PendingHead, PendingTrailers, ResponseHead, begin, begin_chunked,
     write_continue,

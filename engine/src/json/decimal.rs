@@ -43,8 +43,10 @@ pub(super) fn nearest_f64(mantissa: u64, fraction_len: usize) -> Option<f64> {
     const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
     let (significand, exponent) = nearest::<{ f64::MANTISSA_DIGITS }>(mantissa, fraction_len)?;
     // A significand that was rounded up to the next power of two goes on into the exponent, which is what it should do.
-    let biased = u64::from((exponent + f64::MAX_EXP - 2).cast_unsigned());
-    Some(f64::from_bits((biased << FRACTION_BITS) + significand))
+    let biased = u64::from(exponent.wrapping_add(f64::MAX_EXP - 2).cast_unsigned());
+    Some(f64::from_bits(
+        (biased << FRACTION_BITS).wrapping_add(significand),
+    ))
 }
 
 /// As [`nearest_f64`], for a float. It is rounded once, from the digits.
@@ -56,9 +58,9 @@ pub(super) fn nearest_f64(mantissa: u64, fraction_len: usize) -> Option<f64> {
 pub(super) fn nearest_f32(mantissa: u64, fraction_len: usize) -> Option<f32> {
     const FRACTION_BITS: u32 = f32::MANTISSA_DIGITS - 1;
     let (significand, exponent) = nearest::<{ f32::MANTISSA_DIGITS }>(mantissa, fraction_len)?;
-    let biased = (exponent + f32::MAX_EXP - 2).cast_unsigned();
+    let biased = exponent.wrapping_add(f32::MAX_EXP - 2).cast_unsigned();
     Some(f32::from_bits(
-        (biased << FRACTION_BITS) + significand as u32,
+        (biased << FRACTION_BITS).wrapping_add(significand as u32),
     ))
 }
 
@@ -85,19 +87,22 @@ fn nearest<const DIGITS: u32>(mantissa: u64, fraction_len: usize) -> Option<(u64
         let below = (u128::from(normal) * u128::from(reciprocal as u64)) >> 64;
         let (sum, is_over) = low.overflowing_add(below as u64);
         low = sum;
-        high += u64::from(is_over);
+        high = high.wrapping_add(u64::from(is_over));
     }
     let top = (high >> 63) as u32;
-    let kept_shift = top + 62 - DIGITS;
+    let kept_shift = top.wrapping_add(62 - DIGITS);
     let kept = high >> kept_shift;
     // Half way between two, as far as can be seen: only the digits decide.
     if low <= 1 && kept & 3 == 1 && kept << kept_shift == high {
         return None;
     }
-    let significand = (kept + (kept & 1)) >> 1;
+    let significand = kept.wrapping_add(kept & 1) >> 1;
     // That of 1 / 5^n, which is -n log2 5 rounded down, and n less.
-    let power = (-(fraction_len as i32) * 217_706) >> 16;
-    Some((significand, power + 63 + top as i32 - shift as i32))
+    let power = (fraction_len as i32).wrapping_mul(-217_706) >> 16;
+    let exponent = power
+        .wrapping_add(63 + top as i32)
+        .wrapping_sub(shift as i32);
+    Some((significand, exponent))
 }
 
 #[cfg(test)]

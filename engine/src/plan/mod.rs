@@ -14,7 +14,10 @@ use crate::simd::{BLOCK_LEN, Block};
 pub(crate) use crate::wire::Tag;
 pub(crate) use name_table::NameTable;
 pub(crate) use number_table::NumberTable;
-pub use options::{Defaults, EnumStyle, FieldNames, Int64Style, Options, UnknownEnumNames};
+pub use options::{
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Options, PatchMasks, SameRequests,
+    UnknownEnumNames,
+};
 pub(crate) use route::{
     BodyPlan, FieldStep, MethodIndex, MethodPlan, RouteIndex, RoutePlan, ShapePlan, VariablePlan,
 };

@@ -61,6 +61,15 @@ impl NameTable {
         self.find_in(&self.bytes, name)
     }
 
+    /// All names with their numbers, in no order; for explanations.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.slots.iter().filter_map(|slot| {
+            let end = (slot.len != EMPTY).then_some(slot.start as usize + slot.len as usize)?;
+            let name = self.bytes.get(slot.start as usize..end)?;
+            Some((std::str::from_utf8(name).ok()?, slot.value))
+        })
+    }
+
     #[inline]
     fn find_in(&self, bytes: &[u8], name: &[u8]) -> Option<u32> {
         let hash = hash(name);
@@ -153,6 +162,9 @@ mod tests {
         for (value, name) in (0..).zip(&names) {
             assert_eq!(table.find(name.as_bytes()), Some(value));
         }
+        let mut listed: Vec<_> = table.iter().collect();
+        listed.sort_by_key(|&(_, value)| value);
+        assert!(listed.iter().map(|&(name, _)| name).eq(&names));
         assert_eq!(table.find(b"field_500"), None);
         assert_eq!(table.find(b""), None);
     }

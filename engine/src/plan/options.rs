@@ -22,6 +22,10 @@
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of its own and is set by its name"
+)]
 pub struct Options {
     /// Which of a field's two names is written. Both are always accepted.
     pub names: FieldNames,
@@ -37,11 +41,19 @@ pub struct Options {
     pub reject_unknown_query: bool,
     /// What an enum name that the enum lacks does.
     pub unknown_enum_names: UnknownEnumNames,
+    /// What the body of a `PATCH` says about a field mask beside it.
+    pub patch_masks: PatchMasks,
     /// Write map entries in the order of their keys instead of wire order.
     pub sort_map_keys: bool,
     /// Write each member and element on a line of its own, so many spaces further in than what holds it. `None` is compact JSON, which
     /// [`to_json::Pieces`](crate::to_json::Pieces) and error details are in any case.
     pub indent: Option<u8>,
+    /// What a rule that cannot be does to the others.
+    pub bad_rules: BadRules,
+    /// What two rules that take the same requests do.
+    pub same_requests: SameRequests,
+    /// Read a path that ends in a slash as if it did not (SEMANTICS 25). A path that is one slash stays.
+    pub ignore_trailing_slash: bool,
 }
 
 /// Which of a field's two names is written. Both are read, whatever is chosen (SEMANTICS 77, 99).
@@ -195,4 +207,67 @@ pub enum UnknownEnumNames {
     Reject,
     /// The field stays unset; the element or entry is left out. What grpc-gateway v2 does.
     Drop,
+}
+
+/// What a rule for `PATCH` does whose body is a message field and whose request has one field mask beside it, which the request leaves unset
+/// (SEMANTICS 74).
+///
+/// # Examples
+/// ```
+/// use transom_engine::{Options, PatchMasks};
+///
+/// // The body {"title":"a","sequel":{"title":"b"}} makes the mask "sequel.title,title". To leave that to the client:
+/// let options = Options { patch_masks: PatchMasks::Leave, ..Options::default() };
+/// # assert_ne!(options, Options::default());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PatchMasks {
+    /// Fills the mask with the paths that the body gives.
+    #[default]
+    Fill,
+    /// The same, and refuses a key of the body that no field has, as grpc-gateway v2.
+    FillStrictly,
+    /// Leaves the mask unset, as Envoy.
+    Leave,
+}
+
+/// What a rule that cannot be does to the others (SEMANTICS 14).
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("hello.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{BadRules, HttpRule, Options, Schema};
+///
+/// let bad = HttpRule {
+///     selector: "hello.v1.Greeter.SayHello".to_owned(),
+///     http_method: "GET".to_owned(),
+///     template: "/v2/{nobody}".to_owned(),
+///     place: "rules.yaml:3".to_owned(),
+///     ..HttpRule::default()
+/// };
+/// let options = Options::default();
+/// assert!(Schema::compile_with_rules(&descriptors, &options, &[bad.clone()]).is_err());
+///
+/// let options = Options { bad_rules: BadRules::Skip, ..options };
+/// let schema = Schema::compile_with_rules(&descriptors, &options, &[bad])?;
+/// assert_eq!(schema.findings()[0].place(), "rules.yaml:3");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadRules {
+    /// The schema is refused.
+    #[default]
+    Refuse,
+    /// The others are served; [`Schema::findings`](crate::Schema::findings) names it.
+    Skip,
+}
+
+/// What two rules that take the same requests do (SEMANTICS 10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameRequests {
+    /// The schema is refused.
+    #[default]
+    Refuse,
+    /// The later one has the route, as in grpc-gateway; [`Schema::findings`](crate::Schema::findings) names both.
+    LastWins,
 }

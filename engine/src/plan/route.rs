@@ -35,8 +35,14 @@ pub(crate) struct RoutePlan {
     pub(crate) template: Box<str>,
     pub(crate) method: MethodIndex,
     pub(crate) body: BodyPlan,
+    /// Whether what `body` leads to is a `google.api.HttpBody`, which takes the bytes of the request as they are (SEMANTICS 71).
+    pub(crate) takes_raw_body: bool,
     /// The field of the reply that is the whole HTTP body, if the rule names one.
     pub(crate) response_body: Option<FieldIndex>,
+    /// Whether that field, or else the whole reply, is a `google.api.HttpBody`, whose bytes are the response (SEMANTICS 72).
+    pub(crate) gives_raw_body: bool,
+    /// The field mask that the body of a `PATCH` fills where the request leaves it unset (SEMANTICS 74). Never the field of the body.
+    pub(crate) mask: Option<FieldIndex>,
     /// In the order of the template, which is the order of their places in the path.
     pub(crate) variables: Box<[VariablePlan]>,
     pub(crate) shape: ShapePlan,

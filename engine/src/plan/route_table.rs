@@ -24,6 +24,8 @@ pub(crate) struct RouteTable {
     /// `nodes[0]` is the root.
     pub(crate) nodes: Box<[PathNode]>,
     pub(crate) ends: Box<[PathEnd]>,
+    /// Whether `/a/` is read as `/a` (SEMANTICS 25).
+    pub(crate) ignores_trailing_slash: bool,
 }
 
 /// What may follow a path of segments.

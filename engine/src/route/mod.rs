@@ -2,6 +2,7 @@
 //! Always: no allocation in the steady state and no recursion; each node of the trie is entered at most once a request;
 //! captures are in the order of the template; bytes are still percent-encoded.
 
+mod explain;
 mod normal;
 mod path;
 mod search;
@@ -13,6 +14,8 @@ use std::ops::Range;
 
 use crate::plan::{RouteIndex, RoutePlan, RouteTable};
 
+pub(crate) use explain::compare_all;
+pub use explain::{Better, Comparison, Difference, Verdict};
 pub(crate) use normal::write as write_normal;
 use path::Path;
 use search::search;
@@ -54,7 +57,7 @@ pub(crate) fn find(
     path: &[u8],
     scratch: &mut Scratch,
 ) -> Result<RouteIndex, NoRoute> {
-    let Some(path) = Path::split(path, &mut scratch.path) else {
+    let Some(path) = Path::split(read_path(table, path), &mut scratch.path) else {
         return Err(NoRoute::NotFound);
     };
     let mut is_known = false;
@@ -86,7 +89,7 @@ pub(crate) fn allowed<'t>(
         ..
     } = scratch;
     allowed.clear();
-    if let Some(path) = Path::split(path, split) {
+    if let Some(path) = Path::split(read_path(table, path), split) {
         search::<()>(table, &path, &mut |end| {
             for &route in end.methods.iter().map(|(_, route)| route).chain(&end.any) {
                 let http_method = &table.route(route).http_method;
@@ -103,6 +106,15 @@ pub(crate) fn allowed<'t>(
     allowed
         .iter()
         .map(|&route| &*table.route(route).http_method)
+}
+
+/// SEMANTICS 25: the path without one slash at its end, if the table is to overlook it.
+#[inline]
+fn read_path<'p>(table: &RouteTable, path: &'p [u8]) -> &'p [u8] {
+    match path {
+        [stem @ .., b'/'] if table.ignores_trailing_slash && !stem.is_empty() => stem,
+        _ => path,
+    }
 }
 
 /// Notes where the variables of a route are in a path that it matches.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::{NoRoute, Path, Scratch, allowed, find, search};
+use super::{Better, NoRoute, Path, Scratch, Verdict, allowed, compare_all, find, search};
 use crate::compile::{RouteTableBuilder, route_plan};
 use crate::plan::{RouteIndex, RouteTable};
 use crate::schema::template::tests::any_template;
@@ -175,6 +175,41 @@ proptest! {
                 (format!("{rank} {}", route.template), scratch.captures().to_vec())
             });
             prop_assert_eq!(found, naive_find(&rules, http_method, path), "{} in {:?}", path, rules);
+        }
+    }
+
+    #[test]
+    fn verdicts_agree_with_what_is_found(
+        rules in any_rules(),
+        path in any_path(),
+        http_method in prop::sample::select(vec!["GET", "POST", "HEAD", "PUT"]),
+    ) {
+        let (table, rules) = table(rules);
+        let mut scratch = Scratch::default();
+        let found = find(&table, http_method.as_bytes(), path.as_bytes(), &mut scratch).ok();
+        let mut verdicts = compare_all(&table, http_method.as_bytes(), path.as_bytes(), &mut scratch);
+        verdicts.sort_by_key(|(route, _)| route.0);
+        // Every rule has one verdict.
+        prop_assert_eq!(verdicts.len(), rules.len());
+        for ((index, comparison), (template, method)) in verdicts.into_iter().zip(&rules) {
+            let matches = naive_captures(template, &path).is_some();
+            let takes = *method == http_method || *method == "*" || (*method == "GET" && http_method == "HEAD");
+            let context = format!("{http_method} {path}, {method} {template}: {comparison:?}");
+            match comparison.verdict {
+                Verdict::Chosen => prop_assert_eq!(found, Some(index), "{}", context),
+                Verdict::Differs(_) => prop_assert!(!matches, "{}", context),
+                Verdict::OtherMethod => prop_assert!(matches && !takes, "{}", context),
+                Verdict::Outranked(better) => {
+                    prop_assert!(matches && takes && found.is_some(), "{}", context);
+                    let chosen = &rules[found.unwrap().0 as usize].0;
+                    let order = naive_order(chosen, template);
+                    if better == Better::Method {
+                        prop_assert_eq!(order, Ordering::Equal, "{}", context);
+                    } else {
+                        prop_assert_eq!(order, Ordering::Less, "{}", context);
+                    }
+                }
+            }
         }
     }
 

@@ -12,16 +12,19 @@ pub struct SchemaError {
 impl SchemaError {
     /// Names in a descriptor set may hold anything; what could move a terminal's cursor is escaped.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        let mut text = text.into();
-        if text.contains(char::is_control) {
-            let escaped = text.chars().map(|each| match each {
-                each if each.is_control() => each.escape_default().to_string(),
-                each => each.to_string(),
-            });
-            text = escaped.collect();
+        Self {
+            text: printable(&text.into()),
         }
-        Self { text }
     }
+}
+
+/// The text with control characters escaped.
+pub(super) fn printable(text: &str) -> String {
+    let escaped = text.chars().map(|each| match each {
+        each if each.is_control() => each.escape_default().to_string(),
+        each => each.to_string(),
+    });
+    escaped.collect()
 }
 
 impl fmt::Display for SchemaError {

@@ -3,8 +3,12 @@
 
 pub(crate) mod editions;
 mod error;
+pub(crate) mod finding;
 pub(crate) mod link;
+pub(crate) mod outside;
 pub(crate) mod rule;
 pub(crate) mod template;
 
 pub use error::SchemaError;
+pub use finding::{Finding, FindingKind, Severity};
+pub use outside::HttpRule;

@@ -1,10 +1,14 @@
-//! HTTP rules. In: the options of a method. Out: its bindings, the primary one first. Always: the rule is read by its extension number,
-//! so neither a set without `google/api/http.proto` nor options unknown here can hide it.
+//! HTTP rules. In: the options of a method, or a rule from outside. Out: its bindings, the primary one first. Always: an annotation is read by its
+//! extension number, so neither a set without `google/api/http.proto` nor options unknown here can hide it.
 
 use prost::Message as _;
 use prost_reflect::MethodDescriptor;
 
+use super::outside;
 use super::template::Template;
+
+/// `google.api.http`
+pub(super) const HTTP_EXTENSION: i32 = 72295728;
 
 /// One way to call a method over HTTP, with names not yet resolved.
 #[derive(Debug)]
@@ -20,56 +24,102 @@ pub(crate) struct Binding {
     pub(crate) response_body: String,
 }
 
-/// The bindings of a method; none where it has no rule.
-///
-/// Rules that come from outside of the proto file and replace its own (SEMANTICS 8) will enter here.
-///
-/// # Errors
-/// What is wrong with the rule and what to do; the caller adds file and method.
-pub(crate) fn bindings(method: &MethodDescriptor) -> Result<Vec<Binding>, String> {
-    let options = RuleOptions::decode(method.options().encode_to_vec().as_slice())
-        .map_err(|error| format!("its google.api.http option cannot be read: {error}"))?;
-    let Some(rule) = options.http else {
-        return Ok(Vec::new());
-    };
-    let mut bindings = vec![binding(&rule)?];
-    for additional in &rule.additional_bindings {
-        // SEMANTICS 7
-        if !additional.additional_bindings.is_empty() {
-            return Err(
-                "additional_bindings stand inside of additional_bindings; move them to the outer rule"
-                    .to_owned(),
-            );
-        }
-        bindings.push(binding(additional)?);
-    }
-    Ok(bindings)
+/// A binding and where its rule stands, or what is wrong with it and what to do.
+pub(crate) type Read = (Place, Result<Binding, String>);
+
+/// Where a rule stands.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In the options of its method.
+    Annotation,
+    /// Outside, where the embedder says.
+    Outside(String),
 }
 
-fn binding(rule: &HttpRule) -> Result<Binding, String> {
+/// The bindings that a method is annotated with; none where it has no rule. Each is read by itself: a bad one does not hide the others
+/// (SEMANTICS 14).
+pub(crate) fn annotated(method: &MethodDescriptor) -> Vec<Read> {
+    let options = match RuleOptions::decode(method.options().encode_to_vec().as_slice()) {
+        Ok(options) => options,
+        Err(error) => {
+            let text = format!("its google.api.http option cannot be read: {error}");
+            return vec![(Place::Annotation, Err(text))];
+        }
+    };
+    let Some(rule) = options.http else {
+        return Vec::new();
+    };
+    let additional = rule
+        .additional_bindings
+        .iter()
+        .map(|each| one_level(each.additional_bindings.is_empty()).and_then(|()| annotation(each)));
+    std::iter::once(annotation(&rule))
+        .chain(additional)
+        .map(|binding| (Place::Annotation, binding))
+        .collect()
+}
+
+/// The bindings of a rule from outside (SEMANTICS 8).
+pub(crate) fn from_outside(rule: &outside::HttpRule) -> Vec<Read> {
+    let read = |rule: &outside::HttpRule| {
+        if rule.template.is_empty() && rule.http_method.is_empty() {
+            return Err(NO_PATH.to_owned());
+        }
+        binding(
+            &rule.http_method,
+            &rule.template,
+            &rule.body,
+            &rule.response_body,
+        )
+    };
+    let additional = rule.additional_bindings.iter().map(|each| {
+        let binding = one_level(each.additional_bindings.is_empty()).and_then(|()| read(each));
+        (Place::Outside(each.place.clone()), binding)
+    });
+    std::iter::once((Place::Outside(rule.place.clone()), read(rule)))
+        .chain(additional)
+        .collect()
+}
+
+const NO_PATH: &str = "its rule has no path; give one of get, put, post, delete, patch and custom";
+
+/// SEMANTICS 7
+fn one_level(is_last: bool) -> Result<(), String> {
+    if is_last {
+        return Ok(());
+    }
+    Err(
+        "additional_bindings stand inside of additional_bindings; move them to the outer rule"
+            .to_owned(),
+    )
+}
+
+fn annotation(rule: &HttpRule) -> Result<Binding, String> {
     let (http_method, text) = match &rule.pattern {
         Some(Pattern::Get(text)) => ("GET", text),
         Some(Pattern::Put(text)) => ("PUT", text),
         Some(Pattern::Post(text)) => ("POST", text),
         Some(Pattern::Delete(text)) => ("DELETE", text),
         Some(Pattern::Patch(text)) => ("PATCH", text),
-        // SEMANTICS 9
-        Some(Pattern::Custom(custom)) if is_token(&custom.kind) => {
-            (custom.kind.as_str(), &custom.path)
-        }
-        Some(Pattern::Custom(custom)) => {
-            return Err(format!(
-                "the custom kind `{}` is no HTTP method; give a token such as `HEAD`, or `*` for every method",
-                custom.kind.escape_default()
-            ));
-        }
-        None => {
-            return Err(
-                "its rule has no path; give one of get, put, post, delete, patch and custom"
-                    .to_owned(),
-            );
-        }
+        Some(Pattern::Custom(custom)) => (custom.kind.as_str(), &custom.path),
+        None => return Err(NO_PATH.to_owned()),
     };
+    binding(http_method, text, &rule.body, &rule.response_body)
+}
+
+fn binding(
+    http_method: &str,
+    text: &str,
+    body: &str,
+    response_body: &str,
+) -> Result<Binding, String> {
+    // SEMANTICS 9
+    if !is_token(http_method) {
+        return Err(format!(
+            "the custom kind `{}` is no HTTP method; give a token such as `HEAD`, or `*` for every method",
+            http_method.escape_default()
+        ));
+    }
     let template = Template::parse(text).map_err(|error| {
         format!(
             "the template `{}` is not valid: {error}",
@@ -78,10 +128,10 @@ fn binding(rule: &HttpRule) -> Result<Binding, String> {
     })?;
     Ok(Binding {
         http_method: http_method.to_owned(),
-        text: text.clone(),
+        text: text.to_owned(),
         template,
-        body: rule.body.clone(),
-        response_body: rule.response_body.clone(),
+        body: body.to_owned(),
+        response_body: response_body.to_owned(),
     })
 }
 

@@ -30,6 +30,12 @@ pub(crate) fn varint(value: u64, out: &mut Vec<u8>) {
     tagged_varint(Tag::NONE, value, out);
 }
 
+/// Bytes of a length as a varint.
+pub(crate) const fn varint_len(len: usize) -> usize {
+    let bit_count = usize::BITS - (len | 1).leading_zeros();
+    bit_count.div_ceil(7) as usize
+}
+
 /// Appends a tag and the value as a varint.
 #[inline(always)]
 pub(crate) fn tagged_varint(tag: Tag, value: u64, out: &mut Vec<u8>) {

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use transom_engine::{Message, Options, to_json, to_wire};
+use transom_engine::{Message, to_json, to_wire};
 
 use super::{Failure, conversion_text, find_message, load_schema};
 use crate::allocator::allocation_count;
@@ -19,10 +19,13 @@ const ROUND_TIME: Duration = Duration::from_millis(100);
 const ROUND_COUNT: usize = 5;
 
 pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
-    let schema = load_schema(&args.source, Options::default())?;
-    let message = find_message(&schema, &args.message)?;
+    let config = args.source.file()?;
+    let schema = load_schema(&args.source, &config, &args.source.options(&config))?;
+    let name = args.message(&config)?;
+    let message = find_message(&schema, &name)?;
+    let as_json = config.is_json(args.json);
     let mut stdout = io::stdout().lock();
-    if !args.json {
+    if !as_json {
         writeln!(
             stdout,
             "{:<32} {:>9} {:>12} {:>10} {:>9} {:>11}",
@@ -31,7 +34,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
     }
     for file in &args.files {
         for cost in measure(message, file)? {
-            write_cost(&mut stdout, args.json, file, &cost)?;
+            write_cost(&mut stdout, as_json, file, &cost)?;
         }
     }
     Ok(())

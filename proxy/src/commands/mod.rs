@@ -2,6 +2,8 @@
 //! Always: an error names the place and says what to do; panics are ours and exit with 70.
 
 mod bench;
+mod check;
+mod explain;
 mod routes;
 mod serve;
 mod transcode;
@@ -11,10 +13,10 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use transom_engine::{Error, Message, Options, Schema, SchemaError, error};
+use transom_engine::{Error, FindingKind, Message, Options, Schema, SchemaError, error};
 
-use crate::config::{Command, CommandLine, OfflineSchemaArgs};
-use crate::schema_source::{self, SchemaSourceError};
+use crate::config::{Command, CommandLine, ConfigFile, Fault, OfflineSchemaArgs};
+use crate::schema_source::{self, LoadedSchema, SchemaSourceError};
 
 /// Runs the command and says how it went: 0 done, 1 the user's input is at fault, 70 ours.
 pub fn run(command_line: CommandLine) -> ExitCode {
@@ -23,6 +25,8 @@ pub fn run(command_line: CommandLine) -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(args) => serve::demo(&args),
         Command::Routes(args) => routes::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Transcode(args) => transcode::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
@@ -35,6 +39,7 @@ pub fn run(command_line: CommandLine) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Failure::Output(error) => (format!("cannot write the output: {error}"), 1),
+        Failure::Told => return ExitCode::from(1),
         Failure::Input(text) => (text, 1),
         Failure::Ours(text) => (text, 70),
     };
@@ -53,6 +58,8 @@ fn tell(text: &str) {
 enum Failure {
     /// The user's input is at fault; the text says what and how to mend it.
     Input(String),
+    /// The same, and all is said already.
+    Told,
     /// Standard output failed.
     Output(io::Error),
     /// The fault is ours or the machine's.
@@ -77,6 +84,12 @@ impl From<SchemaError> for Failure {
     }
 }
 
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::input(fault)
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -84,16 +97,46 @@ impl From<io::Error> for Failure {
 }
 
 /// Loads and compiles the schema of a command that serves nothing.
-fn load_schema(source: &OfflineSchemaArgs, options: Options) -> Result<Schema, Failure> {
-    let sources = source.schema.sources(source.upstream.as_ref());
-    let loaded = schema_source::load_schema(&sources, &mut |wait| {
+fn load_schema(
+    source: &OfflineSchemaArgs,
+    file: &ConfigFile,
+    options: &Options,
+) -> Result<Schema, Failure> {
+    let loaded = load_descriptors(source, file)?;
+    compile(&loaded.descriptor_set, options, file)
+}
+
+/// Loads what a command that serves nothing has its schema from.
+fn load_descriptors(
+    source: &OfflineSchemaArgs,
+    file: &ConfigFile,
+) -> Result<LoadedSchema, Failure> {
+    let loaded = schema_source::load_schema(&source.sources(file), &mut |wait| {
         tell(&wait.to_string());
         ControlFlow::Continue(())
     })?;
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }
-    Ok(Schema::compile(&loaded.descriptor_set, &options)?)
+    Ok(loaded)
+}
+
+/// Compiles a schema with the rules of the configuration, and tells what is wrong with rules that do not stop it (SEMANTICS 14).
+fn compile(set: &[u8], options: &Options, file: &ConfigFile) -> Result<Schema, Failure> {
+    let schema = Schema::compile_with_rules(set, options, &file.rules())?;
+    for finding in schema.findings() {
+        let fate = match finding.kind() {
+            FindingKind::BadRule => "; the rule is skipped",
+            FindingKind::SameRequests => "; the later rule has the route",
+            _ => "",
+        };
+        tell(&format!("warning: {finding}{fate}"));
+    }
+    Ok(schema)
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The message the user named, or an error that offers names alike.

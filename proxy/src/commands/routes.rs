@@ -3,17 +3,18 @@
 
 use std::io::{self, Write};
 
-use transom_engine::{Body, Method, Options};
+use transom_engine::{Body, Method};
 
 use super::{Failure, load_schema};
 use crate::config::RoutesArgs;
 
 pub(super) fn run(args: &RoutesArgs) -> Result<(), Failure> {
-    let schema = load_schema(&args.source, Options::default())?;
+    let file = args.source.file()?;
+    let schema = load_schema(&args.source, &file, &args.source.options(&file))?;
     let mut routes: Vec<_> = schema.routes().collect();
     routes.sort_by_key(|route| (route.template().to_owned(), route.http_method().to_owned()));
     let mut stdout = io::stdout().lock();
-    if args.json {
+    if file.is_json(args.json) {
         let rows: Vec<_> = routes
             .iter()
             .map(|route| {

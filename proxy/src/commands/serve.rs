@@ -10,8 +10,8 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::LevelFilter;
 use transom_engine::{Body, Route, Schema};
 
-use super::{Failure, tell};
-use crate::config::{JsonArgs, RunArgs, ServeArgs, Unknown};
+use super::{Failure, compile, count, tell};
+use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
 use crate::downstream;
 use crate::relay::{Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
@@ -20,17 +20,20 @@ use crate::worker::{self, Ended, StartError, WorkerSettings, Workers};
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let _log = start_log();
-    let upstream = &args.upstream;
-    let loaded = schema_source::load_schema(&args.schema.sources(Some(upstream)), &mut |wait| {
+    let file = ConfigFile::read(args.config.as_deref())?;
+    let upstream = args.upstream(&file)?;
+    let sources = args.schema.sources(&file, Some(&upstream));
+    let loaded = schema_source::load_schema(&sources, &mut |wait| {
         tell(&wait.to_string());
         ControlFlow::Continue(())
     })?;
     let (gateway, workers) = start(
         &loaded,
-        upstream.target.clone(),
+        upstream.target,
         &upstream.text,
         &args.run,
         &args.json,
+        &file,
     )?;
     let base = format!("http://{}", workers.address());
     tell(&format!("listening on {base}"));
@@ -56,7 +59,14 @@ pub(super) fn demo(args: &crate::config::DemoArgs) -> Result<(), Failure> {
         origin: "the sample bookstore in this process".to_owned(),
         warnings: Vec::new(),
     };
-    let (_gateway, workers) = start(&loaded, target, &url, &args.run, &args.json)?;
+    let (_gateway, workers) = start(
+        &loaded,
+        target,
+        &url,
+        &args.run,
+        &args.json,
+        &ConfigFile::default(),
+    )?;
     let base = format!("http://{}", workers.address());
     tell("\nPaste any of these into another terminal:\n");
     for example in demo::EXAMPLES {
@@ -73,13 +83,14 @@ fn start(
     url: &str,
     args: &RunArgs,
     json: &JsonArgs,
+    file: &ConfigFile,
 ) -> Result<(Arc<Gateway>, Workers), Failure> {
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }
-    let mut options = json.options();
-    options.reject_unknown_query = args.unknown_query == Unknown::Reject;
-    let schema = Schema::compile(&loaded.descriptor_set, &options)?;
+    let mut answers = json.answers(file);
+    args.apply(&mut answers);
+    let schema = compile(&loaded.descriptor_set, &answers.options, file)?;
     let counts = format!(
         "{} in {}, {}",
         count(schema.methods().len(), "method"),
@@ -94,11 +105,12 @@ fn start(
     }
     let upstream = Upstream::new(target, PoolSettings::default())
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
-    let gateway = Arc::new(Gateway::new(schema, json.manners(), upstream).map_err(Failure::input)?);
+    let gateway =
+        Arc::new(Gateway::new(schema, answers.manners, upstream).map_err(Failure::input)?);
 
-    let mut settings = WorkerSettings::new(args.listen);
-    settings.io = args.io;
-    if let Some(workers) = args.workers {
+    let mut settings = WorkerSettings::new(args.listen(file));
+    settings.io = args.io(file);
+    if let Some(workers) = args.workers(file) {
         settings.worker_count = workers.get();
     }
     let shared = Arc::clone(&gateway);
@@ -154,10 +166,6 @@ fn start_log() -> WorkerGuard {
     // A second start, in a test, keeps the first one's.
     let _first = log.try_init();
     guard
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A `curl` line that this schema answers: a GET if there is one, with as few variables as can be.

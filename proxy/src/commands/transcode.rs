@@ -9,8 +9,10 @@ use super::{Failure, conversion_text, find_message, load_schema};
 use crate::config::{Format, TranscodeArgs};
 
 pub(super) fn run(args: &TranscodeArgs) -> Result<(), Failure> {
-    let schema = load_schema(&args.source, args.json.options())?;
-    let message = find_message(&schema, &args.message)?;
+    let file = args.source.file()?;
+    let (name, from, to) = args.conversion(&file)?;
+    let schema = load_schema(&args.source, &file, &args.json.answers(&file).options)?;
+    let message = find_message(&schema, &name)?;
     let mut input = Vec::new();
     io::stdin()
         .lock()
@@ -18,7 +20,7 @@ pub(super) fn run(args: &TranscodeArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Input(format!("cannot read standard input: {error}")))?;
 
     let mut wire = Vec::new();
-    match args.from {
+    match from {
         Format::Json => to_wire(message, &input, &mut to_wire::Scratch::default(), &mut wire)
             .map_err(|error| Failure::Input(conversion_text(error, &input)))?,
         Format::Proto => wire = input,
@@ -32,7 +34,7 @@ pub(super) fn run(args: &TranscodeArgs) -> Result<(), Failure> {
         &mut output,
     )
     .map_err(|error| Failure::Input(conversion_text(error, &wire)))?;
-    match args.to {
+    match to {
         Format::Json => output.push(b'\n'),
         Format::Proto => output = wire,
     }

@@ -1,4 +1,5 @@
-//! The command line. In: arguments. Out: typed settings of each command. Always: parses no traffic; every value it hands on is valid.
+//! The command line and the configuration file. In: arguments, YAML. Out: typed settings of each command. Always: parses no traffic; every
+//! value it hands on is valid; a flag wins over the file, and the file over the profile.
 //!
 //! The names and meanings of commands and options are a contract with users (docs/decisions/0001-command-line.md).
 #![expect(
@@ -6,7 +7,11 @@
     reason = "doc comments of arguments are the text of --help"
 )]
 
+mod answers;
+mod file;
+mod http_rules;
 mod profile;
+mod yaml;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -15,14 +20,16 @@ use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use transom_engine::exchange::Manners;
 use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
 use crate::net::IoChoice;
 use crate::schema_source::SchemaSources;
 use crate::upstream::{Target, TargetError};
 
+pub use answers::Answers;
+pub use file::{ConfigFile, key_names};
 pub use profile::Profile;
+pub use yaml::Fault;
 
 /// HTTP/JSON to gRPC gateway: serves your gRPC services as REST, without generated code.
 #[derive(Debug, Parser)]
@@ -59,6 +66,18 @@ pub enum Command {
     /// List every route: method, path, rpc, body.
     #[command(after_help = "Example: transom routes --proto shop.proto")]
     Routes(RoutesArgs),
+    /// Say which route a request takes, what binds where, and why other routes do not match.
+    #[command(
+        after_help = "Exit code: 0 if a route matches and the message can be built, else 1.\n\
+        Example: transom explain --proto shop.proto GET '/v1/orders/7?view=FULL'"
+    )]
+    Explain(ExplainArgs),
+    /// Check rules and configuration: what cannot be, what no request comes to, what is most likely not meant.
+    #[command(
+        after_help = "Exit code 1 if there is an error, 0 if there are warnings and notes at most.\n\
+        Example: transom check --proto shop.proto --config transom.yaml"
+    )]
+    Check(CheckArgs),
     /// Convert one message between JSON and protobuf, from standard input to standard output.
     #[command(
         after_help = "Example: echo '{\"name\":\"Ann\"}' | transom transcode --proto shop.proto --message shop.Customer --from json --to proto | xxd"
@@ -89,11 +108,15 @@ pub struct SchemaArgs {
 
 impl SchemaArgs {
     /// The sources named; `upstream` is asked when there are none.
-    pub fn sources(&self, upstream: Option<&UpstreamUrl>) -> SchemaSources {
+    pub fn sources(&self, file: &ConfigFile, upstream: Option<&UpstreamUrl>) -> SchemaSources {
+        let or = |flags: &[PathBuf], file: &[PathBuf]| {
+            if flags.is_empty() { file } else { flags }.to_vec()
+        };
+        let values = &file.values;
         SchemaSources {
-            descriptor_sets: self.descriptor_set.clone(),
-            protos: self.proto.clone(),
-            proto_paths: self.proto_path.clone(),
+            descriptor_sets: or(&self.descriptor_set, &values.descriptor_set),
+            protos: or(&self.proto, &values.proto),
+            proto_paths: or(&self.proto_path, &values.proto_path),
             upstream: upstream.map(|upstream| upstream.text.clone()),
             upstream_wait_max: None,
         }
@@ -124,9 +147,9 @@ impl FromStr for UpstreamUrl {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "JSON")]
 pub struct JsonArgs {
-    /// Answer as this gateway: transom, grpc-gateway, grpc-gateway-v1 or envoy
-    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
-    pub profile: Profile,
+    /// Answer as transom, grpc-gateway, grpc-gateway-v1 or envoy [default: transom]
+    #[arg(long, value_enum, value_name = "PROFILE", hide_possible_values = true)]
+    pub profile: Option<Profile>,
     /// Field names written: json or proto [by profile]
     #[arg(long, value_enum, value_name = "WHICH", hide_possible_values = true)]
     pub json_names: Option<JsonNames>,
@@ -145,9 +168,11 @@ pub struct JsonArgs {
 }
 
 impl JsonArgs {
-    /// The options to compile a schema with.
-    pub fn options(&self) -> Options {
-        let mut options = self.profile.options();
+    /// How to answer: the profile, changed by the file, changed by the flags.
+    pub fn answers(&self, file: &ConfigFile) -> Answers {
+        let mut answers = self.profile(file).answers();
+        file.apply(&mut answers);
+        let options = &mut answers.options;
         if let Some(names) = self.json_names {
             options.names = match names {
                 JsonNames::Json => FieldNames::Json,
@@ -176,12 +201,11 @@ impl JsonArgs {
         if let Some(unknown) = self.unknown_fields {
             options.reject_unknown_fields = unknown == Unknown::Reject;
         }
-        options
+        answers
     }
 
-    /// How the gateway answers beside the JSON of messages.
-    pub fn manners(&self) -> Manners {
-        self.profile.manners()
+    fn profile(&self, file: &ConfigFile) -> Profile {
+        self.profile.or(file.values.profile).unwrap_or_default()
     }
 }
 
@@ -236,39 +260,63 @@ pub enum Unknown {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
-    pub listen: SocketAddr,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub listen: Option<SocketAddr>,
     /// Worker threads [default: one a core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
-    /// I/O driver; auto is io_uring where allowed
-    #[arg(long, value_name = "auto|uring|epoll", default_value = "auto")]
-    pub io: IoChoice,
-    /// Query keys of no field: ignore or reject
-    #[arg(
-        long,
-        value_enum,
-        value_name = "WHAT",
-        hide_possible_values = true,
-        default_value = "ignore"
-    )]
-    pub unknown_query: Unknown,
+    /// I/O driver; auto is io_uring where allowed [default: auto]
+    #[arg(long, value_name = "auto|uring|epoll")]
+    pub io: Option<IoChoice>,
+    /// Query keys of no field: ignore or reject [default: ignore]
+    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
+    pub unknown_query: Option<Unknown>,
+}
+
+impl RunArgs {
+    /// Where to listen.
+    pub fn listen(&self, file: &ConfigFile) -> SocketAddr {
+        let default = SocketAddr::from(([127, 0, 0, 1], 8080));
+        self.listen.or(file.values.listen).unwrap_or(default)
+    }
+
+    /// How many threads serve, if anybody said.
+    pub fn workers(&self, file: &ConfigFile) -> Option<NonZeroUsize> {
+        self.workers.or(file.values.workers)
+    }
+
+    /// How workers talk to the kernel.
+    pub fn io(&self, file: &ConfigFile) -> IoChoice {
+        self.io.or(file.values.io).unwrap_or_default()
+    }
+
+    /// Changes what the flags here say of how to answer.
+    pub fn apply(&self, answers: &mut Answers) {
+        if let Some(unknown) = self.unknown_query {
+            answers.options.reject_unknown_query = unknown == Unknown::Reject;
+        }
+    }
 }
 
 /// A name could mean several addresses, and a port alone leaves open who may reach us, so neither is guessed.
-fn parse_listen(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_invalid| {
-        "expected an IP address and a port, as in 127.0.0.1:8080, or 0.0.0.0:8080 to be reached from outside"
-    })
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_invalid| format!("expected {LISTEN_EXPECTED}"))
 }
+
+const LISTEN_EXPECTED: &str =
+    "an IP address and a port, as in 127.0.0.1:8080, or 0.0.0.0:8080 to be reached from outside";
 
 /// `transom serve`
 #[derive(Args, Debug)]
 pub struct ServeArgs {
     /// The gRPC server: http://host:port or unix:///path
-    #[arg(long, value_name = "URL")]
-    pub upstream: UpstreamUrl,
+    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    pub upstream: Option<UpstreamUrl>,
+    /// A YAML file of settings; see docs/CONFIG.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]
     pub run: RunArgs,
@@ -304,6 +352,34 @@ pub struct OfflineSchemaArgs {
         help_heading = "Schema (files and directories may be repeated)"
     )]
     pub upstream: Option<UpstreamUrl>,
+    /// A YAML file of settings; see docs/CONFIG.md
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Schema (files and directories may be repeated)"
+    )]
+    pub config: Option<PathBuf>,
+}
+
+impl OfflineSchemaArgs {
+    /// The configuration file that is named, or one that says nothing.
+    ///
+    /// # Errors
+    /// As [`ConfigFile::read`].
+    pub fn file(&self) -> Result<ConfigFile, Fault> {
+        ConfigFile::read(self.config.as_deref())
+    }
+
+    /// What the schema is compiled with, for commands that have no flags for it: the profile, changed by the file.
+    pub fn options(&self, file: &ConfigFile) -> Options {
+        JsonArgs::default().answers(file).options
+    }
+
+    /// Where the schema comes from.
+    pub fn sources(&self, file: &ConfigFile) -> SchemaSources {
+        let upstream = self.upstream.as_ref().or(file.values.upstream.as_ref());
+        self.schema.sources(file, upstream)
+    }
 }
 
 /// `transom routes`
@@ -317,34 +393,144 @@ pub struct RoutesArgs {
     pub source: OfflineSchemaArgs,
 }
 
+/// `transom explain`
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The HTTP method
+    pub method: String,
+    /// A path with its query, or a URL
+    pub url: String,
+    /// The body of the request
+    #[arg(long, value_name = "JSON")]
+    pub data: Option<String>,
+    /// Answer as transom, grpc-gateway, grpc-gateway-v1 or envoy [default: transom]
+    #[arg(long, value_enum, value_name = "PROFILE", hide_possible_values = true)]
+    pub profile: Option<Profile>,
+    /// JSON keys of no field: ignore or reject [default: ignore]
+    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
+    pub unknown_fields: Option<Unknown>,
+    /// Query keys of no field: ignore or reject [default: ignore]
+    #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
+    pub unknown_query: Option<Unknown>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+}
+
+/// `transom check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub source: OfflineSchemaArgs,
+}
+
+impl ExplainArgs {
+    /// How to answer. The message is shown without what is unset, whatever the profile and the file write.
+    pub fn answers(&self, file: &ConfigFile) -> Answers {
+        let json = JsonArgs {
+            profile: self.profile,
+            unknown_fields: self.unknown_fields,
+            ..JsonArgs::default()
+        };
+        let mut answers = json.answers(file);
+        answers.options.defaults = Defaults::Omit;
+        if let Some(unknown) = self.unknown_query {
+            answers.options.reject_unknown_query = unknown == Unknown::Reject;
+        }
+        answers
+    }
+}
+
 /// `transom transcode`
 #[derive(Args, Debug)]
 pub struct TranscodeArgs {
     /// The full name of the message, as in package.Message
-    #[arg(long, value_name = "NAME")]
-    pub message: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "config")]
+    pub message: Option<String>,
     /// What standard input holds
     #[arg(
         long,
         value_enum,
         value_name = "json|proto",
-        hide_possible_values = true
+        hide_possible_values = true,
+        required_unless_present = "config"
     )]
-    pub from: Format,
+    pub from: Option<Format>,
     /// What standard output gets
     #[arg(
         long,
         value_enum,
         value_name = "json|proto",
-        hide_possible_values = true
+        hide_possible_values = true,
+        required_unless_present = "config"
     )]
-    pub to: Format,
+    pub to: Option<Format>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]
     pub source: OfflineSchemaArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]
     pub json: JsonArgs,
+}
+
+impl TranscodeArgs {
+    /// The message, what comes in and what goes out.
+    ///
+    /// # Errors
+    /// When neither the flags nor the file say it.
+    pub fn conversion(&self, file: &ConfigFile) -> Result<(String, Format, Format), Fault> {
+        Ok((
+            or_lacks(
+                self.message.as_ref(),
+                file.values.message.as_ref(),
+                file,
+                "message",
+            )?,
+            or_lacks(self.from.as_ref(), file.values.from.as_ref(), file, "from")?,
+            or_lacks(self.to.as_ref(), file.values.to.as_ref(), file, "to")?,
+        ))
+    }
+}
+
+impl ServeArgs {
+    /// The upstream.
+    ///
+    /// # Errors
+    /// When neither the flags nor the file name it.
+    pub fn upstream(&self, file: &ConfigFile) -> Result<UpstreamUrl, Fault> {
+        or_lacks(
+            self.upstream.as_ref(),
+            file.values.upstream.as_ref(),
+            file,
+            "upstream",
+        )
+    }
+}
+
+impl BenchArgs {
+    /// The message that the payloads hold.
+    ///
+    /// # Errors
+    /// When neither the flags nor the file say it.
+    pub fn message(&self, file: &ConfigFile) -> Result<String, Fault> {
+        or_lacks(
+            self.message.as_ref(),
+            file.values.message.as_ref(),
+            file,
+            "message",
+        )
+    }
+}
+
+fn or_lacks<T: Clone>(
+    flag: Option<&T>,
+    value: Option<&T>,
+    file: &ConfigFile,
+    key: &str,
+) -> Result<T, Fault> {
+    let either = flag.or(value);
+    either.cloned().ok_or_else(|| file.lacks(key))
 }
 
 /// A form of a message.
@@ -363,8 +549,8 @@ pub struct BenchArgs {
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The full name of the message they hold
-    #[arg(long, value_name = "NAME")]
-    pub message: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "config")]
+    pub message: Option<String>,
     /// Print one JSON object a line instead of a table
     #[arg(long)]
     pub json: bool,

@@ -6,9 +6,13 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::exchange::{ErrorForm, Manners, RetryAfter, WrongMethod};
+use transom_engine::exchange::{ErrorForm, Manners, QueryRule, RetryAfter, WrongMethod};
 use transom_engine::grpc::metadata::HeaderRule;
-use transom_engine::{Defaults, FieldNames, Options, UnknownEnumNames};
+use transom_engine::{
+    BadRules, Defaults, FieldNames, Options, PatchMasks, SameRequests, UnknownEnumNames,
+};
+
+use super::Answers;
 
 /// `--profile`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -25,26 +29,44 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// How a gateway of this profile answers, if nothing else is said.
+    pub fn answers(self) -> Answers {
+        Answers {
+            options: self.options(),
+            manners: self.manners(),
+        }
+    }
+
     /// The options that messages are converted by.
     pub fn options(self) -> Options {
-        match self {
+        let options = match self {
             Self::Transom => Options::default(),
             Self::GrpcGateway => Options {
                 defaults: Defaults::All,
                 sort_map_keys: true,
                 unknown_enum_names: UnknownEnumNames::Drop,
+                patch_masks: PatchMasks::FillStrictly,
+                same_requests: SameRequests::LastWins,
                 ..Options::default()
             },
             Self::GrpcGatewayV1 => Options {
                 names: FieldNames::Proto,
+                same_requests: SameRequests::LastWins,
                 defaults: Defaults::Omit,
                 sort_map_keys: true,
                 ..Options::default()
             },
             Self::Envoy => Options {
                 defaults: Defaults::Omit,
+                patch_masks: PatchMasks::Leave,
+                ignore_trailing_slash: true,
                 ..Options::default()
             },
+        };
+        // SEMANTICS 14: what one service has wrong does not stop the others.
+        Options {
+            bad_rules: BadRules::Skip,
+            ..options
         }
     }
 
@@ -71,6 +93,11 @@ impl Profile {
             Self::Envoy => Manners {
                 wrong_method: WrongMethod::NotFound,
                 retry_after: RetryAfter::Never,
+                query: QueryRule {
+                    merges_into_whole_body: true,
+                    last_wins: true,
+                    ..QueryRule::default()
+                },
                 ..Manners::default()
             },
         }

@@ -33,20 +33,22 @@ pub(super) fn compile_into(
     };
     check_presence(protos, &roots)?;
 
-    let mut resolver = ChainFileResolver::new();
-    for root in &roots {
-        resolver.add(IncludeFileResolver::new(root.clone()));
-    }
-    resolver.add(KnownFiles(known));
-    let mut compiler = protox::Compiler::with_file_resolver(resolver);
-    // Comments stay in: the OpenAPI document is made of them.
-    compiler.include_imports(true).include_source_info(true);
-    for proto in protos {
-        compiler
-            .open_file(proto)
-            .map_err(|error| compile_error(&error, proto, &roots))?;
-    }
-    let encoded = compiler.encode_file_descriptor_set();
+    let resolver = |places| {
+        let mut files = ChainFileResolver::new();
+        for root in &roots {
+            files.add(IncludeFileResolver::new(root.clone()));
+        }
+        files.add(KnownFiles(known.clone()));
+        SourceFiles {
+            files,
+            roots: roots.clone(),
+            places,
+        }
+    };
+    // What is wrong is told with its line, which takes all places.
+    let encoded = compile(resolver(Places::OfComments), protos)
+        .or_else(|_told_again| compile(resolver(Places::All), protos))
+        .map_err(|(error, proto)| compile_error(&error, proto, &roots))?;
     let set = EncodedFiles::decode(encoded.as_slice()).map_err(|error| {
         SchemaSourceError::new(
             SchemaSourceErrorKind::Internal,
@@ -59,6 +61,81 @@ pub(super) fn compile_into(
         files.add(file, &format!("--proto {}", list_paths(protos)))?;
     }
     Ok(())
+}
+
+/// The descriptor set of these files and their imports; or an error, and the file it was found by.
+fn compile(
+    resolver: SourceFiles,
+    protos: &[PathBuf],
+) -> Result<Vec<u8>, (protox::Error, &PathBuf)> {
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
+    // Comments stay in: the OpenAPI document is made of them.
+    compiler.include_imports(true).include_source_info(true);
+    for proto in protos {
+        compiler.open_file(proto).map_err(|error| (error, proto))?;
+    }
+    Ok(compiler.encode_file_descriptor_set())
+}
+
+/// Bytes of source from which on a file is linked without the places of what has no comment.
+const PLACES_LEN_MAX: usize = 64 * 1024;
+
+/// Files with as much of their source as linking them is to know.
+#[derive(Debug)]
+struct SourceFiles {
+    files: ChainFileResolver,
+    roots: Vec<PathBuf>,
+    places: Places,
+}
+
+/// Which parts of a file keep their line and column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Places {
+    All,
+    /// In a long file only what has a comment. The linker compares each option with each place: with ten thousand rules in one file that
+    /// is most of a second, and four times the rules take sixteen times as long.
+    OfComments,
+}
+
+impl FileResolver for SourceFiles {
+    fn resolve_path(&self, path: &Path) -> Option<String> {
+        self.files.resolve_path(path)
+    }
+
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        let file = match self.files.open_file(name) {
+            // Whole trees of Google's files bring those of protobuf itself, lately in a syntax that is not known here. What they declare is
+            // bundled, and an own version of it is nobody's schema.
+            Err(_unread) if name.starts_with("google/protobuf/") && is_bundled(name) => {
+                KnownFiles(BTreeMap::new()).open_file(name)?
+            }
+            opened => opened?,
+        };
+        let is_long = file
+            .source()
+            .is_some_and(|source| source.len() >= PLACES_LEN_MAX);
+        if self.places == Places::All || !is_long {
+            return Ok(file);
+        }
+        // Without its path it could hide another file of its name unseen.
+        let same = self.roots.iter().filter(|root| root.join(name).is_file());
+        if same.count() > 1 {
+            return Ok(file);
+        }
+        let mut descriptor = file.file_descriptor_proto().clone();
+        if let Some(source) = &mut descriptor.source_code_info {
+            source.location.retain(|place| {
+                place.leading_comments.is_some()
+                    || place.trailing_comments.is_some()
+                    || !place.leading_detached_comments.is_empty()
+            });
+        }
+        Ok(File::from_file_descriptor_proto(descriptor))
+    }
+}
+
+fn is_bundled(name: &str) -> bool {
+    bundled::find_file(name).is_some()
 }
 
 /// Files that need not be on disk: those of descriptor sets, and the bundled ones.

@@ -1,0 +1,345 @@
+//! `transom explain`: where a request goes, and why. In: a schema, a method, a URL, perhaps a body. Out: the route, what bound where, the
+//! message or the error a client would get, and the routes that come close. Always: nothing is sent anywhere.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use transom_engine::exchange::{
+    Envelope, Explanation, Fate, Outcome, Parameter, Scratch, Transcoder,
+};
+use transom_engine::http1::{Parsed, RequestHead};
+use transom_engine::route::{Better, Comparison, Difference, Verdict};
+use transom_engine::{Body, Error, Message, Route, to_json};
+
+use super::{Failure, conversion_text, load_schema};
+use crate::config::ExplainArgs;
+
+/// Routes told beside the chosen one: the most alike.
+const OTHER_COUNT_MAX: usize = 8;
+
+/// Bytes of the message in one line of hexadecimal digits.
+const HEX_LINE_LEN: usize = 24;
+
+pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
+    let request = request(args)?;
+    let file = args.source.file()?;
+    let answers = args.answers(&file);
+    let schema = load_schema(&args.source, &file, &answers.options)?;
+    let transcoder = Transcoder::new(schema, answers.manners);
+    let body = args.data.as_deref().unwrap_or_default().as_bytes();
+    let mut head = RequestHead::new();
+    let (text, is_call) = match head.parse(&request) {
+        Ok(Parsed::Complete { .. }) => {
+            let explanation = transcoder.explain(&head, &request, body);
+            explain(args, &transcoder, &explanation, &head, &request)?
+        }
+        Ok(Parsed::Partial) => return Err(Failure::Ours("the request has no end".to_owned())),
+        Err(error) => (refusal(&transcoder, error, None), false),
+    };
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    if is_call {
+        return Ok(());
+    }
+    Err(Failure::Told)
+}
+
+/// The head that a client would send, in origin-form.
+fn request(args: &ExplainArgs) -> Result<Vec<u8>, Failure> {
+    let method = &args.method;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if method.is_empty() || !method.bytes().all(is_token) {
+        let method = method.escape_debug();
+        return Err(Failure::Input(format!(
+            "METHOD `{method}`: expected an HTTP method, as in GET"
+        )));
+    }
+    let url = args.url.as_str();
+    let shown = url.escape_debug();
+    if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return Err(Failure::Input(format!(
+            "URL `{shown}`: it holds a blank; write %20"
+        )));
+    }
+    // A fragment stays with the client.
+    let url = url.split('#').next().unwrap_or(url);
+    let target = match url.split_once("://") {
+        Some(("http" | "https", rest)) => rest
+            .find(['/', '?'])
+            .and_then(|at| rest.get(at..))
+            .unwrap_or("/"),
+        _ if url.starts_with('/') => url,
+        _ => {
+            return Err(Failure::Input(format!(
+                "URL `{shown}`: expected a path, as in /v1/shelves?page_size=2, or a URL, as in http://localhost:8080/v1/shelves"
+            )));
+        }
+    };
+    let slash = if target.starts_with('?') { "/" } else { "" };
+    let mut head = format!("{method} {slash}{target} HTTP/1.1\r\nHost: localhost\r\n");
+    if let Some(data) = &args.data {
+        let len = data.len();
+        _ = write!(
+            head,
+            "Content-Type: application/json\r\nContent-Length: {len}\r\n"
+        );
+    }
+    head.push_str("\r\n");
+    Ok(head.into_bytes())
+}
+
+/// All that is to be told, and whether the request becomes a call.
+fn explain(
+    args: &ExplainArgs,
+    transcoder: &Transcoder,
+    explanation: &Explanation<'_>,
+    head: &RequestHead,
+    bytes: &[u8],
+) -> Result<(String, bool), Failure> {
+    let mut text = String::new();
+    let body = args.data.as_deref().unwrap_or_default();
+    let chosen = explanation.chosen();
+    match chosen {
+        Some(route) => {
+            write_chosen(route, &mut text);
+            write_bindings(explanation, route, args.data.is_some(), &mut text);
+        }
+        None => text.push_str("route    none\n"),
+    }
+    text.push('\n');
+    let is_call = match (&explanation.outcome, chosen) {
+        (Outcome::Message(wire), Some(route)) => {
+            write_message(route.method().input(), wire, &mut text)?;
+            true
+        }
+        (&Outcome::Refused(error), _) => {
+            let request = Some((head, bytes, body.as_bytes()));
+            text.push_str(&refusal(transcoder, error, request));
+            false
+        }
+        _ => {
+            let mut response = Vec::new();
+            let envelope = transcoder.envelope(head, bytes);
+            let mut scratch = Scratch::default();
+            transcoder.write_options(&envelope, head, bytes, &mut scratch, &mut response);
+            write_response(&response, &mut text);
+            false
+        }
+    };
+    write_others(explanation, &mut text);
+    Ok((text, is_call))
+}
+
+fn write_chosen(route: Route<'_>, text: &mut String) {
+    let method = route.method();
+    _ = writeln!(
+        text,
+        "route    {} {}\nrpc      {}",
+        route.http_method(),
+        route.template(),
+        method.full_name()
+    );
+}
+
+/// What comes from path, query and body.
+fn write_bindings(
+    explanation: &Explanation<'_>,
+    route: Route<'_>,
+    has_body: bool,
+    text: &mut String,
+) {
+    let input = route.method().input().full_name();
+    let mut label = "path";
+    for (field, value) in &explanation.variables {
+        _ = writeln!(text, "{label:8} {{{field}}} -> {field} = {value:?}");
+        label = "";
+    }
+    label = "query";
+    for parameter in &explanation.parameters {
+        _ = writeln!(text, "{label:8} {}", parameter_text(parameter, input));
+        label = "";
+    }
+    let body = match (route.body(), has_body) {
+        (Body::Ignored, false) => return,
+        (Body::Ignored, true) => "is not read: the rule names no body".to_owned(),
+        (Body::Whole, true) => format!("-> {input}, the whole message"),
+        (Body::Field(field), true) => format!("-> {field}"),
+        (Body::Whole, false) => format!("none; it would be {input}, the whole message"),
+        (Body::Field(field), false) => format!("none; it would be {field}"),
+    };
+    _ = writeln!(text, "body     {body}");
+}
+
+fn parameter_text(parameter: &Parameter, input: &str) -> String {
+    let Parameter { key, value, .. } = parameter;
+    let key = key.escape_debug();
+    let field = parameter.field.as_deref().unwrap_or("no field");
+    let why = match parameter.fate {
+        Fate::Bound if parameter.field.is_none() => {
+            return format!("{key} -> the field of `query_captured_by`, as {value:?}");
+        }
+        Fate::Bound => return format!("{key} -> {field} = {value:?}"),
+        Fate::Refused => return format!("{key} -> {field} = {value:?} is refused"),
+        Fate::NotReached => "is not reached".to_owned(),
+        Fate::BodyIsWhole => "is ignored: the body is the whole message".to_owned(),
+        Fate::BodyGivesField => format!("is ignored: the body gives {field}"),
+        Fate::PathGivesField => format!("is ignored: the path gives {field}"),
+        Fate::NoField => format!("is ignored: {input} has no field of this name"),
+        Fate::PassedOver => "is ignored: it is one of `query_ignored_keys`".to_owned(),
+    };
+    format!("{key} {why}")
+}
+
+/// The message in JSON and in hexadecimal digits.
+fn write_message(message: Message<'_>, wire: &[u8], text: &mut String) -> Result<(), Failure> {
+    let mut json = Vec::new();
+    to_json(message, wire, &mut to_json::Scratch::default(), &mut json)
+        .map_err(|error| Failure::Ours(conversion_text(error, wire)))?;
+    let (name, json) = (message.full_name(), String::from_utf8_lossy(&json));
+    let bytes = if wire.len() == 1 { "byte" } else { "bytes" };
+    let len = wire.len();
+    _ = writeln!(text, "message  {name}, {len} {bytes}\njson     {json}");
+    let mut label = "hex";
+    for line in wire.chunks(HEX_LINE_LEN) {
+        let digits: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        _ = writeln!(text, "{label:8} {}", digits.join(" "));
+        label = "";
+    }
+    Ok(())
+}
+
+/// The answer to a request that is refused.
+fn refusal(
+    transcoder: &Transcoder,
+    error: Error,
+    request: Option<(&RequestHead, &[u8], &[u8])>,
+) -> String {
+    let envelope = request.map_or(Envelope::REFUSED, |(head, bytes, _)| {
+        transcoder.envelope(head, bytes)
+    });
+    let (mut scratch, mut response) = (Scratch::default(), Vec::new());
+    transcoder.write_error(&envelope, error, request, &mut scratch, &mut response);
+    let mut text = String::new();
+    // A client that asks with HEAD gets no words, but who asks us does.
+    if request.is_some_and(|(head, bytes, _)| head.method(bytes) == b"HEAD") {
+        response.clear();
+        transcoder.write_error(
+            &Envelope::REFUSED,
+            error,
+            request,
+            &mut scratch,
+            &mut response,
+        );
+    }
+    write_response(&response, &mut text);
+    text
+}
+
+/// Status, `Allow` and body of a response.
+fn write_response(response: &[u8], text: &mut String) {
+    let response = String::from_utf8_lossy(response);
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
+    for (index, line) in head.lines().enumerate() {
+        let is_allow = line
+            .split_once(':')
+            .is_some_and(|(name, _)| name.eq_ignore_ascii_case("allow"));
+        match line.split_once(' ') {
+            Some((_, status)) if index == 0 => _ = writeln!(text, "answer   {status}"),
+            _ if is_allow => _ = writeln!(text, "{:8} {line}", ""),
+            _ => {}
+        }
+    }
+    if !body.is_empty() {
+        _ = writeln!(text, "{:8} {body}", "");
+    }
+}
+
+/// The routes that come closest, and why they are not it.
+fn write_others(explanation: &Explanation<'_>, text: &mut String) {
+    let mut others: Vec<_> = explanation
+        .routes
+        .iter()
+        .filter(|(_, comparison)| comparison.verdict != Verdict::Chosen)
+        .collect();
+    let (all_count, rank) = (others.len(), |each: &&(_, Comparison)| {
+        (
+            matches!(each.1.verdict, Verdict::Differs(_)),
+            std::cmp::Reverse(each.1.alike),
+        )
+    });
+    others.sort_by_key(rank);
+    others.retain(|(_, comparison)| comparison.alike > 0 || !is_other_path(comparison));
+    others.truncate(OTHER_COUNT_MAX);
+    if others.is_empty() {
+        return;
+    }
+    text.push_str("\nother routes, the closest first\n");
+    let names: Vec<_> = others
+        .iter()
+        .map(|(route, _)| format!("{} {}", route.http_method(), route.template()))
+        .collect();
+    let width = names.iter().map(|name| name.chars().count()).max();
+    let width = width.unwrap_or_default();
+    for (name, (route, comparison)) in names.iter().zip(&others) {
+        let why = why_not(*route, comparison, explanation.chosen());
+        _ = writeln!(text, "  {name:width$}  {why}");
+    }
+    let rest_count = all_count - others.len();
+    if rest_count > 0 {
+        _ = writeln!(text, "  and {rest_count} less like it");
+    }
+}
+
+fn is_other_path(comparison: &Comparison) -> bool {
+    matches!(comparison.verdict, Verdict::Differs(_))
+}
+
+fn why_not(route: Route<'_>, comparison: &Comparison, chosen: Option<Route<'_>>) -> String {
+    match &comparison.verdict {
+        Verdict::Chosen => "chosen".to_owned(),
+        Verdict::OtherMethod => format!("the path is its, but it is for {}", route.http_method()),
+        Verdict::Outranked(better) => {
+            let winner = chosen.map_or("the chosen one", |route| route.template());
+            match better {
+                Better::Segment(at) => {
+                    format!("matches too, but {winner} says more at segment {at}")
+                }
+                Better::MoreLiterals => {
+                    format!("matches too, but {winner} has more literals at its end")
+                }
+                Better::Verb => format!("matches too, but {winner} has the verb"),
+                Better::Method => "matches too, but the chosen one names the method".to_owned(),
+            }
+        }
+        Verdict::Differs(difference) => match difference {
+            Difference::Segment {
+                at,
+                expected,
+                found,
+            } if found.is_empty() => {
+                format!("segment {at} is empty, not `{expected}`")
+            }
+            Difference::Segment {
+                at,
+                expected,
+                found,
+            } => {
+                format!(
+                    "segment {at} is `{}`, not `{expected}`",
+                    found.escape_debug()
+                )
+            }
+            Difference::Ends { at, expected } => {
+                format!("the path ends before segment {at}, `{expected}`")
+            }
+            Difference::GoesOn { at, found } => {
+                format!(
+                    "the path goes on at segment {at}, `{}`",
+                    found.escape_debug()
+                )
+            }
+            Difference::Verb { expected } => format!("the path does not end in `:{expected}`"),
+        },
+    }
+}

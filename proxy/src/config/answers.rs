@@ -1,0 +1,348 @@
+//! Everything that a profile decides, by name. In: a key and its value. Out: options and manners of the engine.
+//! Always: each field of the engine that a profile may set has one row in [`KEYS`], so that a file can set it by itself.
+
+use transom_engine::exchange::{
+    ContentTypes, ErrorForm, Forms, Manners, UnwantedBodies, WrongMethod,
+};
+use transom_engine::grpc::metadata::HeaderRule;
+use transom_engine::{
+    BadRules, Defaults, EnumStyle, FieldNames, Int64Style, Options, PatchMasks, SameRequests,
+    UnknownEnumNames,
+};
+
+use super::yaml::{Node, Wrong};
+
+/// How the gateway answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// What schemas are compiled with.
+    pub options: Options,
+    /// What exchanges go by.
+    pub manners: Manners,
+}
+
+/// A key of the configuration file that changes how the gateway answers. A new field of [`Options`] or [`Manners`] becomes settable by a
+/// row in [`KEYS`] and one in docs/CONFIG.md, which a test asks for with its default in each profile.
+pub(super) struct AnswerKey {
+    pub(super) name: &'static str,
+    pub(super) values: Values,
+}
+
+/// A word, and what it does.
+type Word = (&'static str, fn(&mut Answers));
+
+/// What a key may be set to.
+pub(super) enum Values {
+    /// One of these words, each with what it does.
+    Words(&'static [Word]),
+    /// A whole number in this range, or a word.
+    Number {
+        min: u8,
+        max: u8,
+        set: fn(&mut Answers, u8),
+        word: Word,
+    },
+    /// Any text, or a word.
+    Text {
+        set: fn(&mut Answers, String),
+        word: Word,
+    },
+    /// A list of texts, which may be empty.
+    Texts(fn(&mut Answers, Vec<String>)),
+}
+
+/// The keys, in the order in which docs/CONFIG.md explains them.
+pub(super) const KEYS: &[AnswerKey] = &[
+    words(
+        "json_names",
+        &[
+            ("json", |to| to.options.names = FieldNames::Json),
+            ("proto", |to| to.options.names = FieldNames::Proto),
+        ],
+    ),
+    words(
+        "json_defaults",
+        &[
+            ("omit", |to| to.options.defaults = Defaults::Omit),
+            ("no-presence", |to| {
+                to.options.defaults = Defaults::NoPresence;
+            }),
+            ("all", |to| to.options.defaults = Defaults::All),
+        ],
+    ),
+    words(
+        "json_enums",
+        &[
+            ("name", |to| to.options.enums = EnumStyle::Name),
+            ("number", |to| to.options.enums = EnumStyle::Number),
+        ],
+    ),
+    words(
+        "json_int64",
+        &[
+            ("string", |to| to.options.int64 = Int64Style::String),
+            ("number", |to| to.options.int64 = Int64Style::Number),
+        ],
+    ),
+    AnswerKey {
+        name: "json_indent",
+        values: Values::Number {
+            min: 0,
+            max: 16,
+            set: |to, spaces| to.options.indent = Some(spaces),
+            word: ("none", |to| to.options.indent = None),
+        },
+    },
+    words(
+        "map_keys",
+        &[
+            ("as-they-come", |to| to.options.sort_map_keys = false),
+            ("sorted", |to| to.options.sort_map_keys = true),
+        ],
+    ),
+    words(
+        "unknown_fields",
+        &[
+            ("ignore", |to| to.options.reject_unknown_fields = false),
+            ("reject", |to| to.options.reject_unknown_fields = true),
+        ],
+    ),
+    words(
+        "unknown_query",
+        &[
+            ("ignore", |to| to.options.reject_unknown_query = false),
+            ("reject", |to| to.options.reject_unknown_query = true),
+        ],
+    ),
+    words(
+        "unknown_enum_names",
+        &[
+            ("reject", |to| {
+                to.options.unknown_enum_names = UnknownEnumNames::Reject;
+            }),
+            ("drop", |to| {
+                to.options.unknown_enum_names = UnknownEnumNames::Drop;
+            }),
+        ],
+    ),
+    words(
+        "trailing_data",
+        &[
+            ("reject", |to| to.manners.ignores_trailing_data = false),
+            ("ignore", |to| to.manners.ignores_trailing_data = true),
+        ],
+    ),
+    words(
+        "patch_masks",
+        &[
+            ("fill", |to| {
+                to.options.patch_masks = PatchMasks::Fill;
+            }),
+            ("fill-strictly", |to| {
+                to.options.patch_masks = PatchMasks::FillStrictly;
+            }),
+            ("leave", |to| {
+                to.options.patch_masks = PatchMasks::Leave;
+            }),
+        ],
+    ),
+    words(
+        "content_types",
+        &[
+            ("any", |to| {
+                to.manners.content_types = ContentTypes::Any;
+            }),
+            ("json", |to| {
+                to.manners.content_types = ContentTypes::Json;
+            }),
+        ],
+    ),
+    words(
+        "forms",
+        &[
+            ("json", |to| {
+                to.manners.forms = Forms::Json;
+            }),
+            ("fields", |to| {
+                to.manners.forms = Forms::Fields;
+            }),
+        ],
+    ),
+    words(
+        "unwanted_bodies",
+        &[
+            ("ignore", |to| {
+                to.manners.unwanted_bodies = UnwantedBodies::Ignored;
+            }),
+            ("reject", |to| {
+                to.manners.unwanted_bodies = UnwantedBodies::Refused;
+            }),
+        ],
+    ),
+    words(
+        "query_beside_whole_body",
+        &[
+            ("ignore", |to| {
+                to.manners.query.merges_into_whole_body = false;
+            }),
+            ("merge", |to| {
+                to.manners.query.merges_into_whole_body = true;
+            }),
+        ],
+    ),
+    words(
+        "query_given_twice",
+        &[
+            ("reject", |to| {
+                to.manners.query.last_wins = false;
+            }),
+            ("last-wins", |to| {
+                to.manners.query.last_wins = true;
+            }),
+        ],
+    ),
+    AnswerKey {
+        name: "query_ignored_keys",
+        values: Values::Texts(|to, keys| to.manners.query.ignored_keys = keys),
+    },
+    AnswerKey {
+        name: "query_captured_by",
+        values: Values::Text {
+            set: |to, field| to.manners.query.captured_by = Some(field),
+            word: ("none", |to| to.manners.query.captured_by = None),
+        },
+    },
+    words(
+        "headers",
+        &[
+            ("transom", |to| to.manners.headers = HeaderRule::Transom),
+            ("grpc-gateway", |to| {
+                to.manners.headers = HeaderRule::GrpcGateway;
+            }),
+        ],
+    ),
+    words(
+        "error_form",
+        &[
+            ("status", |to| to.manners.errors = ErrorForm::Status),
+            ("grpc-gateway-v1", |to| {
+                to.manners.errors = ErrorForm::GrpcGatewayV1;
+            }),
+        ],
+    ),
+    words(
+        "wrong_method",
+        &[
+            ("405", |to| {
+                to.manners.wrong_method = WrongMethod::NotAllowed;
+            }),
+            ("501", |to| {
+                to.manners.wrong_method = WrongMethod::NotImplemented;
+            }),
+            ("404", |to| to.manners.wrong_method = WrongMethod::NotFound),
+        ],
+    ),
+    words(
+        "trailing_slash",
+        &[
+            ("reject", |to| to.options.ignore_trailing_slash = false),
+            ("ignore", |to| to.options.ignore_trailing_slash = true),
+        ],
+    ),
+    words(
+        "bad_rules",
+        &[
+            ("skip", |to| to.options.bad_rules = BadRules::Skip),
+            ("refuse", |to| to.options.bad_rules = BadRules::Refuse),
+        ],
+    ),
+    words(
+        "conflicting_rules",
+        &[
+            ("refuse", |to| {
+                to.options.same_requests = SameRequests::Refuse;
+            }),
+            ("last-wins", |to| {
+                to.options.same_requests = SameRequests::LastWins;
+            }),
+        ],
+    ),
+];
+
+const fn words(name: &'static str, values: &'static [Word]) -> AnswerKey {
+    AnswerKey {
+        name,
+        values: Values::Words(values),
+    }
+}
+
+impl AnswerKey {
+    /// Sets what the key names.
+    pub(super) fn set(&self, node: &Node, answers: &mut Answers) -> Result<(), Wrong> {
+        let expected = self.expected();
+        if let Values::Texts(set) = self.values {
+            let items = node.list(&expected)?.iter();
+            let texts = items.map(|item| item.scalar("text").map(str::to_owned));
+            set(answers, texts.collect::<Result<_, _>>()?);
+            return Ok(());
+        }
+        let text = node.scalar(&expected)?;
+        let is_set = match self.values {
+            Values::Words(words) => set_word(words, text, answers),
+            Values::Number {
+                min,
+                max,
+                set,
+                word,
+            } => match text.parse() {
+                Ok(number) if (min..=max).contains(&number) => {
+                    set(answers, number);
+                    true
+                }
+                _ => set_word(&[word], text, answers),
+            },
+            Values::Text { set, word } => {
+                if !set_word(&[word], text, answers) && !text.is_empty() {
+                    set(answers, text.to_owned());
+                }
+                !text.is_empty()
+            }
+            // Set above.
+            Values::Texts(_) => false,
+        };
+        if is_set {
+            Ok(())
+        } else {
+            Err(node.wrong(expected))
+        }
+    }
+
+    /// `json or proto`, `0 to 16 or none`
+    pub(super) fn expected(&self) -> String {
+        match self.values {
+            Values::Words(words) => {
+                any_of(&words.iter().map(|(word, _)| *word).collect::<Vec<_>>())
+            }
+            Values::Number { min, max, word, .. } => format!("{min} to {max} or {}", word.0),
+            Values::Text { word, .. } => format!("a name or {}", word.0),
+            Values::Texts(_) => "a list of texts".to_owned(),
+        }
+    }
+}
+
+fn set_word(words: &[Word], text: &str, answers: &mut Answers) -> bool {
+    let Some((_, set)) = words.iter().find(|(word, _)| *word == text) else {
+        return false;
+    };
+    set(answers);
+    true
+}
+
+/// `a, b or c`
+pub(super) fn any_of(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
