@@ -480,7 +480,9 @@ fn long_file_keeps_comments_and_the_line_of_a_fault() {
     let schema = load(&protos(&[path], std::slice::from_ref(&folder))).unwrap();
     let set = FileDescriptorSet::decode(schema.descriptor_set.as_slice()).unwrap();
     let places = &set.file[0].source_code_info.as_ref().unwrap().location;
-    let comments = places.iter().map(|place| place.leading_comments());
+    let comments = places
+        .iter()
+        .map(prost_types::source_code_info::Location::leading_comments);
     assert!(comments.eq((0..4000).map(|index| format!(" About {index}.\n"))));
 
     let path = write(&folder, "bad.proto", fields("Absent"));
