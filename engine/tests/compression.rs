@@ -21,24 +21,36 @@ fn answer(
     request_headers: &str,
     reply_headers: &[(&str, &str)],
 ) -> (String, Vec<u8>) {
+    // Everything.nested.name
+    let name = [&b"\x0a\xd0\x0f"[..], &[b'n'; 2000]].concat();
+    let message = [&b"\x32\xd3\x0f"[..], &name].concat();
+    let path = "/v1/files/x";
+    answer_with(manners, path, &message, request_headers, reply_headers)
+}
+
+/// Head and body of the answer to `GET` where the upstream replies with this message.
+fn answer_with(
+    manners: Manners,
+    path: &str,
+    message: &[u8],
+    request_headers: &str,
+    reply_headers: &[(&str, &str)],
+) -> (String, Vec<u8>) {
     let options = Options {
         defaults: Defaults::Omit,
         ..Options::default()
     };
     let schema = Schema::compile(&support::rules(), &options).unwrap();
     let transcoder = Transcoder::new(schema, manners);
-    let bytes =
-        format!("GET /v1/files/x HTTP/1.1\r\nHost: a\r\n{request_headers}\r\n").into_bytes();
+    let bytes = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{request_headers}\r\n").into_bytes();
     let mut head = RequestHead::new();
     head.parse(&bytes).unwrap();
     let mut scratch = Scratch::default();
     let Ok(Request::Call(call)) = transcoder.handle_head(&head, &bytes, &mut scratch) else {
         panic!("the request is a call");
     };
-    // Everything.nested.name
-    let name = [&b"\x0a\xd0\x0f"[..], &[b'n'; 2000]].concat();
-    let message = [&b"\x32\xd3\x0f"[..], &name].concat();
-    let frame = [&b"\0\0\0\x07\xd6"[..], &message].concat();
+    let len = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let frame = [&[0], &len[..], message].concat();
     let grpc = [("content-type", "application/grpc")];
     let headers = || {
         let all = grpc.iter().chain(reply_headers);
@@ -174,4 +186,44 @@ fn trailers_follow_a_compressed_body() {
         .read_to_end(&mut read)
         .unwrap();
     assert!(read == plain());
+}
+
+/// SEMANTICS 72: what counts is the type that the message states.
+#[test]
+fn raw_replies_are_compressed_by_their_own_type() {
+    let text = "n".repeat(2000);
+    for (content_type, is_coded) in [
+        ("application/json; charset=utf-8", true),
+        ("image/png", false),
+        ("", false),
+    ] {
+        let type_len = u8::try_from(content_type.len()).unwrap();
+        let message = [
+            &[0x0a, type_len],
+            content_type.as_bytes(),
+            b"\x12\xd0\x0f",
+            text.as_bytes(),
+        ]
+        .concat();
+        let accept = "Accept-Encoding: gzip\r\n";
+        let (head, body) = answer_with(on(), "/v1/raw", &message, accept, &[]);
+        assert_eq!(
+            head.contains("\r\ncontent-encoding: gzip\r\n"),
+            is_coded,
+            "{head}"
+        );
+        assert_eq!(
+            head.contains(&format!("\r\ncontent-type: {content_type}\r\n")),
+            !content_type.is_empty(),
+            "{head}"
+        );
+        let mut read = Vec::new();
+        if is_coded {
+            let mut decoder = flate2::bufread::GzDecoder::new(&body[..]);
+            decoder.read_to_end(&mut read).unwrap();
+        } else {
+            read = body;
+        }
+        assert!(read == text.as_bytes(), "{content_type}");
+    }
 }

@@ -138,6 +138,16 @@ fn profile(name: &str) -> (Options, Manners) {
                 ..manners
             },
         ),
+        "strict forms" => (
+            options,
+            Manners {
+                content_types: ContentTypes::Json,
+                forms: Forms::Fields,
+                unwanted_bodies: UnwantedBodies::Refused,
+                method_override: true,
+                ..manners
+            },
+        ),
         "captured" => (
             options,
             Manners {

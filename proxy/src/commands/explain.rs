@@ -26,6 +26,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let answers = args.answers(&file);
     let schema = load_schema(&args.source, &file, &answers.options)?;
     let transcoder = Transcoder::new(schema, answers.manners);
+    let checked = transcoder.check_manners();
+    checked.map_err(|bad| Failure::Input(bad.to_string()))?;
     let body = args.data.as_deref().unwrap_or_default().as_bytes();
     let mut head = RequestHead::new();
     let (text, is_call) = match head.parse(&request) {

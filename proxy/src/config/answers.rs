@@ -1,8 +1,10 @@
 //! Everything that a profile decides, by name. In: a key and its value. Out: options and manners of the engine.
 //! Always: each field of the engine that a profile may set has one row in [`KEYS`], so that a file can set it by itself.
 
+use std::time::Duration;
+
 use transom_engine::exchange::{
-    ContentTypes, ErrorForm, Forms, Manners, UnwantedBodies, WrongMethod,
+    Compression, ContentTypes, ErrorForm, Forms, Manners, RetryAfter, UnwantedBodies, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
@@ -37,9 +39,9 @@ pub(super) enum Values {
     Words(&'static [Word]),
     /// A whole number in this range, or a word.
     Number {
-        min: u8,
-        max: u8,
-        set: fn(&mut Answers, u8),
+        min: u32,
+        max: u32,
+        set: fn(&mut Answers, u32),
         word: Word,
     },
     /// Any text, or a word.
@@ -50,6 +52,11 @@ pub(super) enum Values {
     /// A list of texts, which may be empty.
     Texts(fn(&mut Answers, Vec<String>)),
 }
+
+/// Milliseconds of the longest timeout that can be set: 27 hours.
+const TIMEOUT_MS_MAX: u32 = 99_999_999;
+/// Bytes of the largest body that there is.
+const COMPRESSION_FROM_MAX: u32 = 4 << 20;
 
 /// The keys, in the order in which docs/CONFIG.md explains them.
 pub(super) const KEYS: &[AnswerKey] = &[
@@ -89,7 +96,7 @@ pub(super) const KEYS: &[AnswerKey] = &[
         values: Values::Number {
             min: 0,
             max: 16,
-            set: |to, spaces| to.options.indent = Some(spaces),
+            set: |to, spaces| to.options.indent = u8::try_from(spaces).ok(),
             word: ("none", |to| to.options.indent = None),
         },
     },
@@ -243,6 +250,68 @@ pub(super) const KEYS: &[AnswerKey] = &[
         ],
     ),
     words(
+        "method_override",
+        &[
+            ("ignore", |to| to.manners.method_override = false),
+            ("forms", |to| to.manners.method_override = true),
+        ],
+    ),
+    words(
+        "status_from_upstream",
+        &[
+            ("ignore", |to| to.manners.status_from_upstream = false),
+            ("x-http-code", |to| to.manners.status_from_upstream = true),
+        ],
+    ),
+    words(
+        "retry_after",
+        &[
+            ("from-details", |to| {
+                to.manners.retry_after = RetryAfter::FromRetryInfo;
+            }),
+            ("never", |to| to.manners.retry_after = RetryAfter::Never),
+        ],
+    ),
+    words(
+        "debug_info",
+        &[
+            ("show", |to| to.manners.hides_debug_info = false),
+            ("hide", |to| to.manners.hides_debug_info = true),
+        ],
+    ),
+    AnswerKey {
+        name: "timeout_default_ms",
+        values: Values::Number {
+            min: 1,
+            max: TIMEOUT_MS_MAX,
+            set: |to, millis| to.manners.timeout_default = Some(from_millis(millis)),
+            word: ("none", |to| to.manners.timeout_default = None),
+        },
+    },
+    AnswerKey {
+        name: "timeout_max_ms",
+        values: Values::Number {
+            min: 1,
+            max: TIMEOUT_MS_MAX,
+            set: |to, millis| to.manners.timeout_max = Some(from_millis(millis)),
+            word: ("none", |to| to.manners.timeout_max = None),
+        },
+    },
+    AnswerKey {
+        name: "compression_from",
+        values: Values::Number {
+            min: 0,
+            max: COMPRESSION_FROM_MAX,
+            set: |to, len_min| {
+                to.manners.compression = Some(Compression {
+                    len_min: usize::try_from(len_min).unwrap_or(usize::MAX),
+                    ..Compression::default()
+                });
+            },
+            word: ("none", |to| to.manners.compression = None),
+        },
+    },
+    words(
         "trailing_slash",
         &[
             ("reject", |to| to.options.ignore_trailing_slash = false),
@@ -274,6 +343,10 @@ const fn words(name: &'static str, values: &'static [Word]) -> AnswerKey {
         name,
         values: Values::Words(values),
     }
+}
+
+fn from_millis(millis: u32) -> Duration {
+    Duration::from_millis(u64::from(millis))
 }
 
 impl AnswerKey {

@@ -260,6 +260,7 @@ pub(super) fn paths(node: &Node, folder: &Path) -> Result<Vec<PathBuf>, Wrong> {
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
+    use std::time::Duration;
 
     use clap::CommandFactory as _;
 
@@ -405,8 +406,12 @@ mod tests {
             }
         }
         let file = read("over", "profile: envoy\njson_names: proto\n").unwrap();
-        let text = "query_ignored_keys: [a, b]\nquery_captured_by: extra\njson_indent: 3\n";
+        let text = "query_ignored_keys: [a, b]\nquery_captured_by: extra\njson_indent: 3\ntimeout_default_ms: 1500\ntimeout_max_ms: 99999999\ncompression_from: 77\n";
         let answers = JsonArgs::default().answers(&read("lists", text).unwrap());
+        let manners = &answers.manners;
+        assert_eq!(manners.timeout_default, Some(Duration::from_millis(1500)));
+        assert_eq!(manners.timeout_max, Some(Duration::from_millis(99_999_999)));
+        assert_eq!(manners.compression.as_ref().unwrap().len_min, 77);
         assert_eq!(answers.manners.query.ignored_keys, ["a", "b"]);
         assert_eq!(answers.manners.query.captured_by.as_deref(), Some("extra"));
         assert_eq!(answers.options.indent, Some(3));
