@@ -77,8 +77,9 @@ fn answer_requests(
             Ok(_) => tracing::warn!("the upstream's name has no address"),
             Err(error) => tracing::warn!(%error, "the upstream's name was not resolved"),
         }
-        // One lookup answers all who asked while it ran.
-        for request in std::iter::once(first).chain(requests.try_iter()) {
+        // One lookup answers all who asked while it ran; who asks once woken wants another.
+        let waiting: Vec<_> = std::iter::once(first).chain(requests.try_iter()).collect();
+        for request in waiting {
             request
                 .answer
                 .lock()
