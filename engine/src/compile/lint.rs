@@ -8,7 +8,6 @@ use prost_reflect::MethodDescriptor;
 use super::routes::Compiled;
 use crate::bind;
 use crate::plan::{BodyPlan, Plan, RoutePlan};
-use crate::schema::finding::place_of;
 use crate::schema::rule::Place;
 use crate::schema::template::{Segment, Template};
 use crate::schema::{Finding, FindingKind, HttpRule};
@@ -40,10 +39,7 @@ struct Linter<'c> {
 impl Linter<'_> {
     fn find(&mut self, kind: FindingKind, route: &RoutePlan, place: &Place, text: &str) {
         let method = self.method(route);
-        let place = match place {
-            Place::Annotation => place_of(method),
-            Place::Outside(place) => place.clone(),
-        };
+        let place = place.of(method);
         let text = format!(
             "{}: the rule `{} {}`: {text}",
             method.full_name(),

@@ -11,7 +11,6 @@ use crate::plan::{
     BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Form, Kind, MessageIndex, MethodIndex,
     MethodPlan, PatchMasks, Plan, RouteIndex, RoutePlan, RouteTable, ShapePlan, VariablePlan,
 };
-use crate::schema::finding::place_of;
 use crate::schema::link::Linked;
 use crate::schema::rule::{self, Binding, Place};
 use crate::schema::template::{Template, Variable};
@@ -191,10 +190,7 @@ impl Compiler<'_> {
     }
 
     fn find(&mut self, kind: FindingKind, method: &MethodDescriptor, place: &Place, text: &str) {
-        let place = match place {
-            Place::Annotation => place_of(method),
-            Place::Outside(place) => place.clone(),
-        };
+        let place = place.of(method);
         let text = format!("{}: {text}", method.full_name());
         self.findings.push(Finding::new(kind, &place, &text));
     }

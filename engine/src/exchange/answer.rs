@@ -108,15 +108,15 @@ impl Call {
         let has_trailers = envelope.takes_trailers
             && trailers().any(|(name, value)| manners.trailer_name(name, value).is_some());
         let may_code = content_type.is_some_and(|each| manners.may_code(each, status, headers));
-        let coding = envelope.coding.filter(|_| may_code);
+        let wanted = envelope.coding.filter(|_| may_code);
         let mut plain = std::mem::take(&mut scratch.plain);
         plain.clear();
         // What may be coded is written beforehand: only its length decides, and the head says so.
-        let written = match coding {
+        let written = match wanted {
             Some(_) => write_body(&mut scratch.to_json, &mut plain),
             None => Ok(()),
         };
-        let coding = coding.filter(|_| manners.is_worth_coding(&plain));
+        let coding = wanted.filter(|_| manners.is_worth_coding(&plain));
         let written = written.and_then(|()| {
             let head = envelope.head(status, content_type);
             let mut head = if has_trailers {
@@ -142,7 +142,7 @@ impl Call {
             }
             let pending = head.open_body(out);
             let body_start = out.len();
-            let written = match (envelope.coding.filter(|_| may_code), coding) {
+            let written = match (wanted, coding) {
                 (None, _) => write_body(&mut scratch.to_json, out),
                 (Some(_), None) => {
                     out.extend_from_slice(&plain);

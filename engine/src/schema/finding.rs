@@ -3,10 +3,7 @@
 
 use std::fmt;
 
-use prost_reflect::MethodDescriptor;
-
 use super::error::printable;
-use super::rule::HTTP_EXTENSION;
 use crate::plan::{BadRules, Options, SameRequests};
 
 /// Something wrong or odd with one rule: [`Schema::findings`](crate::Schema::findings). Its text is for whoever starts the program.
@@ -100,33 +97,3 @@ impl fmt::Display for Finding {
         write!(formatter, "{}: {}", self.place, self.text)
     }
 }
-
-/// The file of a method, with the line of its rule, or of the method, where the descriptors tell.
-pub(crate) fn place_of(method: &MethodDescriptor) -> String {
-    let file = method.parent_file();
-    let descriptor = file.file_descriptor_proto();
-    let of_rule = [method.path(), &[OPTIONS_TAG, HTTP_EXTENSION]].concat();
-    let locations = descriptor
-        .source_code_info
-        .iter()
-        .flat_map(|info| &info.location);
-    let line = locations
-        .filter(|location| {
-            location.path == method.path() || location.path.starts_with(of_rule.as_slice())
-        })
-        // The rule is further down than the method, and its first line comes before those of its fields.
-        .max_by_key(|location| {
-            (
-                location.path.starts_with(of_rule.as_slice()),
-                std::cmp::Reverse(location.path.len()),
-            )
-        })
-        .and_then(|location| location.span.first());
-    match line {
-        Some(line) => format!("{}:{}", file.name(), line.saturating_add(1)),
-        None => file.name().to_owned(),
-    }
-}
-
-/// `MethodDescriptorProto.options`
-const OPTIONS_TAG: i32 = 4;

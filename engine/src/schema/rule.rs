@@ -8,7 +8,10 @@ use super::outside;
 use super::template::Template;
 
 /// `google.api.http`
-pub(super) const HTTP_EXTENSION: i32 = 72295728;
+const HTTP_EXTENSION: i32 = 72295728;
+
+/// `MethodDescriptorProto.options`
+const OPTIONS_TAG: i32 = 4;
 
 /// One way to call a method over HTTP, with names not yet resolved.
 #[derive(Debug)]
@@ -34,6 +37,43 @@ pub(crate) enum Place {
     Annotation,
     /// Outside, where the embedder says.
     Outside(String),
+}
+
+impl Place {
+    /// The place of a rule of this method, in words: a file, and a line where it is known.
+    pub(crate) fn of(&self, method: &MethodDescriptor) -> String {
+        match self {
+            Self::Annotation => annotation_place(method),
+            Self::Outside(place) => place.clone(),
+        }
+    }
+}
+
+/// The file of a method, with the line of its rule, or of the method, where the descriptors tell.
+fn annotation_place(method: &MethodDescriptor) -> String {
+    let file = method.parent_file();
+    let descriptor = file.file_descriptor_proto();
+    let of_rule = [method.path(), &[OPTIONS_TAG, HTTP_EXTENSION]].concat();
+    let locations = descriptor
+        .source_code_info
+        .iter()
+        .flat_map(|info| &info.location);
+    let line = locations
+        .filter(|location| {
+            location.path == method.path() || location.path.starts_with(of_rule.as_slice())
+        })
+        // The rule is further down than the method, and its first line comes before those of its fields.
+        .max_by_key(|location| {
+            (
+                location.path.starts_with(of_rule.as_slice()),
+                std::cmp::Reverse(location.path.len()),
+            )
+        })
+        .and_then(|location| location.span.first());
+    match line {
+        Some(line) => format!("{}:{}", file.name(), line.saturating_add(1)),
+        None => file.name().to_owned(),
+    }
 }
 
 /// The bindings that a method is annotated with; none where it has no rule. Each is read by itself: a bad one does not hide the others

@@ -56,36 +56,10 @@ impl<'c> Converter<'c> {
         depth: u32,
     ) -> Result<(), Stopped> {
         let plan = self.plan.message(index);
-        if let Content::Whole { start, end } = content
-            && plan.form == Form::Object
-            && plan.is_watchable
-            && depth <= DEPTH_MAX
-            && !self.is_careful
-            && !self.is_too_long()
-        {
-            let out_len = self.out.len();
-            let done =
-                self.members_in_order(plan, start as usize, end as usize, depth, Braces::Yes);
-            if done.is_ok() {
-                return done;
-            }
-            return self.message_again(plan, start, end, depth, out_len);
+        if plan.form == Form::Object && depth <= DEPTH_MAX && !self.is_too_long() {
+            return self.members(plan, content, depth, Braces::Yes);
         }
         self.special_message(plan, content, depth)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn message_again(
-        &mut self,
-        plan: &'c MessagePlan,
-        start: u32,
-        end: u32,
-        depth: u32,
-        out_len: usize,
-    ) -> Result<(), Stopped> {
-        self.begin_again((end - start) as usize, out_len)?;
-        self.members_listed(plan, Content::Whole { start, end }, depth, Braces::Yes)
     }
 
     /// A message that has a form of its own or is not to be written at all.
@@ -116,6 +90,7 @@ impl<'c> Converter<'c> {
     }
 
     /// Writes the fields of a message, each followed by a comma.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn members(
         &mut self,
         plan: &'c MessagePlan,
@@ -130,11 +105,27 @@ impl<'c> Converter<'c> {
             let out_len = self.out.len();
             let done = self.members_in_order(plan, start as usize, end as usize, depth, braces);
             if done.is_ok() {
-                return Ok(());
+                return done;
             }
-            self.begin_again((end - start) as usize, out_len)?;
+            return self.members_again(plan, start..end, depth, braces, out_len);
         }
         self.members_listed(plan, content, depth, braces)
+    }
+
+    /// Writes a message, which began at `out_len` of the output, once more, if it was only the order of its fields that stopped it.
+    #[cold]
+    #[inline(never)]
+    fn members_again(
+        &mut self,
+        plan: &'c MessagePlan,
+        range: Range<u32>,
+        depth: u32,
+        braces: Braces,
+        out_len: usize,
+    ) -> Result<(), Stopped> {
+        let Range { start, end } = range;
+        self.begin_again((end - start) as usize, out_len)?;
+        self.members_listed(plan, Content::Whole { start, end }, depth, braces)
     }
 
     /// Cuts the output back to where a message of `len` bytes began, if it was only the order of its fields that stopped it.

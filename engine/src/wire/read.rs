@@ -254,9 +254,9 @@ impl<'w> Reader<'w> {
     /// What comes next, with no tag before it.
     #[inline(always)]
     pub(crate) fn ahead(&self) -> Ahead {
-        let word = match self.rest.first_chunk() {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => self.last_word(),
+        let Word(word) = match self.rest.first_chunk() {
+            Some(bytes) => Word(u64::from_le_bytes(*bytes)),
+            None => Word::of_few(self.rest),
         };
         Ahead { word, tag_len: 0 }
     }
@@ -316,16 +316,6 @@ impl<'w> Reader<'w> {
         }
         self.rest = rest;
         Some(())
-    }
-
-    /// The next bytes where there are fewer than eight, with zeros behind them.
-    #[cold]
-    fn last_word(&self) -> u64 {
-        let mut bytes = [0; 8];
-        for (byte, next) in bytes.iter_mut().zip(self.rest) {
-            *byte = *next;
-        }
-        u64::from_le_bytes(bytes)
     }
 
     /// A field number, from 1, and a wire type of 0 to 5.

@@ -58,39 +58,35 @@ const TIMEOUT_MS_MAX: u32 = 99_999_999;
 /// Bytes of the largest body that there is.
 const COMPRESSION_FROM_MAX: u32 = 4 << 20;
 
+/// A key of words, each with the field of [`Answers`] that it sets, and to what.
+macro_rules! words {
+    ($name:literal: $($word:literal => $part:ident $(. $field:ident)+ = $value:expr,)+) => {
+        AnswerKey {
+            name: $name,
+            values: Values::Words(&[$(($word, |to| to.$part$(.$field)+ = $value)),+]),
+        }
+    };
+}
+
 /// The keys, in the order in which docs/CONFIG.md explains them.
 pub(super) const KEYS: &[AnswerKey] = &[
-    words(
-        "json_names",
-        &[
-            ("json", |to| to.options.names = FieldNames::Json),
-            ("proto", |to| to.options.names = FieldNames::Proto),
-        ],
-    ),
-    words(
-        "json_defaults",
-        &[
-            ("omit", |to| to.options.defaults = Defaults::Omit),
-            ("no-presence", |to| {
-                to.options.defaults = Defaults::NoPresence;
-            }),
-            ("all", |to| to.options.defaults = Defaults::All),
-        ],
-    ),
-    words(
-        "json_enums",
-        &[
-            ("name", |to| to.options.enums = EnumStyle::Name),
-            ("number", |to| to.options.enums = EnumStyle::Number),
-        ],
-    ),
-    words(
-        "json_int64",
-        &[
-            ("string", |to| to.options.int64 = Int64Style::String),
-            ("number", |to| to.options.int64 = Int64Style::Number),
-        ],
-    ),
+    words! {"json_names":
+        "json" => options.names = FieldNames::Json,
+        "proto" => options.names = FieldNames::Proto,
+    },
+    words! {"json_defaults":
+        "omit" => options.defaults = Defaults::Omit,
+        "no-presence" => options.defaults = Defaults::NoPresence,
+        "all" => options.defaults = Defaults::All,
+    },
+    words! {"json_enums":
+        "name" => options.enums = EnumStyle::Name,
+        "number" => options.enums = EnumStyle::Number,
+    },
+    words! {"json_int64":
+        "string" => options.int64 = Int64Style::String,
+        "number" => options.int64 = Int64Style::Number,
+    },
     AnswerKey {
         name: "json_indent",
         values: Values::Number {
@@ -100,114 +96,51 @@ pub(super) const KEYS: &[AnswerKey] = &[
             word: ("none", |to| to.options.indent = None),
         },
     },
-    words(
-        "map_keys",
-        &[
-            ("as-they-come", |to| to.options.sort_map_keys = false),
-            ("sorted", |to| to.options.sort_map_keys = true),
-        ],
-    ),
-    words(
-        "unknown_fields",
-        &[
-            ("ignore", |to| to.options.reject_unknown_fields = false),
-            ("reject", |to| to.options.reject_unknown_fields = true),
-        ],
-    ),
-    words(
-        "unknown_query",
-        &[
-            ("ignore", |to| to.options.reject_unknown_query = false),
-            ("reject", |to| to.options.reject_unknown_query = true),
-        ],
-    ),
-    words(
-        "unknown_enum_names",
-        &[
-            ("reject", |to| {
-                to.options.unknown_enum_names = UnknownEnumNames::Reject;
-            }),
-            ("drop", |to| {
-                to.options.unknown_enum_names = UnknownEnumNames::Drop;
-            }),
-        ],
-    ),
-    words(
-        "trailing_data",
-        &[
-            ("reject", |to| to.manners.ignores_trailing_data = false),
-            ("ignore", |to| to.manners.ignores_trailing_data = true),
-        ],
-    ),
-    words(
-        "patch_masks",
-        &[
-            ("fill", |to| {
-                to.options.patch_masks = PatchMasks::Fill;
-            }),
-            ("fill-strictly", |to| {
-                to.options.patch_masks = PatchMasks::FillStrictly;
-            }),
-            ("leave", |to| {
-                to.options.patch_masks = PatchMasks::Leave;
-            }),
-        ],
-    ),
-    words(
-        "content_types",
-        &[
-            ("any", |to| {
-                to.manners.content_types = ContentTypes::Any;
-            }),
-            ("json", |to| {
-                to.manners.content_types = ContentTypes::Json;
-            }),
-        ],
-    ),
-    words(
-        "forms",
-        &[
-            ("json", |to| {
-                to.manners.forms = Forms::Json;
-            }),
-            ("fields", |to| {
-                to.manners.forms = Forms::Fields;
-            }),
-        ],
-    ),
-    words(
-        "unwanted_bodies",
-        &[
-            ("ignore", |to| {
-                to.manners.unwanted_bodies = UnwantedBodies::Ignored;
-            }),
-            ("reject", |to| {
-                to.manners.unwanted_bodies = UnwantedBodies::Refused;
-            }),
-        ],
-    ),
-    words(
-        "query_beside_whole_body",
-        &[
-            ("ignore", |to| {
-                to.manners.query.merges_into_whole_body = false;
-            }),
-            ("merge", |to| {
-                to.manners.query.merges_into_whole_body = true;
-            }),
-        ],
-    ),
-    words(
-        "query_given_twice",
-        &[
-            ("reject", |to| {
-                to.manners.query.last_wins = false;
-            }),
-            ("last-wins", |to| {
-                to.manners.query.last_wins = true;
-            }),
-        ],
-    ),
+    words! {"map_keys":
+        "as-they-come" => options.sort_map_keys = false,
+        "sorted" => options.sort_map_keys = true,
+    },
+    words! {"unknown_fields":
+        "ignore" => options.reject_unknown_fields = false,
+        "reject" => options.reject_unknown_fields = true,
+    },
+    words! {"unknown_query":
+        "ignore" => options.reject_unknown_query = false,
+        "reject" => options.reject_unknown_query = true,
+    },
+    words! {"unknown_enum_names":
+        "reject" => options.unknown_enum_names = UnknownEnumNames::Reject,
+        "drop" => options.unknown_enum_names = UnknownEnumNames::Drop,
+    },
+    words! {"trailing_data":
+        "reject" => manners.ignores_trailing_data = false,
+        "ignore" => manners.ignores_trailing_data = true,
+    },
+    words! {"patch_masks":
+        "fill" => options.patch_masks = PatchMasks::Fill,
+        "fill-strictly" => options.patch_masks = PatchMasks::FillStrictly,
+        "leave" => options.patch_masks = PatchMasks::Leave,
+    },
+    words! {"content_types":
+        "any" => manners.content_types = ContentTypes::Any,
+        "json" => manners.content_types = ContentTypes::Json,
+    },
+    words! {"forms":
+        "json" => manners.forms = Forms::Json,
+        "fields" => manners.forms = Forms::Fields,
+    },
+    words! {"unwanted_bodies":
+        "ignore" => manners.unwanted_bodies = UnwantedBodies::Ignored,
+        "reject" => manners.unwanted_bodies = UnwantedBodies::Refused,
+    },
+    words! {"query_beside_whole_body":
+        "ignore" => manners.query.merges_into_whole_body = false,
+        "merge" => manners.query.merges_into_whole_body = true,
+    },
+    words! {"query_given_twice":
+        "reject" => manners.query.last_wins = false,
+        "last-wins" => manners.query.last_wins = true,
+    },
     AnswerKey {
         name: "query_ignored_keys",
         values: Values::Texts(|to, keys| to.manners.query.ignored_keys = keys),
@@ -219,66 +152,35 @@ pub(super) const KEYS: &[AnswerKey] = &[
             word: ("none", |to| to.manners.query.captured_by = None),
         },
     },
-    words(
-        "headers",
-        &[
-            ("transom", |to| to.manners.headers = HeaderRule::Transom),
-            ("grpc-gateway", |to| {
-                to.manners.headers = HeaderRule::GrpcGateway;
-            }),
-        ],
-    ),
-    words(
-        "error_form",
-        &[
-            ("status", |to| to.manners.errors = ErrorForm::Status),
-            ("grpc-gateway-v1", |to| {
-                to.manners.errors = ErrorForm::GrpcGatewayV1;
-            }),
-        ],
-    ),
-    words(
-        "wrong_method",
-        &[
-            ("405", |to| {
-                to.manners.wrong_method = WrongMethod::NotAllowed;
-            }),
-            ("501", |to| {
-                to.manners.wrong_method = WrongMethod::NotImplemented;
-            }),
-            ("404", |to| to.manners.wrong_method = WrongMethod::NotFound),
-        ],
-    ),
-    words(
-        "method_override",
-        &[
-            ("ignore", |to| to.manners.method_override = false),
-            ("forms", |to| to.manners.method_override = true),
-        ],
-    ),
-    words(
-        "status_from_upstream",
-        &[
-            ("ignore", |to| to.manners.status_from_upstream = false),
-            ("x-http-code", |to| to.manners.status_from_upstream = true),
-        ],
-    ),
-    words(
-        "retry_after",
-        &[
-            ("from-details", |to| {
-                to.manners.retry_after = RetryAfter::FromRetryInfo;
-            }),
-            ("never", |to| to.manners.retry_after = RetryAfter::Never),
-        ],
-    ),
-    words(
-        "debug_info",
-        &[
-            ("show", |to| to.manners.hides_debug_info = false),
-            ("hide", |to| to.manners.hides_debug_info = true),
-        ],
-    ),
+    words! {"headers":
+        "transom" => manners.headers = HeaderRule::Transom,
+        "grpc-gateway" => manners.headers = HeaderRule::GrpcGateway,
+    },
+    words! {"error_form":
+        "status" => manners.errors = ErrorForm::Status,
+        "grpc-gateway-v1" => manners.errors = ErrorForm::GrpcGatewayV1,
+    },
+    words! {"wrong_method":
+        "405" => manners.wrong_method = WrongMethod::NotAllowed,
+        "501" => manners.wrong_method = WrongMethod::NotImplemented,
+        "404" => manners.wrong_method = WrongMethod::NotFound,
+    },
+    words! {"method_override":
+        "ignore" => manners.method_override = false,
+        "forms" => manners.method_override = true,
+    },
+    words! {"status_from_upstream":
+        "ignore" => manners.status_from_upstream = false,
+        "x-http-code" => manners.status_from_upstream = true,
+    },
+    words! {"retry_after":
+        "from-details" => manners.retry_after = RetryAfter::FromRetryInfo,
+        "never" => manners.retry_after = RetryAfter::Never,
+    },
+    words! {"debug_info":
+        "show" => manners.hides_debug_info = false,
+        "hide" => manners.hides_debug_info = true,
+    },
     AnswerKey {
         name: "timeout_default_ms",
         values: Values::Number {
@@ -311,39 +213,19 @@ pub(super) const KEYS: &[AnswerKey] = &[
             word: ("none", |to| to.manners.compression = None),
         },
     },
-    words(
-        "trailing_slash",
-        &[
-            ("reject", |to| to.options.ignore_trailing_slash = false),
-            ("ignore", |to| to.options.ignore_trailing_slash = true),
-        ],
-    ),
-    words(
-        "bad_rules",
-        &[
-            ("skip", |to| to.options.bad_rules = BadRules::Skip),
-            ("refuse", |to| to.options.bad_rules = BadRules::Refuse),
-        ],
-    ),
-    words(
-        "conflicting_rules",
-        &[
-            ("refuse", |to| {
-                to.options.same_requests = SameRequests::Refuse;
-            }),
-            ("last-wins", |to| {
-                to.options.same_requests = SameRequests::LastWins;
-            }),
-        ],
-    ),
+    words! {"trailing_slash":
+        "reject" => options.ignore_trailing_slash = false,
+        "ignore" => options.ignore_trailing_slash = true,
+    },
+    words! {"bad_rules":
+        "skip" => options.bad_rules = BadRules::Skip,
+        "refuse" => options.bad_rules = BadRules::Refuse,
+    },
+    words! {"conflicting_rules":
+        "refuse" => options.same_requests = SameRequests::Refuse,
+        "last-wins" => options.same_requests = SameRequests::LastWins,
+    },
 ];
-
-const fn words(name: &'static str, values: &'static [Word]) -> AnswerKey {
-    AnswerKey {
-        name,
-        values: Values::Words(values),
-    }
-}
 
 fn from_millis(millis: u32) -> Duration {
     Duration::from_millis(u64::from(millis))
