@@ -131,6 +131,9 @@ pub enum ErrorKind {
     MethodNotAllowed,
     MethodNotImplemented,
     RequestTimeout,
+    UnsupportedWebSocketVersion,
+    BadWebSocketKey,
+    ForeignOrigin,
     StreamingUnsupported,
     // The upstream: a reply that is no valid message.
     WireTruncated,
@@ -269,6 +272,8 @@ impl ErrorKind {
             | Self::UnsupportedContentEncoding
             | Self::UnsupportedContentType => (415, Code::InvalidArgument),
             Self::UnsupportedExpectation => (417, Code::InvalidArgument),
+            Self::UnsupportedWebSocketVersion => (426, Code::InvalidArgument),
+            Self::ForeignOrigin => (403, Code::PermissionDenied),
             Self::NotFound => (404, Code::NotFound),
             Self::MethodNotAllowed => (405, Code::Unimplemented),
             Self::MethodNotImplemented | Self::StreamingUnsupported => (501, Code::Unimplemented),

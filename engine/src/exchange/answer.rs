@@ -526,6 +526,11 @@ impl Answer<'_> {
                 head.header(out, CHALLENGE, b"Bearer");
             }
         }
+        // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
+        if self.http_status == 426 {
+            head.header(out, b"upgrade", b"websocket");
+            head.header(out, b"sec-websocket-version", b"13");
+        }
         let is_told = are_there && self.metadata.values(RETRY_AFTER).next().is_some();
         // SEMANTICS 113.
         if transcoder.manners.retry_after == RetryAfter::FromRetryInfo

@@ -137,12 +137,14 @@ impl Cors {
         }
     }
 
-    fn lets_in(&self, origin: &[u8]) -> bool {
+    /// Whether pages of this origin may read answers.
+    pub(super) fn lets_in(&self, origin: &[u8]) -> bool {
         let is_listed = |listed: &String| match listed.split_once('*') {
             None => listed.as_bytes() == origin,
             Some((start, end)) => is_below(origin, start.as_bytes(), end.as_bytes()),
         };
-        self.settings.origins.iter().any(is_listed)
+        self.is_any
+            || self.settings.origins.iter().any(is_listed)
             || self.patterns.iter().any(|pattern| pattern.is_match(origin))
     }
 

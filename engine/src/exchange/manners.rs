@@ -62,6 +62,8 @@ pub struct Manners {
     pub cors: Option<Cors>,
     /// Which replies are compressed for whom; none without it (SEMANTICS 137). A build without the feature `compression` compresses none.
     pub compression: Option<Compression>,
+    /// The pages that may open a WebSocket (SEMANTICS 127).
+    pub websocket_origins: WebSocketOrigins,
     /// Which types a body of JSON may state.
     pub content_types: ContentTypes,
     /// What `application/x-www-form-urlencoded` means.
@@ -146,6 +148,16 @@ pub enum RetryAfter {
     FromRetryInfo,
     /// Only the details say it.
     Never,
+}
+
+/// The pages that may open a WebSocket (SEMANTICS 127). Browsers ask nobody before they do, and send the cookies of its host along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebSocketOrigins {
+    /// Those of the host that the WebSocket is opened to, and those that [`Manners::cors`] lets in. Who is no page says no origin, and is let in.
+    #[default]
+    Known,
+    /// All, as grpc-websocket-proxy.
+    Any,
 }
 
 /// The answer to a known path with a method that no rule has (SEMANTICS 42, 115).

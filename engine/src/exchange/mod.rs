@@ -56,6 +56,7 @@ mod explain;
 mod manners;
 mod mask;
 mod raw;
+mod upgrade;
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -79,8 +80,10 @@ pub use body::{ContentTypes, Forms, UnwantedBodies};
 pub use cors::{BadCors, Cors, CorsSettings};
 pub use envelope::Envelope;
 pub use explain::{Explanation, Fate, Outcome, Parameter};
+pub use upgrade::write_upgrade;
 pub use manners::{
-    BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WrongMethod,
+    BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WebSocketOrigins,
+    WrongMethod,
 };
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is

@@ -246,9 +246,13 @@ fn is_reserved(name: &[u8]) -> bool {
         14 => &["content-length", "http2-settings"],
         15 => &["accept-encoding"],
         16 => &["content-encoding", "proxy-connection"],
-        17 => &["transfer-encoding"],
+        17 => &["sec-websocket-key", "transfer-encoding"],
         18 => &["proxy-authenticate"],
         19 => &["proxy-authorization"],
+        20 => &["sec-websocket-accept"],
+        21 => &["sec-websocket-version"],
+        22 => &["sec-websocket-protocol"],
+        24 => &["sec-websocket-extensions"],
         _ => &[],
     };
     strip_prefix(name, "grpc-").is_some() || is_one_of(name, names)

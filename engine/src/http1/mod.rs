@@ -40,6 +40,7 @@ mod head;
 mod media;
 mod response;
 mod target;
+mod upgrade;
 
 pub use chunked::{ChunkedBody, Decoded};
 pub use framing::{BodyFraming, Version};
@@ -49,6 +50,7 @@ pub use response::{
     Connection, PendingBody, PendingHead, PendingTrailers, ResponseHead, begin, begin_chunked,
     write_continue,
 };
+pub use upgrade::write_switch;
 
 /// Whether `byte` may stand in a method or header name: `tchar` of RFC 9110 section 5.6.2.
 pub(crate) const fn is_token_byte(byte: u8) -> bool {

@@ -328,7 +328,7 @@ fn is_good_header(name: &[u8], value: &[u8]) -> bool {
 }
 
 /// Appends a header unless its bytes could be taken for more than one.
-fn write_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
+pub(super) fn write_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
     let is_good = is_good_header(name, value);
     if is_good {
         out.extend_from_slice(name);

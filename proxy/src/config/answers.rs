@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use transom_engine::exchange::{
-    Compression, ContentTypes, ErrorForm, Forms, Manners, RetryAfter, UnwantedBodies, WrongMethod,
+    Compression, ContentTypes, ErrorForm, Forms, Manners, RetryAfter, UnwantedBodies,
+    WebSocketOrigins, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
@@ -164,6 +165,10 @@ pub(super) const KEYS: &[AnswerKey] = &[
         "405" => manners.wrong_method = WrongMethod::NotAllowed,
         "501" => manners.wrong_method = WrongMethod::NotImplemented,
         "404" => manners.wrong_method = WrongMethod::NotFound,
+    },
+    words! {"websocket_origins":
+        "known" => manners.websocket_origins = WebSocketOrigins::Known,
+        "any" => manners.websocket_origins = WebSocketOrigins::Any,
     },
     words! {"method_override":
         "ignore" => manners.method_override = false,

@@ -6,7 +6,9 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::exchange::{ErrorForm, Manners, QueryRule, RetryAfter, WrongMethod};
+use transom_engine::exchange::{
+    ErrorForm, Manners, QueryRule, RetryAfter, WebSocketOrigins, WrongMethod,
+};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
     BadRules, Defaults, FieldNames, Options, PatchMasks, SameRequests, UnknownEnumNames,
@@ -76,6 +78,7 @@ impl Profile {
             Self::Transom => Manners::default(),
             Self::GrpcGateway => Manners {
                 headers: HeaderRule::GrpcGateway,
+                websocket_origins: WebSocketOrigins::Any,
                 wrong_method: WrongMethod::NotImplemented,
                 ignores_trailing_data: true,
                 method_override: true,
@@ -84,6 +87,7 @@ impl Profile {
             },
             Self::GrpcGatewayV1 => Manners {
                 headers: HeaderRule::GrpcGateway,
+                websocket_origins: WebSocketOrigins::Any,
                 errors: ErrorForm::GrpcGatewayV1,
                 ignores_trailing_data: true,
                 method_override: true,

@@ -3,5 +3,6 @@
 
 mod connection;
 mod inlet;
+mod websocket;
 
 pub(crate) use connection::serve;

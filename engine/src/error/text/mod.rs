@@ -360,6 +360,11 @@ impl ErrorKind {
             Self::NotFound => "not found",
             Self::MethodNotAllowed | Self::MethodNotImplemented => "method not allowed",
             Self::RequestTimeout => "the request did not come in time",
+            Self::UnsupportedWebSocketVersion => {
+                "the WebSocket has another version than 13, which is the only one there is"
+            }
+            Self::BadWebSocketKey => "Sec-WebSocket-Key is not 16 bytes in base64",
+            Self::ForeignOrigin => "pages of this origin may not open a WebSocket here",
             Self::StreamingUnsupported => "streaming calls are not supported",
             Self::WireTruncated => "the message ends too early",
             Self::WireVarint => "malformed varint",

@@ -1,0 +1,340 @@
+//! The frames of one WebSocket. In: bytes from the client; messages for it. Out: its messages; bytes to be written.
+//! Always: no socket is touched here; a message has a limit; pings are answered and a violation ends with the close code that RFC 6455 has for it.
+
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::frame::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Message, Utf8Bytes};
+
+use crate::limits::READ_ROOM_LEN;
+
+/// Bytes that the reason of a close frame may have (RFC 6455 section 5.5.1: a control frame has 125, two of them the code).
+const REASON_LEN_MAX: usize = 123;
+
+/// What a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// A text, valid UTF-8, which may be empty.
+    Text(Bytes),
+    /// Bytes.
+    Binary(Bytes),
+    /// The client closes, or violates the protocol: nothing more is read, and what there is to say about it waits to be written.
+    Closed,
+}
+
+/// Why a WebSocket is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The call ended with OK.
+    Done,
+    /// The client sent what cannot be read.
+    BadMessage,
+    /// The client sent bytes where text is wanted.
+    BadKind,
+    /// Anything else that went wrong.
+    Failed,
+}
+
+/// The state of a WebSocket whose opening has been answered.
+pub(super) struct WebSocket {
+    context: WebSocketContext,
+    wire: Wire,
+    has_closed: bool,
+}
+
+/// Bytes on their way; stands in for the connection.
+#[derive(Default)]
+struct Wire {
+    received: Vec<u8>,
+    read_len: usize,
+    to_write: Vec<u8>,
+}
+
+/// The value of `Sec-WebSocket-Accept` for a key.
+pub(super) fn accept_of(key: &[u8]) -> String {
+    derive_accept_key(key)
+}
+
+impl WebSocket {
+    /// A WebSocket of a client whose messages have at most `message_len_max` bytes.
+    pub(super) fn new(message_len_max: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_ROOM_LEN)
+            .write_buffer_size(0)
+            .max_message_size(Some(message_len_max))
+            .max_frame_size(Some(message_len_max));
+        Self {
+            context: WebSocketContext::new(Role::Server, Some(config)),
+            wire: Wire::default(),
+            has_closed: false,
+        }
+    }
+
+    /// Takes bytes from the client. [`Self::next`] makes messages of them.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.wire.received.extend_from_slice(bytes);
+    }
+
+    /// The next message of the client; nothing when more bytes are needed. Pongs, and answers to pings, are seen to.
+    pub(super) fn next(&mut self) -> Option<Incoming> {
+        if self.has_closed {
+            return None;
+        }
+        loop {
+            match self.context.read(&mut self.wire) {
+                Ok(Message::Text(text)) => return Some(Incoming::Text(text.into())),
+                Ok(Message::Binary(bytes)) => return Some(Incoming::Binary(bytes)),
+                // What has to be answered is in line behind what is written next.
+                Ok(Message::Ping(_)) => self.flush(),
+                Ok(Message::Pong(_) | Message::Frame(_)) => {}
+                Ok(Message::Close(_)) => {
+                    self.flush();
+                    self.has_closed = true;
+                    return Some(Incoming::Closed);
+                }
+                Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return None;
+                }
+                Err(error) => {
+                    self.close_with(violation(&error), "");
+                    return Some(Incoming::Closed);
+                }
+            }
+        }
+    }
+
+    /// Sends a message of text. What is no UTF-8, which JSON of ours never is, goes as bytes.
+    pub(super) fn send_text(&mut self, text: &[u8]) {
+        let message = match Utf8Bytes::try_from(Bytes::copy_from_slice(text)) {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::Binary(Bytes::copy_from_slice(text)),
+        };
+        self.send(message);
+    }
+
+    /// Sends a message of bytes.
+    pub(super) fn send_binary(&mut self, bytes: &[u8]) {
+        self.send(Message::Binary(Bytes::copy_from_slice(bytes)));
+    }
+
+    /// Asks the client for a sign of life.
+    pub(super) fn ping(&mut self) {
+        self.send(Message::Ping(Bytes::new()));
+    }
+
+    /// Says why the WebSocket ends. Later messages are dropped.
+    pub(super) fn close(&mut self, ending: Ending, reason: &str) {
+        let code = match ending {
+            Ending::Done => CloseCode::Normal,
+            Ending::BadMessage => CloseCode::Invalid,
+            Ending::BadKind => CloseCode::Unsupported,
+            Ending::Failed => CloseCode::Error,
+        };
+        self.close_with(code, reason);
+    }
+
+    /// Whether it has been closed, by either side.
+    pub(super) fn has_closed(&self) -> bool {
+        self.has_closed
+    }
+
+    /// Appends what is to be written to the client.
+    pub(super) fn take_output(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.wire.to_write);
+    }
+
+    /// Whether there is anything to be written.
+    pub(super) fn has_output(&self) -> bool {
+        !self.wire.to_write.is_empty()
+    }
+
+    fn close_with(&mut self, code: CloseCode, reason: &str) {
+        if self.has_closed {
+            return;
+        }
+        self.has_closed = true;
+        let reason = reason.get(..reason.floor_char_boundary(REASON_LEN_MAX));
+        let frame = CloseFrame {
+            code,
+            reason: reason.unwrap_or_default().into(),
+        };
+        self.note(|context, wire| context.close(wire, Some(frame)));
+    }
+
+    fn send(&mut self, message: Message) {
+        if !self.has_closed {
+            self.note(|context, wire| context.write(wire, message));
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.note(|context, wire| context.flush(wire));
+    }
+
+    /// Writing to memory fails only where the WebSocket has been closed, and then there is nobody to write to.
+    fn note(
+        &mut self,
+        act: impl FnOnce(&mut WebSocketContext, &mut Wire) -> tungstenite::Result<()>,
+    ) {
+        if let Err(error) = act(&mut self.context, &mut self.wire) {
+            tracing::debug!(%error, "a WebSocket took no more");
+        }
+    }
+}
+
+/// RFC 6455 section 7.4.1.
+fn violation(error: &tungstenite::Error) -> CloseCode {
+    match error {
+        tungstenite::Error::Capacity(_) => CloseCode::Size,
+        tungstenite::Error::Utf8(_) => CloseCode::Invalid,
+        _ => CloseCode::Protocol,
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut rest = self.received.get(self.read_len..).unwrap_or_default();
+        if rest.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = rest.read(buffer)?;
+        self.read_len += len;
+        if self.read_len == self.received.len() {
+            self.received.clear();
+            self.read_len = 0;
+        }
+        Ok(len)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to_write.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN_MAX: usize = 1024;
+
+    /// The frames of a client, masked as they must be.
+    struct Client {
+        context: WebSocketContext,
+        wire: Wire,
+    }
+
+    impl Client {
+        fn new() -> Self {
+            Self {
+                context: WebSocketContext::new(Role::Client, None),
+                wire: Wire::default(),
+            }
+        }
+
+        fn frames(&mut self, message: Message) -> Vec<u8> {
+            self.context.write(&mut self.wire, message).unwrap();
+            self.context.flush(&mut self.wire).unwrap();
+            std::mem::take(&mut self.wire.to_write)
+        }
+
+        fn read(&mut self, server: &mut WebSocket) -> Option<Message> {
+            server.take_output(&mut self.wire.received);
+            self.context.read(&mut self.wire).ok()
+        }
+    }
+
+    fn close_code(message: Option<Message>) -> Option<u16> {
+        match message {
+            Some(Message::Close(Some(frame))) => Some(frame.code.into()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_key_of_the_rfc_gets_the_answer_of_the_rfc() {
+        assert_eq!(
+            accept_of(b"dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+    }
+
+    #[test]
+    fn messages_are_the_same_however_their_frames_are_cut() {
+        let mut client = Client::new();
+        let mut bytes = client.frames(Message::text("{\"a\":\"é\"}"));
+        bytes.extend(client.frames(Message::binary(vec![7; 300])));
+        bytes.extend(client.frames(Message::text("")));
+        for cut in 0..=bytes.len() {
+            let mut server = WebSocket::new(LEN_MAX);
+            let mut messages = Vec::new();
+            let (first, second) = bytes.split_at(cut);
+            for piece in [first, second] {
+                server.feed(piece);
+                messages.extend(std::iter::from_fn(|| server.next()));
+            }
+            assert_eq!(
+                messages,
+                [
+                    Incoming::Text("{\"a\":\"é\"}".into()),
+                    Incoming::Binary(vec![7; 300].into()),
+                    Incoming::Text(Bytes::new()),
+                ],
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn pings_are_answered_and_a_close_too() {
+        let (mut client, mut server) = (Client::new(), WebSocket::new(LEN_MAX));
+        server.feed(&client.frames(Message::Ping("x".into())));
+        assert_eq!(server.next(), None);
+        assert_eq!(client.read(&mut server), Some(Message::Pong("x".into())));
+        client.context.close(&mut client.wire, None).unwrap();
+        server.feed(&std::mem::take(&mut client.wire.to_write));
+        assert_eq!(server.next(), Some(Incoming::Closed));
+        assert!(server.has_closed() && server.has_output());
+        server.send_text(b"too late");
+        assert!(matches!(client.read(&mut server), Some(Message::Close(_))));
+        assert_eq!(server.next(), None);
+    }
+
+    #[test]
+    fn what_is_sent_arrives_and_the_end_says_why() {
+        let (mut client, mut server) = (Client::new(), WebSocket::new(LEN_MAX));
+        server.send_text("{\"ü\":1}".as_bytes());
+        assert_eq!(client.read(&mut server), Some(Message::text("{\"ü\":1}")));
+        server.send_binary(b"\xff");
+        assert_eq!(client.read(&mut server), Some(Message::binary(&b"\xff"[..])));
+        server.close(Ending::Failed, &"ü".repeat(100));
+        assert_eq!(close_code(client.read(&mut server)), Some(1011));
+    }
+
+    #[test]
+    fn violations_end_with_their_code() {
+        // A frame without a mask, one with a reserved bit, one above the limit, text that is no UTF-8.
+        for (bytes, code) in [
+            (&b"\x81\x01a"[..], 1002),
+            (b"\xf1\x80\0\0\0\0", 1002),
+            (b"\x82\xfe\x10\x00\0\0\0\0", 1009),
+            (b"\x81\x81\0\0\0\0\xff", 1007),
+        ] {
+            let (mut client, mut server) = (Client::new(), WebSocket::new(LEN_MAX));
+            server.feed(bytes);
+            assert_eq!(server.next(), Some(Incoming::Closed), "{bytes:?}");
+            assert_eq!(close_code(client.read(&mut server)), Some(code), "{bytes:?}");
+        }
+    }
+}
