@@ -80,11 +80,11 @@ pub use body::{ContentTypes, Forms, UnwantedBodies};
 pub use cors::{BadCors, Cors, CorsSettings};
 pub use envelope::Envelope;
 pub use explain::{Explanation, Fate, Outcome, Parameter};
-pub use upgrade::write_upgrade;
 pub use manners::{
     BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WebSocketOrigins,
     WrongMethod,
 };
+pub use upgrade::write_upgrade;
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).

@@ -27,7 +27,13 @@ impl Transcoder {
         }
         let schema = &self.schema;
         let found = METHODS.into_iter().find_map(|http_method| {
-            let route = route::find(&schema.routes, http_method, head.path(bytes), &mut scratch.route).ok()?;
+            let route = route::find(
+                &schema.routes,
+                http_method,
+                head.path(bytes),
+                &mut scratch.route,
+            )
+            .ok()?;
             let method = schema.method_plan(schema.route_plan(route).method);
             (method.is_client_streaming || method.is_server_streaming).then_some(route)
         });
@@ -85,7 +91,8 @@ impl Manners {
         let is_own = || {
             let mut parts = origin.splitn(3, |&byte| byte == b'/');
             let host = parts.nth(2).unwrap_or_default();
-            head.host(bytes).is_some_and(|own| !own.is_empty() && own.eq_ignore_ascii_case(host))
+            head.host(bytes)
+                .is_some_and(|own| !own.is_empty() && own.eq_ignore_ascii_case(host))
         };
         self.websocket_origins == WebSocketOrigins::Any
             || is_own()

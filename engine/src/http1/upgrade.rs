@@ -66,7 +66,9 @@ impl RequestHead {
 /// assert!(out.starts_with(b"HTTP/1.1 101 ") && out.ends_with(b"\r\n\r\n"));
 /// ```
 pub fn write_switch(accept: &[u8], protocol: Option<&[u8]>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n");
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n",
+    );
     response::write_header(out, b"sec-websocket-accept", accept);
     if let Some(protocol) = protocol {
         response::write_header(out, b"sec-websocket-protocol", protocol);
@@ -126,7 +128,12 @@ mod tests {
             ErrorKind::UnsupportedWebSocketVersion
         );
         assert_eq!(kind(version.to_owned()), ErrorKind::BadWebSocketKey);
-        for key in ["", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ====", "dGhlIHNhbX,sZSBub25jZQ=="] {
+        for key in [
+            "",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25jZQ====",
+            "dGhlIHNhbX,sZSBub25jZQ==",
+        ] {
             let more = format!("{version}Sec-WebSocket-Key: {key}\r\n");
             assert_eq!(kind(more), ErrorKind::BadWebSocketKey, "{key}");
         }

@@ -317,7 +317,10 @@ mod tests {
         server.send_text("{\"ü\":1}".as_bytes());
         assert_eq!(client.read(&mut server), Some(Message::text("{\"ü\":1}")));
         server.send_binary(b"\xff");
-        assert_eq!(client.read(&mut server), Some(Message::binary(&b"\xff"[..])));
+        assert_eq!(
+            client.read(&mut server),
+            Some(Message::binary(&b"\xff"[..]))
+        );
         server.close(Ending::Failed, &"ü".repeat(100));
         assert_eq!(close_code(client.read(&mut server)), Some(1011));
     }
@@ -334,7 +337,11 @@ mod tests {
             let (mut client, mut server) = (Client::new(), WebSocket::new(LEN_MAX));
             server.feed(bytes);
             assert_eq!(server.next(), Some(Incoming::Closed), "{bytes:?}");
-            assert_eq!(close_code(client.read(&mut server)), Some(code), "{bytes:?}");
+            assert_eq!(
+                close_code(client.read(&mut server)),
+                Some(code),
+                "{bytes:?}"
+            );
         }
     }
 }
