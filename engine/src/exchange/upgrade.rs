@@ -1,4 +1,4 @@
-//! WebSockets of streaming methods (SEMANTICS 127). In: a head that asks for one. Out: the call that it is for, and the response that
+//! The `WebSocket` of a streaming method (SEMANTICS 127). In: a head that asks for one. Out: the call that it is for, and the response that
 //! switches over. Always: a page of a strange origin gets none; a method that does not stream is called as if nobody had asked.
 
 use super::{Call, Manners, Scratch, Transcoder, WebSocketOrigins};
