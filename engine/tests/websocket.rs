@@ -1,4 +1,4 @@
-//! Openings of WebSockets (SEMANTICS 127). Goal: who gets one, for what, and with which metadata. Method: `cases/stream/127-openings.json` over the
+//! How a `WebSocket` is opened (SEMANTICS 127). Goal: who gets one, for what, and with which metadata. Method: `cases/stream/127-openings.json` over the
 //! methods of `protos/test/rules.proto`; `WS` stands for the headers of a whole opening.
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
@@ -44,17 +44,17 @@ fn strings(case: &Value, key: &str) -> Vec<String> {
 
 fn request(case: &Value) -> Vec<u8> {
     let mut lines = strings(case, "request");
-    lines.iter_mut().for_each(|line| {
+    for line in &mut lines {
         if line == "WS" {
             OPENING.clone_into(line);
         }
-    });
+    }
     let (first, rest) = lines.split_first().unwrap();
     let mut text = format!("{first} HTTP/1.1\r\nHost: a.example\r\n");
-    rest.iter().for_each(|line| {
+    for line in rest {
         text.push_str(line);
         text.push_str("\r\n");
-    });
+    }
     text.push_str("\r\n");
     text.into_bytes()
 }
