@@ -48,7 +48,7 @@ impl Transcoder {
             route,
             binds_form: false,
             coding: None,
-            timeout: self.timeout(head, bytes)?,
+            timeout: self.timeout(head, bytes, true)?,
         }))
     }
 }
