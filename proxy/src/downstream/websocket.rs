@@ -18,10 +18,8 @@ const REASON_LEN_MAX: usize = 123;
 /// What a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
-    /// A text, valid UTF-8, which may be empty.
-    Text(Bytes),
-    /// Bytes.
-    Binary(Bytes),
+    /// A message, of text or of bytes, which clients do not always tell apart. It may be empty.
+    Message(Bytes),
     /// The client closes, or violates the protocol: nothing more is read, and what there is to say about it waits to be written.
     Closed,
 }
@@ -33,8 +31,6 @@ pub(super) enum Ending {
     Done,
     /// The client sent what cannot be read.
     BadMessage,
-    /// The client sent bytes where text is wanted.
-    BadKind,
     /// Anything else that went wrong.
     Failed,
 }
@@ -86,8 +82,8 @@ impl WebSocket {
         }
         loop {
             match self.context.read(&mut self.wire) {
-                Ok(Message::Text(text)) => return Some(Incoming::Text(text.into())),
-                Ok(Message::Binary(bytes)) => return Some(Incoming::Binary(bytes)),
+                Ok(Message::Text(text)) => return Some(Incoming::Message(text.into())),
+                Ok(Message::Binary(bytes)) => return Some(Incoming::Message(bytes)),
                 // What has to be answered is in line behind what is written next.
                 Ok(Message::Ping(_)) => self.flush(),
                 Ok(Message::Pong(_) | Message::Frame(_)) => {}
@@ -117,7 +113,7 @@ impl WebSocket {
     }
 
     /// Sends a message of bytes.
-    pub(super) fn send_binary(&mut self, bytes: &[u8]) {
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
         self.send(Message::Binary(Bytes::copy_from_slice(bytes)));
     }
 
@@ -131,15 +127,9 @@ impl WebSocket {
         let code = match ending {
             Ending::Done => CloseCode::Normal,
             Ending::BadMessage => CloseCode::Invalid,
-            Ending::BadKind => CloseCode::Unsupported,
             Ending::Failed => CloseCode::Error,
         };
         self.close_with(code, reason);
-    }
-
-    /// Whether it has been closed, by either side.
-    pub(super) fn has_closed(&self) -> bool {
-        self.has_closed
     }
 
     /// Appends what is to be written to the client.
@@ -147,9 +137,9 @@ impl WebSocket {
         out.append(&mut self.wire.to_write);
     }
 
-    /// Whether there is anything to be written.
-    pub(super) fn has_output(&self) -> bool {
-        !self.wire.to_write.is_empty()
+    /// Bytes that are to be written.
+    pub(super) fn output_len(&self) -> usize {
+        self.wire.to_write.len()
     }
 
     fn close_with(&mut self, code: CloseCode, reason: &str) {
@@ -287,9 +277,9 @@ mod tests {
             assert_eq!(
                 messages,
                 [
-                    Incoming::Text("{\"a\":\"é\"}".into()),
-                    Incoming::Binary(vec![7; 300].into()),
-                    Incoming::Text(Bytes::new()),
+                    Incoming::Message("{\"a\":\"é\"}".into()),
+                    Incoming::Message(vec![7; 300].into()),
+                    Incoming::Message(Bytes::new()),
                 ],
                 "cut at {cut}"
             );
@@ -305,7 +295,7 @@ mod tests {
         client.context.close(&mut client.wire, None).unwrap();
         server.feed(&std::mem::take(&mut client.wire.to_write));
         assert_eq!(server.next(), Some(Incoming::Closed));
-        assert!(server.has_closed() && server.has_output());
+        assert!(server.output_len() > 0);
         server.send_text(b"too late");
         assert!(matches!(client.read(&mut server), Some(Message::Close(_))));
         assert_eq!(server.next(), None);
@@ -316,7 +306,7 @@ mod tests {
         let (mut client, mut server) = (Client::new(), WebSocket::new(LEN_MAX));
         server.send_text("{\"ü\":1}".as_bytes());
         assert_eq!(client.read(&mut server), Some(Message::text("{\"ü\":1}")));
-        server.send_binary(b"\xff");
+        server.send_bytes(b"\xff");
         assert_eq!(
             client.read(&mut server),
             Some(Message::binary(&b"\xff"[..]))
