@@ -145,7 +145,7 @@ pub const UPSTREAM_STREAM_WINDOW_LEN: u32 = 512 * 1024;
 /// HTTP/2 window of a connection, bytes: that of all its streams together, so that streams whose clients do not read never stop the
 /// others. h2 derives its budget for small DATA frames from it (one half), which gRPC streams of small messages need: with the default
 /// window they lose the whole connection.
-pub const UPSTREAM_CONNECTION_WINDOW_LEN: u32 = UPSTREAM_STREAM_WINDOW_LEN * 1024;
+pub const UPSTREAM_CONNECTION_WINDOW_LEN: u32 = 512 * 1024 * 1024;
 
 const _: () = assert!(
     UPSTREAM_CONNECTION_WINDOW_LEN as usize
