@@ -139,12 +139,21 @@ pub const UPSTREAM_CANCELLED_COUNT_MAX: usize = 8 * 1024;
 /// and answers that come too late are among them: its default of 1024 would be a matter of time.
 pub const UPSTREAM_STRAY_COUNT_MAX: usize = 64 * 1024;
 
-/// HTTP/2 window of one stream, bytes.
-pub const UPSTREAM_STREAM_WINDOW_LEN: u32 = 1024 * 1024;
+/// HTTP/2 window of one stream, bytes: what a client that does not read its stream makes us hold of it (THREATS E8).
+pub const UPSTREAM_STREAM_WINDOW_LEN: u32 = 512 * 1024;
 
-/// HTTP/2 window of a connection, bytes. h2 derives its budget for small DATA frames from it (one half), which
-/// gRPC streams of small messages need: with the default window they lose the whole connection.
-pub const UPSTREAM_CONNECTION_WINDOW_LEN: u32 = 16 * 1024 * 1024;
+/// HTTP/2 window of a connection, bytes: that of all its streams together, so that streams whose clients do not read never stop the
+/// others. h2 derives its budget for small DATA frames from it (one half), which gRPC streams of small messages need: with the default
+/// window they lose the whole connection.
+pub const UPSTREAM_CONNECTION_WINDOW_LEN: u32 = 512 * 1024 * 1024;
+
+const _: () = assert!(
+    UPSTREAM_CONNECTION_WINDOW_LEN as usize
+        >= UPSTREAM_STREAM_WINDOW_LEN as usize * UPSTREAM_STREAM_COUNT_MAX
+);
+
+/// Bytes of a client's stream that wait in h2 for the connection to the upstream to take them.
+pub const UPSTREAM_SEND_LEN_MAX: usize = 64 * 1024;
 
 /// Headers or trailers of a response, bytes, counted as HTTP/2 counts them. A `grpc-message` of 64 KiB fits.
 pub const UPSTREAM_HEADER_LIST_LEN_MAX: u32 = 256 * 1024;
