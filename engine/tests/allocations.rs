@@ -338,6 +338,12 @@ fn a_call_that_succeeds_does_not_allocate() {
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame(""),
         },
+        // Where the query is merged into the body, the two are compared.
+        Exchange {
+            request: b"PUT /v1/everything/6?nested.name=q&nested.count=1&lists.fInt32=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n\r\n{\"nested\":{\"name\":\"body\"}}",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame(""),
+        },
         Exchange {
             request: b"POST /v1/attachments/n HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG",
             headers: &[(b"content-type", b"application/grpc")],

@@ -153,8 +153,30 @@ impl Binder<'_> {
             return Ok(());
         }
         let offset = self.target.query_offset;
+        if is_whole && !self.body.is_empty() {
+            self.compare_with_body(scratch, out)
+                .map_err(|kind| Error::at(kind, Place::Query, offset))?;
+        }
         let origin = (Origin::Query, Place::Query);
         self.bind_parameters(self.target.query, offset, origin, scratch, out)
+    }
+
+    /// Finds out which of the query's fields the body has set already: those it has counts (SEMANTICS 70).
+    fn compare_with_body(&self, scratch: &mut Scratch, out: &[u8]) -> Result<(), ErrorKind> {
+        let parameters = self.target.query.split(|&byte| byte == b'&');
+        let parameters = parameters.filter(|parameter| !parameter.is_empty());
+        for parameter in parameters.take(QUERY_PARAMETER_COUNT_MAX) {
+            let (raw_key, _) = percent::split_parameter(parameter);
+            scratch.steps.clear();
+            // What is wrong with a parameter is told when it is bound.
+            let found = decode(raw_key, Scope::Query, &mut scratch.key)
+                .and_then(|key| self.find(key, Origin::Query, &mut scratch.steps));
+            if let Ok(Key::Field | Key::Entry(_)) = found {
+                scratch.earlier.expect(self.plan, &scratch.steps);
+            }
+        }
+        let earlier = &mut scratch.earlier;
+        earlier.compare(self.plan, self.input, out, self.body.clone())
     }
 
     fn bind_form(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -234,7 +256,7 @@ impl Binder<'_> {
         let earlier = &mut scratch.earlier;
         match earlier.admit_parameter(self.plan, steps, map_key, last_wins)? {
             Admission::Bind => {}
-            Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice, origin),
+            Admission::PathWins | Admission::BodyWins => return self.refuse_if_strict(ErrorKind::GivenTwice, origin),
         }
         if origin == Origin::Query && self.body_is_sibling(steps) {
             return Err(ErrorKind::OneofConflict);
