@@ -9,12 +9,15 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use support::counting::{Counting, request_count};
 use support::{notation, texts};
 use transom_engine::exchange::{
-    Call, Envelope, Forms, Manners, QueryRule, Reply, Request, Scratch, Transcoder,
+    Call, Envelope, Forms, Limit, Manners, MethodTimeouts, QueryRule, Reply, Request, Scratch,
+    Transcoder,
 };
+use transom_engine::grpc::header_lists::HeaderLists;
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
 use transom_engine::{Options, Schema, route, to_json, to_wire};
@@ -364,7 +367,23 @@ fn a_call_that_succeeds_does_not_allocate() {
         forms: Forms::Fields,
         ..Manners::default()
     };
-    for manners in [Manners::default(), gateway, envoy] {
+    let mut lists = HeaderLists::for_requests();
+    lists.allow("x-*").unwrap();
+    lists.rename("authorization", "x-authorization").unwrap();
+    let mut shown = HeaderLists::for_responses();
+    shown.deny("x-secret*").unwrap();
+    shown.rename("etag", "x-etag").unwrap();
+    let listed = Manners {
+        request_headers: Some(lists),
+        response_headers: Some(shown),
+        timeouts: vec![MethodTimeouts {
+            selector: "*".to_owned(),
+            max: Limit::After(Duration::from_secs(9)),
+            ..MethodTimeouts::default()
+        }],
+        ..Manners::default()
+    };
+    for manners in [Manners::default(), gateway, envoy, listed] {
         let schema = Schema::from_descriptor_set(&support::rules()).unwrap();
         let transcoder = Transcoder::new(schema, manners);
         let mut worker = Worker::default();

@@ -220,7 +220,11 @@ impl Earlier {
 
     /// The node of a path, and what the body has set of it. It is refused where it parts from an earlier one at a oneof, or where one lies inside the other
     /// (`ts` and `ts.seconds`).
-    fn find_or_add(&mut self, plan: &Plan, steps: &[FieldStep]) -> Result<(u32, BodySets), ErrorKind> {
+    fn find_or_add(
+        &mut self,
+        plan: &Plan,
+        steps: &[FieldStep],
+    ) -> Result<(u32, BodySets), ErrorKind> {
         let mut index = 0;
         let mut is_new = false;
         let mut body = BodySets::Neither;

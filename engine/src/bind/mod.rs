@@ -256,7 +256,9 @@ impl Binder<'_> {
         let earlier = &mut scratch.earlier;
         match earlier.admit_parameter(self.plan, steps, map_key, last_wins)? {
             Admission::Bind => {}
-            Admission::PathWins | Admission::BodyWins => return self.refuse_if_strict(ErrorKind::GivenTwice, origin),
+            Admission::PathWins | Admission::BodyWins => {
+                return self.refuse_if_strict(ErrorKind::GivenTwice, origin);
+            }
         }
         if origin == Origin::Query && self.body_is_sibling(steps) {
             return Err(ErrorKind::OneofConflict);
