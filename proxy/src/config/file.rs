@@ -32,6 +32,7 @@ pub struct ConfigFile {
 #[derive(Debug, Default)]
 pub(super) struct FileValues {
     pub(super) upstream: Option<UpstreamUrl>,
+    pub(super) unknown_paths_to: Option<UpstreamUrl>,
     pub(super) descriptor_set: Vec<PathBuf>,
     pub(super) proto: Vec<PathBuf>,
     pub(super) proto_path: Vec<PathBuf>,
@@ -56,6 +57,9 @@ struct ValueKey {
 const VALUE_KEYS: &[ValueKey] = &[
     value("upstream", |node, _, to| {
         upstream(node).map(|url| to.upstream = Some(url))
+    }),
+    value("unknown_paths_to", |node, _, to| {
+        upstream(node).map(|url| to.unknown_paths_to = Some(url))
     }),
     value("descriptor_set", |node, folder, to| {
         paths(node, folder).map(|paths| to.descriptor_set = paths)
@@ -166,6 +170,11 @@ impl ConfigFile {
             line: entry.line,
             text: unknown(name, &key_names().collect::<Vec<_>>()),
         })
+    }
+
+    /// The server that answers paths which no rule has.
+    pub fn unknown_paths_to(&self) -> Option<&UpstreamUrl> {
+        self.values.unknown_paths_to.as_ref()
     }
 
     /// Whether output is to be JSON, for commands that also print tables.
