@@ -48,7 +48,7 @@ fn each_line_has_a_case_or_a_test_that_carries_its_number() {
         lines.len(),
         lines.len() - without_cases.len(),
     );
-    let mut few = lines.clone();
+    let mut few = lines;
     few.sort_by_key(|line| of(line).cases.len());
     for line in few.iter().take(12) {
         let names = of(line).cases.iter().chain(&of(line).functions);
