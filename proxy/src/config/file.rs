@@ -495,8 +495,9 @@ mod tests {
         let page = page();
         let example = page.split("## Keys that are maps\n\n").nth(1).unwrap();
         let example = example.split("\n\n").next().unwrap();
-        let answers = JsonArgs::default()
-            .answers(&read("maps", &example.replace("\n    ", "\n")[4..]).unwrap());
+        let text = example.replace("\n    ", "\n");
+        let file = read("maps", text.trim_start()).unwrap();
+        let answers = JsonArgs::default().answers(&file);
         let manners = answers.manners;
         let statuses: Vec<_> = manners
             .success_statuses
