@@ -9,9 +9,6 @@ use crate::limits::{BODY_LEN_MAX, HELD_LEN_MAX};
 use crate::plan::Message;
 use crate::to_json;
 
-/// Bytes of memory for a message that is cut, kept for the next one.
-const HELD_LEN_KEPT: usize = 16 * 1024;
-
 /// The messages of a reply, one by one and without a framing of HTTP: what a protocol with frames of its own sends on. Made by [`Call::messages`].
 #[derive(Debug)]
 pub struct Messages {
@@ -141,7 +138,7 @@ impl Messages {
         let written = self.write(transcoder, &held, scratch, out);
         self.held = held;
         self.held.clear();
-        self.held.shrink_to(HELD_LEN_KEPT);
+        self.held.shrink_to(HELD_LEN_MAX);
         written
     }
 
