@@ -626,3 +626,98 @@ fn check_got(case: &Value, body: Option<&str>, got: &Got, name: &str) {
     }
     assert_eq!(got.trailers, strings(&case["trailers"]), "{name}");
 }
+
+/// SEMANTICS 128: not before the head, not inside of a message, and in no other framing.
+#[test]
+fn events_are_kept_alive_between_messages() {
+    let world = World::new();
+    let transcoder = world.transcoder("omit");
+    let headers = pairs(&["content-type: application/grpc".to_owned()]);
+    for (accept, expected) in [
+        ("text/event-stream", "0000000e\r\n: keep-alive\n\n\r\n"),
+        ("application/x-ndjson", ""),
+        ("application/json", ""),
+    ] {
+        let head = head_of(
+            &json!({"request": "GET /v1/watch/n", "headers": [format!("accept: {accept}")]}),
+        );
+        let (mut parsed, mut scratch) = (RequestHead::new(), Scratch::default());
+        parsed.parse(&head).unwrap();
+        let Ok(Request::Call(call)) = transcoder.handle_head(&parsed, &head, &mut scratch) else {
+            panic!("no call");
+        };
+        let envelope = Envelope::of(&parsed, &head);
+        let mut replies = call.replies(&transcoder, &parsed, &head);
+        let mut out = Vec::new();
+        let alive = |replies: &transom_engine::exchange::Replies| {
+            let mut comment = Vec::new();
+            replies.keep_alive(&envelope, &mut comment);
+            String::from_utf8(comment).unwrap()
+        };
+        assert_eq!(alive(&replies), "", "before the head");
+        let reply = ReplyHead {
+            http_status: 200,
+            headers: || borrowed(&headers),
+            ends_stream: false,
+        };
+        replies.take_headers(&transcoder, &envelope, &reply, &mut scratch, &mut out);
+        assert_eq!(alive(&replies), expected);
+        // Half of a long message: a list of 30 000 names, which is written as it comes.
+        let long = encode(
+            &world.types(&call, &transcoder).1,
+            &json!({"tags": vec!["name"; 30_000]}),
+        );
+        let mut frame = vec![0];
+        frame.extend_from_slice(&u32::try_from(long.len()).unwrap().to_be_bytes());
+        frame.extend_from_slice(&long);
+        let (half, rest) = frame.split_at(100_000);
+        assert_eq!(
+            replies.push(&transcoder, &envelope, half, &mut scratch, &mut out),
+            None
+        );
+        assert_eq!(alive(&replies), "", "inside of a message");
+        assert_eq!(
+            replies.push(&transcoder, &envelope, rest, &mut scratch, &mut out),
+            None
+        );
+        assert_eq!(alive(&replies), expected);
+    }
+}
+
+/// Goal: memory does not grow with the length of a message where it need not, nor with the stream (issue 6).
+#[test]
+fn a_long_message_leaves_before_it_has_all_come() {
+    let world = World::new();
+    let transcoder = world.transcoder("omit");
+    let head = head_of(&json!({"request": "GET /v1/watch/n"}));
+    let (mut parsed, mut scratch) = (RequestHead::new(), Scratch::default());
+    parsed.parse(&head).unwrap();
+    let Ok(Request::Call(call)) = transcoder.handle_head(&parsed, &head, &mut scratch) else {
+        panic!("no call");
+    };
+    let envelope = Envelope::of(&parsed, &head);
+    let mut replies = call.replies(&transcoder, &parsed, &head);
+    let headers = pairs(&["content-type: application/grpc".to_owned()]);
+    let reply = ReplyHead {
+        http_status: 200,
+        headers: || borrowed(&headers),
+        ends_stream: false,
+    };
+    let mut out = Vec::new();
+    replies.take_headers(&transcoder, &envelope, &reply, &mut scratch, &mut out);
+    let output = world.types(&call, &transcoder).1;
+    let long = encode(&output, &json!({"tags": vec!["name"; 500_000]}));
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(long.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&long);
+    let mut carried_len = 0;
+    for piece in frame.chunks(16 * 1024) {
+        out.clear();
+        let end = replies.push(&transcoder, &envelope, piece, &mut scratch, &mut out);
+        assert_eq!(end, None);
+        assert!(out.len() < 256 * 1024, "{} bytes at once", out.len());
+        carried_len = carried_len.max(replies.carried_len());
+    }
+    assert!(carried_len <= 80 * 1024, "{carried_len} bytes are carried");
+    assert_eq!(replies.count(), 1);
+}
