@@ -14,8 +14,8 @@ use std::time::Duration;
 use support::counting::{Counting, request_count};
 use support::{notation, texts};
 use transom_engine::exchange::{
-    Call, Cors, CorsSettings, Forms, Limit, Manners, MethodTimeouts, QueryRule, Reply, Request,
-    Scratch, Transcoder,
+    Call, Cors, CorsSettings, Envelope, Forms, Limit, Manners, MethodTimeouts, QueryRule, Reply,
+    ReplyHead, Request, Scratch, Transcoder,
 };
 use transom_engine::grpc::header_lists::HeaderLists;
 use transom_engine::grpc::metadata::HeaderRule;
@@ -404,6 +404,107 @@ fn a_call_that_succeeds_does_not_allocate() {
                 .next()
                 .unwrap();
             assert_eq!(count, 0, "{}", String::from_utf8_lossy(line));
+        }
+    }
+}
+
+/// `streams.proto` with what it imports.
+fn streams() -> Transcoder {
+    let google = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
+    let descriptors = protox::Compiler::new([support::PROTOS, google])
+        .and_then(|mut compiler| {
+            compiler.include_imports(true).open_file("streams.proto")?;
+            Ok(compiler.encode_file_descriptor_set())
+        })
+        .unwrap();
+    let schema = Schema::from_descriptor_set(&descriptors).unwrap();
+    Transcoder::new(schema, Manners::default())
+}
+
+fn parse(request: &[u8]) -> RequestHead {
+    let mut head = RequestHead::new();
+    assert!(matches!(head.parse(request), Ok(Parsed::Complete { .. })));
+    head
+}
+
+/// A stream may last for days: what it does for each message must cost no memory.
+#[test]
+fn requests_of_a_stream_do_not_allocate() {
+    let transcoder = streams();
+    let text =
+        br#"{"name":"h\u00e9llo","count":"5","tags":["a","b"],"inner":{"inner":{"name":"x"}}} "#;
+    for line in [
+        "POST /v1/send",
+        "POST /v1/boxes/b?urgency=3",
+        "PATCH /v1/items/n",
+    ] {
+        for len in [text.len(), 1, 7] {
+            let request =
+                format!("{line} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+            let request = request.as_bytes();
+            let (head, mut scratch, mut out) = (parse(request), Scratch::default(), Vec::new());
+            let Ok(Request::Call(call)) = transcoder.handle_head(&head, request, &mut scratch)
+            else {
+                panic!("the request is a call");
+            };
+            let requests = call.requests(&transcoder, &head, request, &mut scratch);
+            let mut requests = requests.unwrap();
+            let count = count_in_steady_state(|| {
+                out.clear();
+                for piece in text.chunks(len) {
+                    let used =
+                        requests.push(&transcoder, piece, usize::MAX, &mut scratch, &mut out);
+                    assert_eq!(used, Ok(piece.len()));
+                }
+                assert!(!out.is_empty());
+            });
+            assert_eq!(count, 0, "{line} in pieces of {len}");
+        }
+    }
+}
+
+#[test]
+fn replies_of_a_stream_do_not_allocate() {
+    let transcoder = streams();
+    let short = frame("1: 'name' 2: 5 3: 'a' 3: 'b' 4: {1: 'x'}");
+    // Longer than what is waited for, so that it is converted as it comes.
+    let long = frame(&format!(
+        "2: 5 {}",
+        "3: 'a tag of a few bytes' ".repeat(4_000)
+    ));
+    let headers: [(&[u8], &[u8]); 1] = [(b"content-type", b"application/grpc")];
+    for accept in [
+        "application/json",
+        "application/x-ndjson",
+        "text/event-stream",
+    ] {
+        for (frame, len) in [(&short, short.len()), (&short, 3), (&long, 5_000)] {
+            let request =
+                format!("GET /v1/watch/n HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\r\n");
+            let request = request.as_bytes();
+            let (head, mut scratch, mut out) = (parse(request), Scratch::default(), Vec::new());
+            let Ok(Request::Call(call)) = transcoder.handle_head(&head, request, &mut scratch)
+            else {
+                panic!("the request is a call");
+            };
+            let envelope = Envelope::of(&head, request);
+            let mut replies = call.replies(&transcoder, &head, request);
+            let reply = ReplyHead {
+                http_status: 200,
+                headers: || headers.into_iter(),
+                ends_stream: false,
+            };
+            let end = replies.take_headers(&transcoder, &envelope, &reply, &mut scratch, &mut out);
+            assert_eq!(end, None);
+            let count = count_in_steady_state(|| {
+                out.clear();
+                for piece in frame.chunks(len) {
+                    let end = replies.push(&transcoder, &envelope, piece, &mut scratch, &mut out);
+                    assert_eq!(end, None);
+                }
+                assert!(!out.is_empty());
+            });
+            assert_eq!(count, 0, "{accept} in pieces of {len}");
         }
     }
 }

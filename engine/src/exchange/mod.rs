@@ -56,6 +56,7 @@ mod explain;
 mod manners;
 mod mask;
 mod raw;
+mod stream;
 mod timeouts;
 
 use std::io::Write as _;
@@ -82,6 +83,10 @@ pub use envelope::Envelope;
 pub use explain::{Explanation, Fate, Outcome, Parameter};
 pub use manners::{
     BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WrongMethod,
+};
+pub use stream::{
+    CallKind, End, Failure, Framing, Messages, Pushed, Replies, ReplyHead, Requests, StreamErrors,
+    StreamHead, Streams,
 };
 pub use timeouts::{Limit, MethodTimeouts};
 
@@ -171,7 +176,7 @@ impl Transcoder {
     /// one again after waiting for the body.
     ///
     /// # Errors
-    /// Unknown path or method, a method that streams, a media type or a timeout that cannot be.
+    /// Unknown path or method, a media type or a timeout that cannot be.
     pub fn handle_head(
         &self,
         head: &RequestHead,
@@ -198,11 +203,17 @@ impl Transcoder {
             return Err(self.wrong_method());
         }
         let method = schema.method_plan(plan.method);
-        if method.is_client_streaming || method.is_server_streaming {
-            return Err(Error::request(ErrorKind::StreamingUnsupported));
-        }
         let binds_form = is_form && plan.body == BodyPlan::Ignored;
         let coding = self.check_body(plan, head, bytes, binds_form)?;
+        if method.is_client_streaming {
+            // A coding is undone, and a form is read, as a whole, which a stream never is.
+            if coding.is_some() {
+                return Err(Error::request(ErrorKind::UnsupportedContentEncoding));
+            }
+            if binds_form || self.reads_form(plan, head, bytes) {
+                return Err(Error::request(ErrorKind::UnsupportedContentType));
+            }
+        }
         Ok(Request::Call(Call {
             route,
             binds_form,

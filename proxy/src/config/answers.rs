@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use transom_engine::exchange::{
-    ContentTypes, ErrorForm, Forms, Manners, RetryAfter, UnwantedBodies, WrongMethod,
+    ContentTypes, ErrorForm, Forms, Framing, Manners, RetryAfter, StreamErrors, StreamHead,
+    UnwantedBodies, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
@@ -61,6 +62,10 @@ pub(super) enum Values {
 
 /// Milliseconds of the longest timeout that can be set: 27 hours.
 pub(super) const TIMEOUT_MS_MAX: u32 = 99_999_999;
+/// Milliseconds of the longest pause that a stream of events may have: a day.
+const STREAM_PAUSE_MS_MAX: u32 = 86_400_000;
+/// Milliseconds of the shortest time between two comments of such a stream.
+const KEEP_ALIVE_MS_MIN: u32 = 100;
 
 /// A key of words, each with the field of [`Answers`] that it sets, and to what.
 macro_rules! words {
@@ -243,6 +248,51 @@ pub(super) const KEYS: &[AnswerKey] = &[
         values: Values::Map {
             set: maps::compression,
             word: ("none", |to| to.manners.compression = None),
+        },
+    },
+    words! {"stream":
+        "array" => manners.streams.framing = Framing::Array,
+        "ndjson" => manners.streams.framing = Framing::Lines,
+        "wrapped" => manners.streams.framing = Framing::Wrapped,
+        "sse" => manners.streams.framing = Framing::Events,
+    },
+    words! {"stream_for_json":
+        "array" => manners.streams.json = Framing::Array,
+        "ndjson" => manners.streams.json = Framing::Lines,
+        "wrapped" => manners.streams.json = Framing::Wrapped,
+        "sse" => manners.streams.json = Framing::Events,
+    },
+    words! {"stream_forced":
+        "none" => manners.streams.forced = None,
+        "array" => manners.streams.forced = Some(Framing::Array),
+        "ndjson" => manners.streams.forced = Some(Framing::Lines),
+        "wrapped" => manners.streams.forced = Some(Framing::Wrapped),
+        "sse" => manners.streams.forced = Some(Framing::Events),
+    },
+    words! {"stream_head":
+        "at-once" => manners.streams.head = StreamHead::AtOnce,
+        "with-first" => manners.streams.head = StreamHead::WithFirst,
+    },
+    words! {"stream_errors":
+        "show" => manners.streams.errors = StreamErrors::Shown,
+        "reset" => manners.streams.errors = StreamErrors::Reset,
+    },
+    AnswerKey {
+        name: "sse_retry_ms",
+        values: Values::Number {
+            min: 0,
+            max: STREAM_PAUSE_MS_MAX,
+            set: |to, millis| to.manners.streams.retry = Some(from_millis(millis)),
+            word: ("none", |to| to.manners.streams.retry = None),
+        },
+    },
+    AnswerKey {
+        name: "sse_keep_alive_ms",
+        values: Values::Number {
+            min: KEEP_ALIVE_MS_MIN,
+            max: STREAM_PAUSE_MS_MAX,
+            set: |to, millis| to.manners.streams.keep_alive = Some(from_millis(millis)),
+            word: ("none", |to| to.manners.streams.keep_alive = None),
         },
     },
     words! {"trailing_slash":

@@ -22,6 +22,7 @@ use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use transom_engine::exchange::Framing;
 use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
 use crate::net::IoChoice;
@@ -258,6 +259,19 @@ pub enum Unknown {
     Reject,
 }
 
+/// `--stream`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StreamFraming {
+    /// one JSON array
+    Array,
+    /// a line a message
+    Ndjson,
+    /// a line `{"result":..}` a message
+    Wrapped,
+    /// server-sent events
+    Sse,
+}
+
 /// How the gateway runs; shared by `serve` and `demo`.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
@@ -274,6 +288,9 @@ pub struct RunArgs {
     /// Query keys of no field: ignore or reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_query: Option<Unknown>,
+    /// Streams of who accepts anything: array, ndjson, wrapped, sse [default: by profile]
+    #[arg(long, value_enum, value_name = "FRAMING", hide_possible_values = true)]
+    pub stream: Option<StreamFraming>,
 }
 
 impl RunArgs {
@@ -297,6 +314,14 @@ impl RunArgs {
     pub fn apply(&self, answers: &mut Answers) {
         if let Some(unknown) = self.unknown_query {
             answers.options.reject_unknown_query = unknown == Unknown::Reject;
+        }
+        if let Some(stream) = self.stream {
+            answers.manners.streams.framing = match stream {
+                StreamFraming::Array => Framing::Array,
+                StreamFraming::Ndjson => Framing::Lines,
+                StreamFraming::Wrapped => Framing::Wrapped,
+                StreamFraming::Sse => Framing::Events,
+            };
         }
     }
 }
