@@ -47,7 +47,7 @@ fn with_arguments(arguments: &[&str], test: impl Fn(&Gateway, &StreamsServer)) {
 
 fn serve(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
     let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-    let proto = format!("{protos}/test/streams.proto");
+    let proto = format!("{protos}/test/flows.proto");
     let url = upstream.url();
     let fixed = [
         "--workers",
@@ -453,7 +453,7 @@ fn absent_upstream_is_unavailable_for_streams_too() {
     let upstream = StreamsServer::start();
     let gateway = {
         let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-        let proto = format!("{protos}/test/streams.proto");
+        let proto = format!("{protos}/test/flows.proto");
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", free.local_addr().unwrap());
         drop(free);

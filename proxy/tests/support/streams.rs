@@ -1,4 +1,4 @@
-//! The upstream of the tests of streams: the service of `protos/test/streams.proto` on h2, which tells what it meets.
+//! The upstream of the tests of streams: the service of `protos/test/flows.proto` on h2, which tells what it meets.
 //! In: calls. Out: answers that do what the messages ask for, and events for the test.
 //! Always: it sends no more than the window it was given, and counts it; a stream that is reset is told with its code.
 //!

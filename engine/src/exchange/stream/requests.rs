@@ -43,7 +43,7 @@ pub struct Requests {
     message: Vec<u8>,
     /// Bytes of the value at hand that have come.
     value_len: usize,
-    /// Bytes of the body before the piece at hand.
+    /// Bytes of the body that have been used.
     body_len: usize,
     /// Messages that have been written.
     count: u32,
@@ -177,11 +177,13 @@ impl Requests {
                 break;
             }
             match self.take(transcoder, rest, scratch, out) {
-                Ok(len) => used += len,
+                Ok(len) => {
+                    used += len;
+                    self.body_len += len;
+                }
                 Err(error) => return Err(self.fail(transcoder, error, rest)),
             }
         }
-        self.body_len += used;
         Ok(used)
     }
 
