@@ -125,7 +125,7 @@ pub struct Outgoing {
     /// Empty if the requests stream.
     message: SharedBuffer,
     /// What streams of it; `None` for a unary call.
-    streams: Option<Box<Directions>>,
+    streams: Option<Directions>,
 }
 
 /// How the body of a request is read.
@@ -141,11 +141,11 @@ pub enum Intake {
 #[derive(Debug)]
 pub enum Directions {
     /// One message goes to the upstream, many come back.
-    Replies(Replies),
+    Replies(Box<Replies>),
     /// Many go, one comes back.
-    Requests(Requests),
+    Requests(Box<Requests>),
     /// Many each way.
-    BothWays(Requests, Replies),
+    BothWays(Box<Requests>, Box<Replies>),
 }
 
 impl Directions {
@@ -161,7 +161,7 @@ impl Directions {
 impl Outgoing {
     /// What streams of the call; `None` for a unary call.
     pub fn take_streams(&mut self) -> Option<Directions> {
-        self.streams.take().map(|streams| *streams)
+        self.streams.take()
     }
 }
 
@@ -215,7 +215,7 @@ impl Context {
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
-        (client, envelope): (IpAddr, Envelope),
+        (client, envelope): (IpAddr, &Envelope),
         out: &mut Vec<u8>,
     ) -> Result<Option<Outgoing>, Error> {
         let transcoder = &self.gateway.transcoder;
@@ -223,11 +223,13 @@ impl Context {
         let call = match transcoder.handle_head(head, bytes, scratch)? {
             Request::Call(call) => call,
             Request::Preflight => {
-                transcoder.write_preflight(&self.dated(envelope), head, bytes, scratch, out);
+                let envelope = self.dated(envelope.clone());
+                transcoder.write_preflight(&envelope, head, bytes, scratch, out);
                 return Ok(None);
             }
             Request::Options => {
-                transcoder.write_options(&self.dated(envelope), head, bytes, scratch, out);
+                let envelope = self.dated(envelope.clone());
+                transcoder.write_options(&envelope, head, bytes, scratch, out);
                 return Ok(None);
             }
         };
@@ -269,24 +271,24 @@ impl Context {
         (head, bytes, body): (&RequestHead, &[u8], &[u8]),
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Box<Directions>>, Error> {
+    ) -> Result<Option<Directions>, Error> {
         let transcoder = &self.gateway.transcoder;
         let kind = call.kind(transcoder);
         if matches!(kind, CallKind::Unary | CallKind::ServerStream) {
             call.write_request(transcoder, head, bytes, body, scratch, out)?;
         }
+        let requests = |scratch| {
+            call.requests(transcoder, head, bytes, scratch)
+                .map(Box::new)
+        };
+        let replies = || Box::new(call.replies(transcoder, head, bytes));
         let streams = match kind {
             CallKind::Unary => return Ok(None),
-            CallKind::ServerStream => Directions::Replies(call.replies(transcoder, head, bytes)),
-            CallKind::ClientStream => {
-                Directions::Requests(call.requests(transcoder, head, bytes, scratch)?)
-            }
-            CallKind::BothWays => Directions::BothWays(
-                call.requests(transcoder, head, bytes, scratch)?,
-                call.replies(transcoder, head, bytes),
-            ),
+            CallKind::ServerStream => Directions::Replies(replies()),
+            CallKind::ClientStream => Directions::Requests(requests(scratch)?),
+            CallKind::BothWays => Directions::BothWays(requests(scratch)?, replies()),
         };
-        Ok(Some(Box::new(streams)))
+        Ok(Some(streams))
     }
 
     /// Sends a call and waits for its reply. Dropping the future cancels it upstream.

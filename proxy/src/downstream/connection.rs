@@ -159,8 +159,9 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         let request_len = head_len + body.inlet_len;
-        let mut envelope = self.closing_if_last(envelope, request_len);
-        let mut outgoing = self.begin(head_len, body, envelope.clone());
+        let envelope = self.closing_if_last(envelope, request_len);
+        let mut keeps_open = envelope.keeps_open();
+        let mut outgoing = self.begin(head_len, body, &envelope);
         self.chunked.clear();
         let streams = outgoing.as_mut().and_then(Outgoing::take_streams);
         let used_len = match &streams {
@@ -175,13 +176,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
             (Some(outgoing), None) => {
                 let reply = self.call(&outgoing).await?;
-                envelope = self.closing_if_last(envelope, 0);
+                let envelope = self.closing_if_last(envelope, 0);
+                keeps_open = envelope.keeps_open();
                 self.context
-                    .finish(outgoing, envelope.clone(), reply, &mut self.out);
+                    .finish(outgoing, envelope, reply, &mut self.out);
             }
             (None, _) => {}
         }
-        Ok(self.end_after(envelope.keeps_open()))
+        Ok(self.end_after(keeps_open))
     }
 
     /// How the connection goes on after an answer.
@@ -204,7 +206,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             &self.head,
             self.inlet.bytes(),
             &[],
-            (self.client, envelope.clone()),
+            (self.client, &envelope),
             &mut self.out,
         );
         let begun = begun.map(|outgoing| {
@@ -247,7 +249,9 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             context: &self.context,
             envelope,
         };
-        let carried = streaming::carry(carrier, outgoing, streams, incoming).await?;
+        // In memory of its own, which a connection without streams does without.
+        let carrying = Box::pin(streaming::carry(carrier, outgoing, streams, incoming));
+        let carried = carrying.await?;
         if carried.is_whole {
             return Ok(self.end_after(carried.keeps_open));
         }
@@ -441,7 +445,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 
     /// Makes the call out of the request, or answers it here.
-    fn begin(&mut self, head_len: usize, body: Body, envelope: Envelope) -> Option<Outgoing> {
+    fn begin(&mut self, head_len: usize, body: Body, envelope: &Envelope) -> Option<Outgoing> {
         let bytes = self.inlet.bytes();
         let body = if body.is_chunked {
             &*self.chunked
@@ -454,14 +458,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             &self.head,
             bytes,
             body,
-            (self.client, envelope.clone()),
+            (self.client, envelope),
             &mut self.out,
         ) {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 let request = Some((&self.head, bytes, body));
                 self.context
-                    .write_error(envelope, error, request, &mut self.out);
+                    .write_error(envelope.clone(), error, request, &mut self.out);
                 None
             }
         }

@@ -195,7 +195,7 @@ async fn until_gone<F: Future<Output = ReadDone>>(inlet: &mut Inlet<'_, F>) -> i
 struct Upload<'u, 'p, F> {
     inlet: &'u mut Inlet<'p, F>,
     incoming: Incoming,
-    requests: Requests,
+    requests: Box<Requests>,
     /// `None` if there is no call.
     sender: Option<SendHalf>,
     /// Framed messages that are being sent.
@@ -422,7 +422,7 @@ impl Answering<'_> {
     }
 
     /// Responds with messages as they come. Its last bytes are not written yet.
-    async fn with_stream(mut self, mut replies: Replies, begun: Begun) -> io::Result<Carried> {
+    async fn with_stream(mut self, mut replies: Box<Replies>, begun: Begun) -> io::Result<Carried> {
         let (mut receiver, answer) = match begun {
             Ok(begun) => begun,
             Err(error) => return Ok(self.fail(replies, failure_of(error))),
@@ -452,7 +452,7 @@ impl Answering<'_> {
     /// Passes messages on until there are no more.
     async fn pass_on(
         mut self,
-        mut replies: Replies,
+        mut replies: Box<Replies>,
         mut receiver: ReceiveHalf,
     ) -> io::Result<Carried> {
         let keep_alive = self.context.keep_alive_of(&replies);
@@ -488,7 +488,7 @@ impl Answering<'_> {
         }
     }
 
-    async fn finish(mut self, mut replies: Replies, mut receiver: ReceiveHalf) -> Carried {
+    async fn finish(mut self, mut replies: Box<Replies>, mut receiver: ReceiveHalf) -> Carried {
         let trailers = match receiver.trailers().await {
             Ok(trailers) => trailers,
             Err(error) => return self.fail(replies, failure_of(error)),
@@ -524,7 +524,7 @@ impl Answering<'_> {
         })
     }
 
-    fn fail(&mut self, mut replies: Replies, failure: Failure) -> Carried {
+    fn fail(&mut self, mut replies: Box<Replies>, failure: Failure) -> Carried {
         self.close_if_unread();
         let end = self
             .context
