@@ -1,24 +1,24 @@
 //! Streams through the whole gateway: each kind of method over HTTP/1.1, back-pressure both ways, and every way to an end.
 //! Each test runs on both I/O drivers, before an upstream that tells what it meets (`support/streams.rs`).
 
-#[path = "support/gateway.rs"]
-mod gateway;
-#[path = "support/http.rs"]
-mod http_client;
-#[path = "support/process.rs"]
-mod process;
-#[path = "support/streams.rs"]
-mod upstream;
+#![cfg(test)]
+
+mod support {
+    pub(crate) mod gateway;
+    pub(crate) mod http;
+    pub(crate) mod process;
+    pub(crate) mod streams;
+}
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use gateway::Gateway;
-use http_client::Client;
 use serde_json::{Value, json};
+use support::gateway::Gateway;
+use support::http::Client;
+use support::streams::{Event, StreamsServer};
 use transom::clock;
-use upstream::{Event, StreamsServer};
 
 const CANCEL: u32 = 8;
 

@@ -124,7 +124,7 @@ impl StreamsServer {
             match self.events.recv_timeout(PATIENCE) {
                 Ok(event) if event == *wanted => return,
                 Ok(_) => {}
-                Err(_) => panic!("the upstream did not meet {wanted:?}"),
+                Err(error) => panic!("the upstream did not meet {wanted:?}: {error}"),
             }
         }
     }
@@ -148,8 +148,7 @@ async fn serve(
 ) {
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    loop {
-        let (socket, _) = listener.accept().await.unwrap();
+    while let Ok((socket, _)) = listener.accept().await {
         socket.set_nodelay(true).unwrap();
         let (events, sent_len) = (events.clone(), Arc::clone(&sent_len));
         let healing = Arc::clone(&healing);
@@ -277,10 +276,11 @@ impl Call {
             self.out.send(&item).await?;
         }
         self.tell(Event::HalfClosed);
-        let mut number = 0;
-        while watches {
+        if !watches {
+            return self.end("").await;
+        }
+        for number in 1.. {
             self.out.pause(Duration::from_millis(20)).await?;
-            number += 1;
             let item = Item {
                 text: "late".to_owned(),
                 number,
@@ -288,7 +288,7 @@ impl Call {
             };
             self.out.send(&item).await?;
         }
-        self.end("").await
+        Ok(())
     }
 
     async fn be_deaf(&mut self) -> Result<(), h2::Error> {
@@ -304,7 +304,7 @@ impl Call {
         match end {
             "hang" => {
                 self.out.begin()?;
-                self.out.pause(Duration::from_secs(600)).await?;
+                self.out.pause(Duration::from_mins(10)).await?;
             }
             "die" => {
                 // What was sent before has to have left.
