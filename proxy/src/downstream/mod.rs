@@ -4,5 +4,6 @@
 mod connection;
 mod inlet;
 mod passing;
+mod streaming;
 
 pub(crate) use connection::serve;
