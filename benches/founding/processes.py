@@ -24,6 +24,15 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def inherit_preference(process):
+    """A new session begins without the preference that this one has been given."""
+    with contextlib.suppress(OSError):
+        with open("/proc/self/autogroup", encoding="utf-8") as file:
+            nice = file.read().split()[-1]
+        with open(f"/proc/{process}/autogroup", "w", encoding="utf-8") as file:
+            file.write(nice)
+
+
 class Server:
     """A program, and the processes it starts. It says `listening on http://ADDRESS` on standard error, or is given the address to listen on."""
 
@@ -38,6 +47,8 @@ class Server:
             arguments, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, preexec_fn=die_with_parent, **group,
         )  # fmt: skip
+        if own_session:
+            inherit_preference(self.process.pid)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 

@@ -24,6 +24,7 @@ import figures
 from measuring import Bench
 from parts import PARTS, SMOKE
 from preparation import BUILD, ROOT, prepare_programs, prepare_python, prepare_transom, read, say
+from processes import die_with_parent
 
 PAGE = os.path.join(ROOT, "docs", "BENCHMARKS.md")
 PLOT = os.path.join(ROOT, "docs", "founding.svg")
@@ -59,8 +60,23 @@ def measure(bench, parts, rounds):
     return found
 
 
-def prefer_this_run():
-    """Where processes are weighed by session, this one's goes before builds and the like. Only the administrator may ask for it."""
+def run_in_own_session(work):
+    """Runs `work` in a new process and session, whose end this one waits for. Where the kernel weighs processes by session, the run can be preferred to
+    builds and the like, and nothing of that is left afterwards. A terminal's Ctrl-C does not reach another session: signals are handed on."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        die_with_parent()
+        work()
+        return
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, lambda number, _: os.kill(child, number))
+    _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status) % 256)
+
+
+def prefer_this_session():
+    """Before all other sessions. Only the administrator may ask for it."""
     try:
         with open("/proc/self/autogroup", "w", encoding="utf-8") as file:
             file.write("-15")
@@ -122,8 +138,12 @@ def arguments():
 
 def main():
     options = arguments()
-    # These must pass through the clean-up too.
-    for sign in (signal.SIGTERM, signal.SIGHUP):
+    run_in_own_session(lambda: benchmark(options))
+
+
+def benchmark(options):
+    # All of these must pass through the clean-up.
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, lambda number, _: sys.exit(128 + number))
     parts = chosen(options)
     python = prepare_python()
@@ -132,7 +152,7 @@ def main():
     if not transom and any(setup.gateway == "transom" for part in parts for setup in part.setups):
         transom = prepare_transom()
     load_before = os.getloadavg()[0]
-    preferred = prefer_this_run()
+    preferred = prefer_this_session()
     bench = Bench(python, modules, load, gateway, transom, options.warm_up, options.seconds)
     found = measure(bench, parts, options.rounds)
     machine = describe(options, load_before, preferred)
@@ -156,7 +176,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    main()
