@@ -32,6 +32,10 @@ class Setup:
     # Of the client: HTTP/1.1 if there is a gateway or a REST server, gRPC else.
     connections: int = 100
     streams: int = 1
+    # Requests a second that are sent whether answers come or not; None: a request follows an answer.
+    rate: int | None = None
+    # Programs that only spin, beside the others.
+    spinning: int = 0
     # The servers put the times of the handler into their answers.
     stamps: bool = False
     # What stands before the command: `taskset -c 1`, `nice -n -5`.
@@ -69,6 +73,8 @@ class Bench:
             roles = {"server": self._start_server(setup, start)}
             if setup.gateway:
                 roles["gateway"] = self._start_gateway(setup, start, roles["server"].address())
+            for _ in range(setup.spinning):
+                start(f"{setup.name}: spinning", [self.python, "-c", "while True: pass"], {}, address="")
             front = roles.get("gateway", roles["server"])
             if setup.over_http():
                 check(front, setup)
@@ -109,6 +115,8 @@ class Bench:
             "-connections", str(setup.connections), "-streams", str(setup.streams),
             "-warm-up", f"{self.warm_up}s", "-duration", f"{self.seconds}s",
         ]  # fmt: skip
+        if setup.rate:
+            arguments += ["-rate", str(setup.rate)]
         counts = {}
         with subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
             try:

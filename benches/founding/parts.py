@@ -30,11 +30,12 @@ RATE = Column("requests/s", "rate", spread=True)
 P50 = Column("p50 ms", "p50_ms", 1)
 P99 = Column("p99 ms", "p99_ms", 1, spread=True)
 TAIL = Column("p99 ÷ mean", "tail", 2)
-CPU = (Column("client", "client_cpu_us"), Column("gateway", "gateway_cpu_us"), Column("server", "server_cpu_us"))
+CPU = (Column("client µs", "client_cpu_us"), Column("gateway µs", "gateway_cpu_us"), Column("server µs", "server_cpu_us"))
 SCHEDULING = (
-    Column("runs %", "server_running_percent"),
+    Column("gateway's switches a request", "gateway_switches", 1),
+    Column("server's", "server_switches", 1),
+    Column("its busiest thread runs %", "server_running_percent"),
     Column("waits for a core %", "server_waiting_percent"),
-    Column("switches a request", "server_switches", 2),
 )
 STAMPS = tuple(
     Column(f"{group}: {part}", f"{group}_{part}", 1) for group in ("typical", "slowest") for part in ("total", "there", "handler", "back")
@@ -86,6 +87,9 @@ def scheduling():
     for kind in KINDS:
         rows.append(plain(kind, 1, IN_FLIGHT))
         rows.append(dataclasses.replace(plain(kind, 1, IN_FLIGHT, **apart), name=f"{kind}, plain gRPC, server alone on core 1"))
+        rows += [
+            dataclasses.replace(plain(kind, 1, IN_FLIGHT, spinning=count), name=f"{kind}, plain gRPC, beside {count} spinning") for count in (1, 2)
+        ]
         for gateway in ("grpc-gateway", "transom"):
             one_thread = {
                 "grpc-gateway": {"gateway_environment": (("GOMAXPROCS", "1"),)},
@@ -109,7 +113,19 @@ def flight():
             rows.append(plain(kind, 1, count))
             for gateway in ("grpc-gateway", "transom"):
                 rows.append(before(gateway, kind, f", {count} in flight", connections=count))
-    return Part("flight", "Requests in flight", tuple(rows), (RATE, P50, P99, TAIL, *CPU, *SCHEDULING[:2]))
+    return Part("flight", "Requests in flight", tuple(rows), (RATE, P50, P99, TAIL, *CPU, *SCHEDULING[2:]))
+
+
+def rates():
+    rows = []
+    for rate in (500, 1000, 2000, 3000):
+        for kind in KINDS:
+            # No more streams than connections: the client waits on each connection until a call is due.
+            row = plain(kind, IN_FLIGHT, 1, rate=rate)
+            rows.append(dataclasses.replace(row, name=f"{kind}, plain gRPC, {rate:,} a second"))
+            rows += [before(gateway, kind, f", {rate:,} a second", rate=rate) for gateway in ("grpc-gateway", "transom")]
+    columns = (Column("answered/s", "rate"), P50, P99, Column("p99.9 ms", "p999_ms", 1), Column("max ms", "max_ms", 1), *CPU, *SCHEDULING[2:])
+    return Part("rates", "At a given rate", tuple(rows), columns)
 
 
 def tails():
@@ -125,7 +141,7 @@ def tails():
     return Part("tails", "Tails", tuple(rows), (RATE, P99, TAIL, *STAMPS))
 
 
-PARTS = {part.name: part for part in (founding(), connections(), scheduling(), flight(), tails())}
+PARTS = {part.name: part for part in (founding(), connections(), scheduling(), flight(), rates(), tails())}
 SMOKE = (
     "sync, plain gRPC, 1 × 100", "aio, plain gRPC, 1 × 100", "Starlette, granian, 2 workers", "grpc-gateway → sync", "transom → aio",
 )  # fmt: skip

@@ -4,7 +4,7 @@
     python3 benches/founding/run.py [--part PART,PART] [--only TEXT,TEXT] [--rounds 3] [--seconds 3] [--transom PROGRAM] [--write]
     python3 benches/founding/run.py --smoke
 
-Parts: founding (the table), connections, scheduling, flight and tails (the two questions it left). Builds what it needs into target/: Transom for
+Parts: founding (the table), connections, scheduling, flight, rates and tails (the two questions it left). Builds what it needs into target/: Transom for
 release unless --transom names a program, client and grpc-gateway with Go, a Python environment. One measurement is a server, perhaps a gateway before
 it, and the client, all started anew; each answer is checked. Rounds are interleaved (A B C A B C); rows called `again` are the same setup twice: their
 distance is the noise. Prints Markdown; --write puts tables and plot into docs/. Whatever ends the run, what it started is stopped by its own id.

@@ -118,12 +118,18 @@ func head(target string) ([]byte, error) {
 // start opens the calls that wait, as far as the window allows.
 func (c *caller) start() error {
 	for c.waiting > 0 {
-		sent := now()
-		if sent >= c.recorder.end {
-			c.waiting = 0
+		if c.window < int64(len(c.request)) {
 			return nil
 		}
-		if c.window < int64(len(c.request)) {
+		if c.recorder.interval != 0 {
+			// What was written, acknowledgements for one, is not to wait for the next call.
+			if err := c.writer.Flush(); err != nil {
+				return err
+			}
+		}
+		sent := c.recorder.next()
+		if sent >= c.recorder.end {
+			c.waiting = 0
 			return nil
 		}
 		c.waiting--

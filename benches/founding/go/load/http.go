@@ -22,7 +22,7 @@ func greetOverHTTP(target string, recorder *recorder) error {
 	reader := bufio.NewReader(connection)
 	var body []byte
 	for {
-		sent := now()
+		sent := recorder.next()
 		if sent >= recorder.end {
 			return nil
 		}

@@ -31,10 +31,24 @@ type sample struct {
 	total, there, handler, back int64
 }
 
-// recorder keeps the samples of one connection.
+// recorder keeps the samples of one connection, and says when its next request is due.
 type recorder struct {
 	begin, end int64
 	samples    []sample
+	// With a given rate: when the next request is due, and the time to the one after. Without one both are 0: a request follows an answer.
+	due, interval int64
+}
+
+// next waits until a request is due and returns the time its wait begins to count, which is not later than now: an answer that comes late makes the
+// requests behind it late, and they count that too.
+func (r *recorder) next() int64 {
+	if r.interval == 0 {
+		return now()
+	}
+	due := r.due
+	r.due += r.interval
+	time.Sleep(time.Duration(due - now()))
+	return due
 }
 
 // record takes a request that was sent at `sent` and answered just now with a text that was found right.
@@ -83,6 +97,7 @@ func main() {
 	target := flag.String("target", "", "HOST:PORT")
 	connections := flag.Int("connections", 100, "connections")
 	streams := flag.Int("streams", 1, "calls in flight on each connection; 1 with http")
+	rate := flag.Float64("rate", 0, "requests a second, sent whether answers come or not, as far as connections go; 0: as many as are answered")
 	warmUp := flag.Duration("warm-up", time.Second, "time before measuring")
 	duration := flag.Duration("duration", 4*time.Second, "time measured")
 	flag.Parse()
@@ -96,6 +111,9 @@ func main() {
 	case *streams != 1:
 		log.Fatal("-streams: HTTP/1.1 has one request in flight on a connection")
 	}
+	if *rate > 0 && *streams != 1 {
+		log.Fatal("-rate: expected 1 stream on a connection")
+	}
 	if *connections < 1 || *streams < 1 {
 		log.Fatal("-connections, -streams: expected 1 or more")
 	}
@@ -107,6 +125,10 @@ func main() {
 	var running sync.WaitGroup
 	for index := range recorders {
 		recorders[index] = recorder{begin: begin, end: begin + duration.Nanoseconds()}
+		if *rate > 0 {
+			recorders[index].interval = int64(float64(*connections) / *rate * 1e9)
+			recorders[index].due = now() + int64(float64(index) / *rate * 1e9)
+		}
 		running.Go(func() {
 			if err := loop(*target, &recorders[index]); err != nil {
 				failed <- err
