@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
 
 from preparation import PROTO, PROTO_FOLDER, SERVERS
@@ -119,13 +120,17 @@ class Bench:
             arguments += ["-rate", str(setup.rate)]
         counts = {}
         with subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
+            # It ends by itself; should it not, it is ended.
+            bound = threading.Timer(self.warm_up + self.seconds + DRAIN_SECONDS, client.kill)
+            bound.start()
             try:
                 for moment in ("begin", "end"):
                     if client.stdout.readline().strip() != moment:
                         break
                     counts[moment] = {role: server.count() for role, server in roles.items()}
-                output, errors = client.communicate(timeout=DRAIN_SECONDS)
+                output, errors = client.stdout.read(), client.stderr.read()
             finally:
+                bound.cancel()
                 client.kill()
         if client.returncode:
             raise RuntimeError(f"{setup.name}: {errors.strip() or 'the client failed'}")

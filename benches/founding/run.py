@@ -47,17 +47,24 @@ class Progress:
 
 
 def measure(bench, parts, rounds):
-    """The figures of each row, round by round, by part."""
+    """The figures of each row, round by round, by part; and the rows that failed."""
     progress = Progress(rounds * sum(len(part.setups) for part in parts))
-    found = {part.name: {} for part in parts}
+    found, failed = {part.name: {} for part in parts}, []
     for part in parts:
         for number in range(rounds):
             current = {}
             for setup in part.setups:
                 progress.next(f"{part.name}, round {number + 1} of {rounds}: {setup.name}")
-                current[setup.name] = figures.finish(bench.measure(setup), current.get(setup.base))
+                try:
+                    measured = bench.measure(setup)
+                except RuntimeError as error:
+                    # The other rows are worth having.
+                    say(f"FAILED: {error}")
+                    failed.append(setup.name)
+                    continue
+                current[setup.name] = figures.finish(measured, current.get(setup.base))
                 found[part.name].setdefault(setup.name, []).append(current[setup.name])
-    return found
+    return found, failed
 
 
 def run_in_own_session(work):
@@ -154,7 +161,7 @@ def benchmark(options):
     load_before = os.getloadavg()[0]
     preferred = prefer_this_session()
     bench = Bench(python, modules, load, gateway, transom, options.warm_up, options.seconds)
-    found = measure(bench, parts, options.rounds)
+    found, failed = measure(bench, parts, options.rounds)
     machine = describe(options, load_before, preferred)
 
     with open(os.path.join(BUILD, "figures.json"), "w", encoding="utf-8") as file:
@@ -165,7 +172,7 @@ def benchmark(options):
         print(f"## {part.title}\n\n{text}\n")
         if options.write:
             page = figures.put(page, part.name, text)
-        if part.name == "founding":
+        if part.name == "founding" and found[part.name]:
             path = PLOT if options.write else os.path.join(BUILD, "founding.svg")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(figures.plot(part, found[part.name], machine))
@@ -173,6 +180,8 @@ def benchmark(options):
     if options.write:
         with open(PAGE, "w", encoding="utf-8") as file:
             file.write(page)
+    if failed:
+        sys.exit(f"{len(failed)} measurements failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -127,8 +127,8 @@ func (c *caller) start() error {
 				return err
 			}
 		}
-		sent := c.recorder.next()
-		if sent >= c.recorder.end {
+		sent, ok := c.recorder.next()
+		if !ok {
 			c.waiting = 0
 			return nil
 		}

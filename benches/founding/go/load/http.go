@@ -22,8 +22,8 @@ func greetOverHTTP(target string, recorder *recorder) error {
 	reader := bufio.NewReader(connection)
 	var body []byte
 	for {
-		sent := recorder.next()
-		if sent >= recorder.end {
+		sent, ok := recorder.next()
+		if !ok {
 			return nil
 		}
 		if _, err := connection.Write(request); err != nil {

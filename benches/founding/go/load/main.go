@@ -39,16 +39,17 @@ type recorder struct {
 	due, interval int64
 }
 
-// next waits until a request is due and returns the time its wait begins to count, which is not later than now: an answer that comes late makes the
-// requests behind it late, and they count that too.
-func (r *recorder) next() int64 {
+// next waits until a request is due and returns the time from which its latency counts, which is not later than now: an answer that comes late makes
+// the requests behind it late, and they count that too. It returns false when the time is over.
+func (r *recorder) next() (int64, bool) {
+	current := now()
 	if r.interval == 0 {
-		return now()
+		return current, current < r.end
 	}
 	due := r.due
 	r.due += r.interval
-	time.Sleep(time.Duration(due - now()))
-	return due
+	time.Sleep(time.Duration(due - current))
+	return due, max(due, current) < r.end
 }
 
 // record takes a request that was sent at `sent` and answered just now with a text that was found right.
