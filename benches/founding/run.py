@@ -57,7 +57,7 @@ def measure(bench, parts, rounds):
                 progress.next(f"{part.name}, round {number + 1} of {rounds}: {setup.name}")
                 try:
                     measured = bench.measure(setup)
-                except RuntimeError as error:
+                except (RuntimeError, OSError, ValueError) as error:
                     # The other rows are worth having.
                     say(f"FAILED: {error}")
                     failed.append(setup.name)
