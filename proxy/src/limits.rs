@@ -18,6 +18,9 @@ pub const CONFIG_LEN_MAX: usize = 4 * 1024 * 1024;
 /// Lists and maps inside of each other in a configuration file.
 pub const CONFIG_DEPTH_MAX: usize = 32;
 
+/// How long a server of unknown paths may neither take nor send anything.
+pub const PASSED_SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// Connections the kernel queues for one worker's listener before it refuses more.
 pub const LISTEN_BACKLOG_COUNT: i32 = 1024;
 

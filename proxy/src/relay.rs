@@ -29,6 +29,8 @@ use crate::worker::Worker;
 pub struct Gateway {
     transcoder: Transcoder,
     upstream: Arc<Upstream>,
+    /// Who answers paths that no rule has (SEMANTICS 115).
+    origin: Option<Arc<Upstream>>,
     /// The `:path` of each method's calls, in the order of [`Schema::methods`].
     method_paths: Box<[PathAndQuery]>,
 }
@@ -57,8 +59,15 @@ impl Gateway {
         Ok(Self {
             transcoder,
             upstream,
+            origin: None,
             method_paths,
         })
+    }
+
+    /// The same, with another server that answers paths which no rule has (SEMANTICS 115).
+    #[must_use]
+    pub fn passing_unknown_paths_to(self, origin: Option<Arc<Upstream>>) -> Self {
+        Self { origin, ..self }
     }
 
     /// The compiled schema.
@@ -155,6 +164,13 @@ impl Context {
         transcoder.handle_head(head, bytes, scratch).map(drop)
     }
 
+    /// Who gets a request that was refused so, if somebody does: a path without a rule is no fault of the client where another server
+    /// has it (SEMANTICS 115).
+    pub fn origin_for(&self, error: Error) -> Option<&Arc<Upstream>> {
+        let is_unknown = error.kind == ErrorKind::NotFound;
+        self.gateway.origin.as_ref().filter(|_| is_unknown)
+    }
+
     /// Turns a request into a call. Nothing when the answer, to `OPTIONS`, needs none and has been appended to `out`.
     ///
     /// # Errors
@@ -164,7 +180,7 @@ impl Context {
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
-        (client, envelope): (IpAddr, Envelope),
+        (client, envelope): (IpAddr, &Envelope),
         out: &mut Vec<u8>,
     ) -> Result<Option<Outgoing>, Error> {
         let transcoder = &self.gateway.transcoder;
@@ -172,11 +188,13 @@ impl Context {
         let call = match transcoder.handle_head(head, bytes, scratch)? {
             Request::Call(call) => call,
             Request::Preflight => {
-                transcoder.write_preflight(&self.dated(envelope), head, bytes, scratch, out);
+                let envelope = self.dated(envelope.clone());
+                transcoder.write_preflight(&envelope, head, bytes, scratch, out);
                 return Ok(None);
             }
             Request::Options => {
-                transcoder.write_options(&self.dated(envelope), head, bytes, scratch, out);
+                let envelope = self.dated(envelope.clone());
+                transcoder.write_options(&envelope, head, bytes, scratch, out);
                 return Ok(None);
             }
         };
@@ -283,6 +301,21 @@ impl Context {
         let scratch = &mut *self.scratch.borrow_mut();
         let transcoder = &self.gateway.transcoder;
         transcoder.write_error(&self.dated(envelope), error, request, scratch, out);
+    }
+
+    /// Appends the response to a request that was passed on, and not answered.
+    pub fn write_unanswered(&self, envelope: Envelope, is_late: bool, out: &mut Vec<u8>) {
+        let status = if is_late {
+            Status::new(
+                Code::DeadlineExceeded,
+                "the server of this path is too slow",
+            )
+        } else {
+            Status::new(Code::Unavailable, "the server of this path has no answer")
+        };
+        let scratch = &mut *self.scratch.borrow_mut();
+        let transcoder = &self.gateway.transcoder;
+        transcoder.write_status(&self.dated(envelope), &status, scratch, out);
     }
 
     fn dated(&self, envelope: Envelope) -> Envelope {

@@ -7,16 +7,21 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::Envelope;
-use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead, write_continue};
+use transom_engine::http1::{
+    self, BodyFraming, ChunkedBody, Parsed, PassedResponse, RequestHead, write_continue,
+    write_passed_request,
+};
 use transom_engine::limits::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
 use super::inlet::{Inlet, ReadDone, read};
+use super::passing::{self, NoResponse, Passage};
 use crate::clock::{self, Instant};
 use crate::limits::{
     BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, BUSY_PAUSE,
@@ -25,7 +30,7 @@ use crate::limits::{
 };
 use crate::net::{Accepted, Elapsed, WriteHalf, sleep, timeout};
 use crate::relay::{Context, Outgoing};
-use crate::upstream::{CallError, Reply};
+use crate::upstream::{CallError, Reply, Upstream};
 
 /// Serves a client's connection until either side ends it.
 pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
@@ -92,6 +97,15 @@ struct Body {
     is_chunked: bool,
 }
 
+/// What becomes of a request.
+enum Begun {
+    /// The answer has been appended.
+    Answered,
+    Call(Outgoing),
+    /// Another server answers it.
+    Passage(Arc<Upstream>, Box<Passage>),
+}
+
 /// How fast a body comes.
 struct Pace {
     start: Instant,
@@ -137,6 +151,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         let envelope = self.context.envelope(&self.head, self.inlet.bytes());
         if !self.is_body_near(head_len)
             && let Err(error) = self.context.check(&self.head, self.inlet.bytes())
+            && self.context.origin_for(error).is_none()
         {
             self.refuse(envelope, error);
             return Ok(Some(End::Unread));
@@ -150,17 +165,21 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         let request_len = head_len + body.inlet_len;
-        let mut envelope = self.closing_if_last(envelope, request_len);
-        let outgoing = self.begin(head_len, body, envelope.clone());
+        let envelope = self.closing_if_last(envelope, request_len);
+        let mut keeps_open = envelope.keeps_open();
+        let begun = self.begin(head_len, body, &envelope);
         self.inlet.consume(request_len);
         self.chunked.clear();
-        if let Some(outgoing) = outgoing {
+        if let Begun::Passage(origin, mut passage) = begun {
+            keeps_open = self.pass(&origin, &mut passage, envelope).await?;
+        } else if let Begun::Call(outgoing) = begun {
             let reply = self.call(&outgoing).await?;
-            envelope = self.closing_if_last(envelope, 0);
+            let envelope = self.closing_if_last(envelope, 0);
+            keeps_open = envelope.keeps_open();
             self.context
-                .finish(outgoing, envelope.clone(), reply, &mut self.out);
+                .finish(outgoing, envelope, reply, &mut self.out);
         }
-        Ok(match (envelope.keeps_open(), self.inlet.bytes()) {
+        Ok(match (keeps_open, self.inlet.bytes()) {
             (true, _) => None,
             // A client that asked for the end sends no more; one that did not may have, and a reset would cost it the answer.
             (false, []) if !self.head.keep_alive() => Some(End::Read),
@@ -347,7 +366,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 
     /// Makes the call out of the request, or answers it here.
-    fn begin(&mut self, head_len: usize, body: Body, envelope: Envelope) -> Option<Outgoing> {
+    fn begin(&mut self, head_len: usize, body: Body, envelope: &Envelope) -> Begun {
         let bytes = self.inlet.bytes();
         let body = if body.is_chunked {
             &*self.chunked
@@ -360,17 +379,73 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             &self.head,
             bytes,
             body,
-            (self.client, envelope.clone()),
+            (self.client, envelope),
             &mut self.out,
         ) {
-            Ok(outgoing) => outgoing,
+            Ok(Some(outgoing)) => Begun::Call(outgoing),
+            Ok(None) => Begun::Answered,
             Err(error) => {
+                if let Some(origin) = self.context.origin_for(error) {
+                    let passage = self.passage(origin, bytes, body, envelope);
+                    return Begun::Passage(Arc::clone(origin), Box::new(passage));
+                }
                 let request = Some((&self.head, bytes, body));
                 self.context
-                    .write_error(envelope, error, request, &mut self.out);
-                None
+                    .write_error(envelope.clone(), error, request, &mut self.out);
+                Begun::Answered
             }
         }
+    }
+
+    /// The request as another server gets it.
+    fn passage(
+        &self,
+        origin: &Upstream,
+        bytes: &[u8],
+        body: &[u8],
+        envelope: &Envelope,
+    ) -> Passage {
+        let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN);
+        let authority = origin.target().authority().as_str().as_bytes();
+        write_passed_request(
+            &self.head,
+            bytes,
+            body,
+            self.client,
+            authority,
+            &mut request,
+        );
+        let connection = if envelope.keeps_open() {
+            self.head.connection()
+        } else {
+            http1::Connection::Close
+        };
+        Passage {
+            request,
+            response: PassedResponse::new(&self.head, bytes, connection),
+        }
+    }
+
+    /// Passes a request on, and its response back. Says whether the connection stays open.
+    async fn pass(
+        &mut self,
+        origin: &Upstream,
+        passage: &mut Passage,
+        envelope: Envelope,
+    ) -> io::Result<bool> {
+        let client = passing::Client {
+            inlet: &mut self.inlet,
+            writer: &mut self.writer,
+            out: &mut self.out,
+        };
+        let Err(why) = passing::pass(origin, passage, client).await? else {
+            return Ok(passage.response.keeps_open());
+        };
+        let keeps_open = envelope.keeps_open();
+        let is_late = why == NoResponse::TimedOut;
+        self.context
+            .write_unanswered(envelope, is_late, &mut self.out);
+        Ok(keeps_open)
     }
 
     /// Answers a request whose body is not read to its end, so that the connection ends too.
@@ -463,7 +538,7 @@ fn may_parse_further(bytes: &[u8], parsed_len: usize) -> bool {
 }
 
 /// Writes what `out` holds, and leaves it empty with its memory.
-async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
     if out.is_empty() {
         return Ok(());
     }

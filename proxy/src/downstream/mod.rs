@@ -3,5 +3,6 @@
 
 mod connection;
 mod inlet;
+mod passing;
 
 pub(crate) use connection::serve;
