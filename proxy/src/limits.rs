@@ -18,6 +18,9 @@ pub const CONFIG_LEN_MAX: usize = 4 * 1024 * 1024;
 /// Lists and maps inside of each other in a configuration file.
 pub const CONFIG_DEPTH_MAX: usize = 32;
 
+/// How long a server of unknown paths may neither take nor send anything.
+pub const PASSED_SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// Connections the kernel queues for one worker's listener before it refuses more.
 pub const LISTEN_BACKLOG_COUNT: i32 = 1024;
 
@@ -95,6 +98,16 @@ pub const BODY_ROOM_LEN: usize = 64 * 1024;
 
 /// Bytes an idle connection may keep for its next read; what a large request needed is given back.
 pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
+
+/// How long neither direction of a call may be heard of while its client has not ended its stream. Once it has, the answer may take as
+/// long as it likes.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Bytes of framed messages that a client's stream is turned into before they are sent, unless one message is longer.
+pub const STREAM_SEND_LEN: usize = 16 * 1024;
+
+/// Bytes of a stream's response that are gathered before they are written, if the upstream has sent them already.
+pub const STREAM_WRITE_LEN: usize = 32 * 1024;
 
 /// HTTP/2 connections each worker holds to an upstream. Two, since a server that runs one connection on one
 /// thread would otherwise serialise a worker's calls, and more would thin out the batching of writes.

@@ -332,7 +332,7 @@ fn deadline_ends_a_call_whose_answer_never_pauses() {
             connection.greet(&[]).unwrap();
             let frame = connection.read().unwrap();
             connection.headers(frame.stream).unwrap();
-            connection.data(frame.stream, &[0; 100_000]).unwrap();
+            connection.data(frame.stream, &vec![0; 100_000]).unwrap();
             resets
                 .send(connection.reset_code(frame.stream).unwrap())
                 .unwrap();
@@ -340,7 +340,7 @@ fn deadline_ends_a_call_whose_answer_never_pauses() {
         let pool = pool_to(&peer.url(), one_connection());
         connected(&pool).await;
         let limit = Duration::from_millis(150);
-        let (_sender, mut receiver) = open(&pool, Some(limit)).await.unwrap();
+        let (sender, mut receiver) = open(&pool, Some(limit)).await.unwrap();
         assert!(receiver.answer().await.is_ok());
         let first = bytes(&mut receiver).await.unwrap().unwrap();
         assert!(!first.is_empty() && !receiver.is_past_deadline());
@@ -348,7 +348,7 @@ fn deadline_ends_a_call_whose_answer_never_pauses() {
         assert!(receiver.is_past_deadline());
         let end = bytes(&mut receiver).await.unwrap().unwrap_err();
         assert_eq!(end, CallError::DeadlineExceeded);
-        drop((_sender, receiver));
+        drop((sender, receiver));
         assert_eq!(event(&reset).await, CANCEL);
     });
 }
@@ -392,7 +392,7 @@ fn connection_that_breaks_is_an_error_never_an_end() {
     });
 }
 
-/// A server may end its answer without reading the request to its end, and say by NO_ERROR that it wants no more (RFC 9113 section 8.1).
+/// A server may end its answer without reading the request to its end, and say by `NO_ERROR` that it wants no more (RFC 9113 section 8.1).
 #[test]
 fn answer_that_ends_early_is_whole_and_stops_the_sender() {
     on_each_driver(|| async {

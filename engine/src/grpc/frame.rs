@@ -145,15 +145,14 @@ impl Deframer {
         limit: usize,
     ) -> Result<Option<Part<'p>>, Error> {
         let mut is_first = false;
-        let mut open = match self.open {
-            Some(open) => open,
-            None => {
-                let Some(len) = self.prefix(piece, limit)? else {
-                    return Ok(None);
-                };
-                is_first = true;
-                OpenMessage { len, left: len }
-            }
+        let mut open = if let Some(open) = self.open {
+            open
+        } else {
+            let Some(len) = self.prefix(piece, limit)? else {
+                return Ok(None);
+            };
+            is_first = true;
+            OpenMessage { len, left: len }
         };
         // A message whose prefix has come is told of only with bytes of it, unless it has none.
         if piece.is_empty() && open.left > 0 {
@@ -270,7 +269,9 @@ mod tests {
         for first in 0..=stream.len() {
             for second in first..=stream.len() {
                 let (mut deframer, mut found) = (Deframer::default(), Vec::new());
-                for mut piece in [&stream[..first], &stream[first..second], &stream[second..]] {
+                let (start, end) = stream.split_at(second);
+                let (start, middle) = start.split_at(first);
+                for mut piece in [start, middle, end] {
                     while let Some(part) = deframer.next(&mut piece, 3).unwrap() {
                         if part.is_first {
                             found.push((part.len, Vec::new()));

@@ -104,6 +104,11 @@ pub struct Paused {
 }
 
 impl Paused {
+    /// Bytes of the message that `scratch`, which is that of the message, carries until more comes.
+    pub(crate) fn carried_len(&self, scratch: &Scratch) -> usize {
+        scratch.pieces.carry.len()
+    }
+
     /// Whether anything has been written of the message.
     pub const fn is_begun(&self) -> bool {
         self.out_len > 0

@@ -7,7 +7,8 @@
 
 use clap::ValueEnum;
 use transom_engine::exchange::{
-    ErrorForm, Manners, QueryRule, RetryAfter, WebSocketOrigins, WrongMethod,
+    ErrorForm, Framing, Manners, QueryRule, RetryAfter, StreamHead, Streams, WebSocketOrigins,
+    WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
@@ -83,6 +84,7 @@ impl Profile {
                 ignores_trailing_data: true,
                 method_override: true,
                 retry_after: RetryAfter::Never,
+                streams: grpc_gateway_streams(),
                 ..Manners::default()
             },
             Self::GrpcGatewayV1 => Manners {
@@ -92,6 +94,7 @@ impl Profile {
                 ignores_trailing_data: true,
                 method_override: true,
                 retry_after: RetryAfter::Never,
+                streams: grpc_gateway_streams(),
                 ..Manners::default()
             },
             Self::Envoy => Manners {
@@ -102,8 +105,22 @@ impl Profile {
                     last_wins: true,
                     ..QueryRule::default()
                 },
+                streams: Streams {
+                    framing: Framing::Array,
+                    ..Streams::default()
+                },
                 ..Manners::default()
             },
         }
+    }
+}
+
+/// SEMANTICS 120, 121: both versions of grpc-gateway write lines `{"result":..}`, and nothing at all before the first message.
+fn grpc_gateway_streams() -> Streams {
+    Streams {
+        framing: Framing::Wrapped,
+        json: Framing::Wrapped,
+        head: StreamHead::WithFirst,
+        ..Streams::default()
     }
 }

@@ -3,6 +3,9 @@
 
 mod connection;
 mod inlet;
+mod passing;
+mod socket;
+mod streaming;
 mod websocket;
 
 pub(crate) use connection::serve;

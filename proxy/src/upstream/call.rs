@@ -19,7 +19,7 @@ use crate::clock::{self, Instant};
 use crate::net::timeout;
 
 /// Bytes in front of a gRPC message: the flag of compression and the length.
-const PREFIX_LEN: usize = 5;
+pub(super) const PREFIX_LEN: usize = 5;
 
 /// What a call sends.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct CallRequest<'a> {
 
 impl CallRequest<'_> {
     /// What is sent before the message.
-    pub(super) fn head(&self) -> CallHead<'_> {
+    pub fn head(&self) -> CallHead<'_> {
         CallHead {
             path: self.path,
             metadata: self.metadata,
@@ -133,7 +133,7 @@ impl Pool {
 }
 
 /// Reads a body and its trailers, giving the window back as the bytes are taken.
-async fn gather(
+pub(super) async fn gather(
     mut body: RecvStream,
     body_len_max: usize,
 ) -> Result<(Bytes, Option<HeaderMap>), CallError> {

@@ -229,7 +229,7 @@ pub(super) async fn open(
 }
 
 /// Connects to the first address that answers.
-async fn connect(upstream: &Upstream, turn: usize) -> Result<PollStream, Unavailable> {
+pub(super) async fn connect(upstream: &Upstream, turn: usize) -> Result<PollStream, Unavailable> {
     let addresses: Vec<SocketAddr> = match upstream.target.place() {
         Place::Unix(path) => {
             return PollStream::connect_unix(path).await.map_err(|error| {

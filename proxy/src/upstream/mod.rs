@@ -32,6 +32,7 @@ pub use stream::{Answer, ReceiveHalf, SendHalf};
 pub use target::{Place, Target, TargetError};
 
 use crate::limits;
+use crate::net::{PollStream, timeout};
 use resolve::Resolver;
 
 /// An upstream as all workers see it.
@@ -64,6 +65,15 @@ impl Upstream {
     /// Where it is.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Makes a connection for something else than calls. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// If there is none within the time for it.
+    pub async fn connect(&self) -> Result<PollStream, Unavailable> {
+        let connected = timeout(self.settings.connect_timeout, connection::connect(self, 0));
+        connected.await.unwrap_or(Err(Unavailable::ConnectFailed))
     }
 
     /// How each worker treats it.

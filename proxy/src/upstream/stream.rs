@@ -16,10 +16,11 @@ use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, StatusCode};
 
+use super::call::{PREFIX_LEN, gather};
 use super::connection::Lease;
 use super::error::{CallError, Failure, call_error};
 use super::head::{Begun, CallHead, is_grpc};
-use super::{CallRequest, Pool};
+use super::{CallRequest, Pool, Reply};
 use crate::buffers::{SharedBuffer, SharedBytes};
 use crate::clock::{self, Instant};
 use crate::net::{Elapsed, sleep_until, timeout};
@@ -38,6 +39,8 @@ pub struct ReceiveHalf {
     /// From then on, if there is a body of gRPC.
     body: Option<RecvStream>,
     deadline: Option<Deadline>,
+    /// Longest body of a reply of one message, bytes.
+    body_len_max: usize,
     /// The last field, so that it is dropped last.
     lease: Rc<Lease>,
 }
@@ -71,7 +74,7 @@ impl Pool {
                 begun => begun,
             };
             let begun = begun.map_err(|failure| failure.error)?;
-            Ok(halves(begun, deadline))
+            Ok(self.halves(begun, deadline))
         })
         .await
     }
@@ -103,7 +106,7 @@ impl Pool {
         let mut begun = self.begin(&request.head(), deadline).await?;
         // If the connection has just ended this fails, and so does the response, which tells why.
         let sent = begun.sender.send_data(request.message.clone(), true);
-        let (sender, mut receiver) = halves(begun, deadline);
+        let (sender, mut receiver) = self.halves(begun, deadline);
         drop(sender);
         let answer = poll_fn(|task| receiver.poll_answer(task)).await?;
         if sent.is_err() {
@@ -111,24 +114,25 @@ impl Pool {
         }
         Ok((answer, receiver))
     }
-}
 
-fn halves(begun: Begun, deadline: Option<Instant>) -> (SendHalf, ReceiveHalf) {
-    let lease = Rc::new(begun.lease);
-    let sender = SendHalf {
-        stream: begun.sender,
-        _lease: Rc::clone(&lease),
-    };
-    let receiver = ReceiveHalf {
-        response: Some(begun.response),
-        body: None,
-        deadline: deadline.map(|at| Deadline {
-            at,
-            passed: Box::pin(sleep_until(at)),
-        }),
-        lease,
-    };
-    (sender, receiver)
+    fn halves(&self, begun: Begun, deadline: Option<Instant>) -> (SendHalf, ReceiveHalf) {
+        let lease = Rc::new(begun.lease);
+        let sender = SendHalf {
+            stream: begun.sender,
+            _lease: Rc::clone(&lease),
+        };
+        let receiver = ReceiveHalf {
+            response: Some(begun.response),
+            body: None,
+            deadline: deadline.map(|at| Deadline {
+                at,
+                passed: Box::pin(sleep_until(at)),
+            }),
+            body_len_max: self.upstream().settings.message_len_max + PREFIX_LEN,
+            lease,
+        };
+        (sender, receiver)
+    }
 }
 
 /// Runs `work` for `limit` at most.
@@ -261,6 +265,38 @@ impl ReceiveHalf {
             }
         })
         .await
+    }
+
+    /// Waits for a body of one message, and its trailers.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] if they are not complete.
+    pub async fn reply(self, answer: Answer) -> Result<Reply, CallError> {
+        let Self {
+            body,
+            deadline,
+            body_len_max,
+            lease,
+            ..
+        } = self;
+        let (body, trailers) = match (body, deadline) {
+            (None, _) => (Bytes::new(), None),
+            (Some(body), None) => gather(body, body_len_max).await?,
+            (Some(body), Some(deadline)) => {
+                let rest = deadline.at.saturating_duration_since(clock::now());
+                timeout(rest, gather(body, body_len_max))
+                    .await
+                    .unwrap_or(Err(CallError::DeadlineExceeded))?
+            }
+        };
+        drop(lease);
+        Ok(Reply {
+            http_status: answer.http_status,
+            headers: answer.headers,
+            body,
+            trailers,
+        })
     }
 
     /// Whether the time of the call is up.

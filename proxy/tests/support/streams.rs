@@ -1,4 +1,4 @@
-//! The upstream of the tests of streams: the service of `protos/test/streams.proto` on h2, which tells what it meets.
+//! The upstream of the tests of streams: the service of `protos/test/flows.proto` on h2, which tells what it meets.
 //! In: calls. Out: answers that do what the messages ask for, and events for the test.
 //! Always: it sends no more than the window it was given, and counts it; a stream that is reset is told with its code.
 //!
@@ -10,7 +10,7 @@
 //! | `hang` | sends nothing more, and waits |
 //! | `watch` | goes on after the end of the request, an item every few milliseconds |
 //! | `stop` | ends well at once, though the request goes on |
-//! | `deaf` | reads no more |
+//! | `deaf` | reads no more until it is told to |
 #![allow(dead_code, reason = "every test binary takes the part that it needs")]
 
 use std::future::poll_fn;
@@ -25,7 +25,6 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use prost::Message as _;
 use tokio::sync::Notify;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,6 +76,8 @@ pub(crate) struct StreamsServer {
     address: SocketAddr,
     events: Receiver<Event>,
     sent_len: Arc<AtomicU64>,
+    /// Lets the deaf read again.
+    healing: Arc<Notify>,
 }
 
 impl StreamsServer {
@@ -86,18 +87,26 @@ impl StreamsServer {
         let (out, events) = channel();
         let sent_len = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&sent_len);
+        let healing = Arc::new(Notify::new());
+        let healed = Arc::clone(&healing);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(serve(listener, out, counted));
+            runtime.block_on(serve(listener, out, counted, healed));
         });
         Self {
             address,
             events,
             sent_len,
+            healing,
         }
+    }
+
+    /// Lets all calls go on that read no more.
+    pub(crate) fn heal(&self) {
+        self.healing.notify_waiters();
     }
 
     pub(crate) fn url(&self) -> String {
@@ -115,7 +124,7 @@ impl StreamsServer {
             match self.events.recv_timeout(PATIENCE) {
                 Ok(event) if event == *wanted => return,
                 Ok(_) => {}
-                Err(_) => panic!("the upstream did not meet {wanted:?}"),
+                Err(error) => panic!("the upstream did not meet {wanted:?}: {error}"),
             }
         }
     }
@@ -131,13 +140,18 @@ impl StreamsServer {
     }
 }
 
-async fn serve(listener: TcpListener, events: Sender<Event>, sent_len: Arc<AtomicU64>) {
+async fn serve(
+    listener: TcpListener,
+    events: Sender<Event>,
+    sent_len: Arc<AtomicU64>,
+    healing: Arc<Notify>,
+) {
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    loop {
-        let (socket, _) = listener.accept().await.unwrap();
+    while let Ok((socket, _)) = listener.accept().await {
         socket.set_nodelay(true).unwrap();
         let (events, sent_len) = (events.clone(), Arc::clone(&sent_len));
+        let healing = Arc::clone(&healing);
         tokio::spawn(async move {
             let Ok(mut connection) = h2::server::handshake(socket).await else {
                 return;
@@ -160,6 +174,7 @@ async fn serve(listener: TcpListener, events: Sender<Event>, sent_len: Arc<Atomi
                     },
                     events,
                     death: Arc::clone(&death),
+                    healing: Arc::clone(&healing),
                 };
                 tokio::spawn(call.run(request));
             }
@@ -171,6 +186,7 @@ struct Call {
     out: Out,
     events: Sender<Event>,
     death: Arc<Notify>,
+    healing: Arc<Notify>,
 }
 
 /// The direction to the gateway.
@@ -233,7 +249,7 @@ impl Call {
             match item.text.as_str() {
                 "" => {}
                 "stop" => break,
-                "deaf" => self.out.pause(PATIENCE).await?,
+                "deaf" => self.be_deaf().await?,
                 end => return self.end(end).await,
             }
         }
@@ -253,17 +269,18 @@ impl Call {
             match item.text.as_str() {
                 "watch" => watches = true,
                 "stop" => return self.end("").await,
-                "deaf" => self.out.pause(PATIENCE).await?,
+                "deaf" => self.be_deaf().await?,
                 "status" | "die" | "reset" | "hang" => return self.end(&item.text).await,
                 _ => {}
             }
             self.out.send(&item).await?;
         }
         self.tell(Event::HalfClosed);
-        let mut number = 0;
-        while watches {
+        if !watches {
+            return self.end("").await;
+        }
+        for number in 1.. {
             self.out.pause(Duration::from_millis(20)).await?;
-            number += 1;
             let item = Item {
                 text: "late".to_owned(),
                 number,
@@ -271,7 +288,14 @@ impl Call {
             };
             self.out.send(&item).await?;
         }
-        self.end("").await
+        Ok(())
+    }
+
+    async fn be_deaf(&mut self) -> Result<(), h2::Error> {
+        tokio::select! {
+            paused = self.out.pause(PATIENCE) => paused,
+            () = self.healing.notified() => Ok(()),
+        }
     }
 
     async fn end(&mut self, end: &str) -> Result<(), h2::Error> {
@@ -280,13 +304,14 @@ impl Call {
         match end {
             "hang" => {
                 self.out.begin()?;
-                self.out.pause(Duration::from_secs(600)).await?;
+                self.out.pause(Duration::from_mins(10)).await?;
             }
             "die" => {
                 // What was sent before has to have left.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 self.death.notify_one();
-                return Ok(());
+                // The stream is not let go of, which would reset it.
+                std::future::pending::<()>().await;
             }
             "reset" => {
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -2,17 +2,45 @@
 //! Always: a message that is whole in its piece is converted where it is; of one that is cut and short the bytes are carried, one that is longer than
 //! `HELD_LEN_MAX` is converted while it comes.
 
+use super::super::crossing::Pair;
 use super::super::{Call, Scratch, Transcoder, raw};
+use super::{Failure, ReplyHead};
 use crate::error::{Error, ErrorKind};
 use crate::grpc::frame::{Deframer, Part};
+use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 use crate::limits::{BODY_LEN_MAX, HELD_LEN_MAX};
 use crate::plan::Message;
 use crate::to_json;
 
-/// Bytes of memory for a message that is cut, kept for the next one.
-const HELD_LEN_KEPT: usize = 16 * 1024;
-
 /// The messages of a reply, one by one and without a framing of HTTP: what a protocol with frames of its own sends on. Made by [`Call::messages`].
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("streams.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{Schema, exchange::{Failure, Manners, Request, Scratch, Transcoder}, http1::RequestHead};
+///
+/// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+/// let (mut head, mut scratch, mut text) = (RequestHead::new(), Scratch::default(), Vec::new());
+/// let request = b"GET /v1/watch/n HTTP/1.1\r\nHost: a.example\r\n\r\n";
+/// head.parse(request)?;
+/// let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { return Err("OPTIONS".into()) };
+/// let mut messages = call.messages(&transcoder);
+///
+/// let (mut piece, mut frames) = (&b"\0\0\0\0\x05\x0a\x03Ada\0\0\0\0\0\0"[..], Vec::new());
+/// while !piece.is_empty() {
+///     let pushed = messages.push(&transcoder, piece, &mut scratch, &mut text)?;
+///     piece = &piece[pushed.used..];
+///     if pushed.is_last {
+///         frames.push(std::mem::take(&mut text));
+///     }
+/// }
+/// assert_eq!(frames.len(), 2);
+/// let trailers: [(&[u8], &[u8]); 1] = [(b"grpc-status", b"0")];
+/// let cut = messages.read_trailers(trailers.into_iter()).unwrap_err();
+/// cut.write_json(&transcoder, &mut scratch, &mut text);
+/// assert!(text.starts_with(br#"{"error":{"code":13,"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Messages {
     call: Call,
@@ -79,7 +107,38 @@ impl Messages {
 
     /// Bytes that are carried until more come.
     pub fn carried_len(&self) -> usize {
-        self.held.len()
+        let paused = self.paused.as_ref();
+        self.held.len() + paused.map_or(0, |paused| paused.carried_len(&self.json))
+    }
+
+    /// Reads the upstream's headers, and says whether the reply has ended with them.
+    ///
+    /// # Errors
+    /// The status of a reply that has failed, or is none.
+    pub fn read_headers<'r, H: Iterator<Item = Pair<'r>>>(
+        &self,
+        reply: &ReplyHead<impl Fn() -> H>,
+    ) -> Result<bool, Failure> {
+        let headers = (reply.headers)();
+        let read = read_headers(reply.http_status, headers, reply.ends_stream)?;
+        Ok(read == ReplyHeaders::EndedOk)
+    }
+
+    /// Reads the upstream's trailers; none at all is an empty list.
+    ///
+    /// # Errors
+    /// The status of a reply that has failed, or was cut.
+    #[expect(
+        single_use_lifetimes,
+        reason = "anonymous lifetimes in impl Trait are unstable"
+    )]
+    pub fn read_trailers<'r>(
+        &self,
+        trailers: impl Iterator<Item = Pair<'r>>,
+    ) -> Result<(), Failure> {
+        read_trailers(trailers)?;
+        self.check_end()?;
+        Ok(())
     }
 
     /// Takes bytes up to the end of a message, and appends what can be written of it. All of the piece has been used once `is_last` is not set.
@@ -141,7 +200,7 @@ impl Messages {
         let written = self.write(transcoder, &held, scratch, out);
         self.held = held;
         self.held.clear();
-        self.held.shrink_to(HELD_LEN_KEPT);
+        self.held.shrink_to(HELD_LEN_MAX);
         written
     }
 

@@ -23,7 +23,9 @@ pub use replies::{End, Replies, ReplyHead};
 pub use requests::Requests;
 pub use socket::SocketReplies;
 
-use super::{Call, Transcoder};
+use super::answer::Answer;
+use super::crossing::Metadata;
+use super::{Call, Scratch, Transcoder};
 use crate::error::{Context, Error};
 use crate::grpc::Status;
 
@@ -88,6 +90,14 @@ impl Failure {
             },
             http_status: Some(error.http_status()),
         }
+    }
+
+    /// Appends `{"error":..}`, as it stands in a stream (SEMANTICS 123).
+    #[cold]
+    pub fn write_json(&self, transcoder: &Transcoder, scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let metadata = Metadata::default();
+        Answer::of_status(transcoder, &self.status, self.http_status, &metadata)
+            .write_in_stream(transcoder, scratch, out);
     }
 
     /// The status, as gRPC has it.

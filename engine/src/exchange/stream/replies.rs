@@ -16,6 +16,34 @@ use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 use crate::http1::{self, RequestHead};
 
 /// The reply of a stream as an HTTP response. It borrows nothing and lives as long as the stream; it belongs to the transcoder that its call belongs to.
+/// What it carries is one message that is cut: up to [`HELD_LEN_MAX`](crate::limits::HELD_LEN_MAX) bytes of it, unless the rule wants one field of it or it holds raw
+/// bytes; then up to [`BODY_LEN_MAX`](crate::limits::BODY_LEN_MAX).
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("streams.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{Schema, exchange::{End, Envelope, Manners, ReplyHead, Request, Scratch, Transcoder}, http1::RequestHead};
+///
+/// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+/// let (mut head, mut scratch, mut out) = (RequestHead::new(), Scratch::default(), Vec::new());
+/// let request = b"GET /v1/watch/n HTTP/1.1\r\nHost: a.example\r\nAccept: text/event-stream\r\n\r\n";
+/// head.parse(request)?;
+/// let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { return Err("OPTIONS".into()) };
+/// let envelope = Envelope::of(&head, request);
+/// let mut replies = call.replies(&transcoder, &head, request);
+///
+/// // What the upstream sends, as HTTP/2 has it. Whatever is in `out` may be sent on at any time.
+/// let headers: [(&[u8], &[u8]); 1] = [(b"content-type", b"application/grpc")];
+/// let reply = ReplyHead { http_status: 200, headers: || headers.into_iter(), ends_stream: false };
+/// assert_eq!(replies.take_headers(&transcoder, &envelope, &reply, &mut scratch, &mut out), None);
+/// for piece in [&b"\0\0\0\0\x05\x0a"[..], b"\x03Ada"] {
+///     assert_eq!(replies.push(&transcoder, &envelope, piece, &mut scratch, &mut out), None);
+/// }
+/// assert!(out.ends_with(b"id: 1\ndata: {\"name\":\"Ada\",\"count\":\"0\",\"tags\":[]}\n\n\r\n"));
+/// let trailers: [(&[u8], &[u8]); 1] = [(b"grpc-status", b"0")];
+/// assert_eq!(replies.finish(&transcoder, &envelope, || trailers.into_iter(), &mut scratch, &mut out), End::Whole);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Replies {
     layout: Layout,
@@ -40,10 +68,13 @@ enum Stage {
     Over,
 }
 
+/// A name and its value, kept.
+type KeptPair = (Box<[u8]>, Box<[u8]>);
+
 /// The upstream's headers, kept until the head is written.
 #[derive(Debug, Default)]
 struct Waiting {
-    headers: Vec<(Box<[u8]>, Box<[u8]>)>,
+    headers: Vec<KeptPair>,
 }
 
 /// The first headers of an upstream's reply. Names are in lower case, as HTTP/2 has them.

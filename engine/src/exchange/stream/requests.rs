@@ -23,7 +23,30 @@ use crate::to_wire::{self, Progress};
 const MESSAGE_LEN_KEPT: usize = 64 * 1024;
 
 /// The body of a client stream, turned into framed gRPC messages as it arrives. It borrows nothing and lives as long as the stream; it belongs to the
-/// transcoder that its call belongs to.
+/// transcoder that its call belongs to. Memory is bounded by one message, which may have [`BODY_LEN_MAX`] bytes.
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("streams.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{Schema, exchange::{Manners, Request, Scratch, Transcoder}, http1::RequestHead};
+///
+/// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+/// let (mut head, mut scratch, mut out) = (RequestHead::new(), Scratch::default(), Vec::new());
+/// let request = b"POST /v1/send HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n";
+/// head.parse(request)?;
+/// let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { return Err("OPTIONS".into()) };
+/// assert!(call.kind(&transcoder).has_requests());
+///
+/// // The pieces of the body come as they like; a message goes on as soon as it is whole.
+/// let mut requests = call.requests(&transcoder, &head, request, &mut scratch)?;
+/// for piece in [&b"{\"name\":\"A"[..], b"da\"} {\"count\":5}"] {
+///     let used = requests.push(&transcoder, piece, 64 * 1024, &mut scratch, &mut out).map_err(|failure| failure.status().message.clone())?;
+///     assert_eq!(used, piece.len());
+/// }
+/// assert_eq!(out, b"\0\0\0\0\x05\x0a\x03Ada\0\0\0\0\x02\x10\x05");
+/// assert!(requests.finish(&transcoder, &mut scratch, &mut out).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Requests {
     call: Call,
@@ -43,7 +66,7 @@ pub struct Requests {
     message: Vec<u8>,
     /// Bytes of the value at hand that have come.
     value_len: usize,
-    /// Bytes of the body before the piece at hand.
+    /// Bytes of the body that have been used.
     body_len: usize,
     /// Messages that have been written.
     count: u32,
@@ -169,19 +192,17 @@ impl Requests {
         }
         let out_end = out.len().saturating_add(out_len_max);
         let mut used = 0;
-        loop {
-            let Some(rest) = piece.get(used..).filter(|rest| !rest.is_empty()) else {
-                break;
-            };
-            if out.len() >= out_end {
-                break;
-            }
+        while let Some(rest) = piece.get(used..).filter(|rest| !rest.is_empty())
+            && out.len() < out_end
+        {
             match self.take(transcoder, rest, scratch, out) {
-                Ok(len) => used += len,
+                Ok(len) => {
+                    used += len;
+                    self.body_len += len;
+                }
                 Err(error) => return Err(self.fail(transcoder, error, rest)),
             }
         }
-        self.body_len += used;
         Ok(used)
     }
 
