@@ -103,6 +103,12 @@ pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
 /// long as it likes.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// Silence of a client's WebSocket after which it is asked for a sign of life.
+pub const SOCKET_PING_GAP: Duration = Duration::from_secs(30);
+
+/// Pings without an answer after which a WebSocket's client is taken for gone.
+pub const SOCKET_PING_COUNT_MAX: u32 = 2;
+
 /// Bytes of framed messages that a client's stream is turned into before they are sent, unless one message is longer.
 pub const STREAM_SEND_LEN: usize = 16 * 1024;
 

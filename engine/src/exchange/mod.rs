@@ -86,12 +86,12 @@ pub use manners::{
     BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WebSocketOrigins,
     WrongMethod,
 };
-pub use upgrade::write_upgrade;
 pub use stream::{
     CallKind, End, Failure, Framing, Messages, Pushed, Replies, ReplyHead, Requests, SocketReplies,
     StreamErrors, StreamHead, Streams,
 };
 pub use timeouts::{Limit, MethodTimeouts};
+pub use upgrade::write_upgrade;
 
 use timeouts::TimeoutPlan;
 

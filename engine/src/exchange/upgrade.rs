@@ -48,7 +48,7 @@ impl Transcoder {
             route,
             binds_form: false,
             coding: None,
-            timeout: self.timeout(head, bytes, true)?,
+            timeout: self.timeout(schema.route_plan(route).method, head, bytes)?,
         }))
     }
 }

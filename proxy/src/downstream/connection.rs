@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
-use transom_engine::exchange::Envelope;
+use transom_engine::exchange::{Envelope, write_upgrade};
 use transom_engine::http1::{
     self, BodyFraming, ChunkedBody, Parsed, PassedResponse, RequestHead, Version, write_continue,
     write_passed_request,
@@ -22,7 +22,9 @@ use transom_engine::limits::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
 use super::inlet::{Inlet, ReadDone, read};
 use super::passing::{self, NoResponse, Passage};
+use super::socket::{self, Wires};
 use super::streaming::{self, Carrier, Incoming};
+use super::websocket::accept_of;
 use crate::clock::{self, Instant};
 use crate::limits::{
     BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, BUSY_PAUSE,
@@ -149,6 +151,11 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 return Ok(Some(End::Unread));
             }
         };
+        if self.head.asks_for_websocket(self.inlet.bytes())
+            && let Some(end) = self.open_socket(head_len).await?
+        {
+            return Ok(Some(end));
+        }
         let envelope = self.context.envelope(&self.head, self.inlet.bytes());
         if !self.is_body_here(head_len) {
             match self.context.check(&self.head, self.inlet.bytes()) {
@@ -211,6 +218,40 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             (false, []) if !self.head.keep_alive() => Some(End::Read),
             (false, _) => Some(End::Unread),
         }
+    }
+
+    /// Changes over to WebSocket, and serves it to its end. Nothing if the request has to be answered as any other (SEMANTICS 127).
+    async fn open_socket(&mut self, head_len: usize) -> io::Result<Option<End>> {
+        let bytes = self.inlet.bytes();
+        let begun = self.context.begin_socket(&self.head, bytes, self.client);
+        let opened = begun.and_then(|begun| {
+            begun
+                .map(|socket| {
+                    let accept = accept_of(self.head.websocket_key(bytes)?);
+                    write_upgrade(&self.head, bytes, accept.as_bytes(), &mut self.out);
+                    Ok(socket)
+                })
+                .transpose()
+        });
+        let socket = match opened {
+            Ok(Some(socket)) => socket,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                let envelope = self.context.envelope(&self.head, bytes);
+                self.refuse(envelope, error);
+                return Ok(Some(End::Unread));
+            }
+        };
+        self.inlet.consume(head_len);
+        let wires = Wires {
+            inlet: &mut self.inlet,
+            writer: &mut self.writer,
+            out: &mut self.out,
+            context: &self.context,
+        };
+        // In memory of its own, which a connection without one does without.
+        Box::pin(socket::carry(wires, socket)).await?;
+        Ok(Some(End::Unread))
     }
 
     /// Begins a call whose body is still to come, all or some of it, and is sent on as it does.

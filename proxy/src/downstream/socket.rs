@@ -24,8 +24,8 @@ use super::streaming::{side_by_side, unless_gone};
 use super::websocket::{Ending, Incoming, WebSocket};
 use crate::buffers::SharedBuffer;
 use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX, SOCKET_PING_COUNT_MAX,
-    SOCKET_PING_GAP, STREAM_WRITE_LEN,
+    BUFFER_KEEP_LEN_MAX, BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX,
+    SOCKET_PING_COUNT_MAX, SOCKET_PING_GAP, STREAM_WRITE_LEN,
 };
 use crate::net::{Elapsed, WriteHalf, sleep, timeout};
 use crate::relay::{Context, Socket, failure_of, says_cancelled};
@@ -347,10 +347,12 @@ impl Answering<'_> {
             }
             let next = match here {
                 Poll::Ready(next) => next,
-                Poll::Pending => match self.wait(poll_fn(|task| receiver.poll_bytes(task))).await? {
-                    Ok(next) => next,
-                    Err(ended) => return Ok(ended),
-                },
+                Poll::Pending => {
+                    match self.wait(poll_fn(|task| receiver.poll_bytes(task))).await? {
+                        Ok(next) => next,
+                        Err(ended) => return Ok(ended),
+                    }
+                }
             };
             let pushed = match next {
                 None => break,

@@ -163,7 +163,7 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
 }
 
 /// Polls both directions until the answer is there, or the client gone, which is all that ends the other one.
-async fn side_by_side<T>(
+pub(super) async fn side_by_side<T>(
     upload: impl Future<Output = io::Error>,
     answer: impl Future<Output = T>,
 ) -> io::Result<T> {
@@ -179,7 +179,7 @@ async fn side_by_side<T>(
 }
 
 /// Does something while the client is watched (SEMANTICS 126).
-async fn unless_gone<F: Future<Output = ReadDone>, T>(
+pub(super) async fn unless_gone<F: Future<Output = ReadDone>, T>(
     inlet: &mut Inlet<'_, F>,
     work: impl Future<Output = T>,
 ) -> io::Result<T> {

@@ -4,10 +4,10 @@
 use super::super::answer::Answer;
 use super::super::crossing::{Metadata, Pair};
 use super::super::{Call, Scratch, Transcoder};
+use super::Failure;
 use super::framing::Framing;
 use super::messages::{Messages, Pushed};
 use super::replies::ReplyHead;
-use super::Failure;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 
@@ -109,12 +109,7 @@ impl SocketReplies {
 impl Transcoder {
     /// Appends an error as a message of a stream: `{"error":{..}}` (SEMANTICS 123).
     #[cold]
-    pub fn write_error_message(
-        &self,
-        failure: &Failure,
-        scratch: &mut Scratch,
-        out: &mut Vec<u8>,
-    ) {
+    pub fn write_error_message(&self, failure: &Failure, scratch: &mut Scratch, out: &mut Vec<u8>) {
         let metadata = Metadata::default();
         Answer::of_status(self, &failure.status, failure.http_status, &metadata)
             .write_in_stream(self, scratch, out);

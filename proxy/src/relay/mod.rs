@@ -1,6 +1,8 @@
 //! The spine of the proxy: one exchange between a client's connection and the upstream. In: a parsed head and its body. Out: a call,
 //! then the response's bytes. Always: what bytes mean is decided by `transom_engine::exchange`; here they are carried and awaited.
 
+mod socket;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
@@ -27,6 +29,8 @@ use crate::upstream::{
     Answer, CallError, CallRequest, Pool, ReceiveHalf, Reply, SendHalf, Upstream,
 };
 use crate::worker::Worker;
+
+pub use socket::Socket;
 
 /// What is served and how: made once, shared by all workers, never changed.
 #[derive(Debug)]
@@ -249,22 +253,8 @@ impl Context {
                 return Ok(None);
             }
         };
-        let mut metadata = HeaderMap::new();
-        call.each_metadata(transcoder, head, bytes, scratch, |name, value| {
-            // The engine lets only valid names and values through; h2 would refuse any other.
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            {
-                metadata.append(name, value);
-            }
-        })?;
         let mut message = self.messages.borrow_mut().pop().unwrap_or_default();
-        let forwarded_for = message.start();
-        if call.write_forwarded_for(transcoder, head, bytes, client, forwarded_for)
-            && let Ok(value) = HeaderValue::from_bytes(forwarded_for)
-        {
-            metadata.append("x-forwarded-for", value);
-        }
+        let metadata = self.metadata(&call, head, bytes, client, scratch, &mut message)?;
         let request = (head, bytes, body);
         match self.write_requests(&call, request, scratch, message.start()) {
             Ok(streams) => Ok(Some(Outgoing {
@@ -278,6 +268,28 @@ impl Context {
                 Err(error)
             }
         }
+    }
+
+    /// The metadata of a call; `buffer` is memory to work with.
+    fn metadata(
+        &self,
+        call: &Call,
+        head: &RequestHead,
+        bytes: &[u8],
+        client: IpAddr,
+        scratch: &mut Scratch,
+        buffer: &mut SharedBuffer,
+    ) -> Result<HeaderMap, Error> {
+        let transcoder = &self.gateway.transcoder;
+        let mut metadata = HeaderMap::new();
+        call.each_metadata(transcoder, head, bytes, scratch, |name, value| {
+            append(&mut metadata, name, value);
+        })?;
+        let forwarded_for = buffer.start();
+        if call.write_forwarded_for(transcoder, head, bytes, client, forwarded_for) {
+            append(&mut metadata, b"x-forwarded-for", forwarded_for);
+        }
+        Ok(metadata)
     }
 
     /// Writes the message of a request that is one, or prepares for those to come.
@@ -532,6 +544,13 @@ impl Context {
         if messages.len() < BUFFER_KEEP_COUNT_MAX && message.capacity() <= BUFFER_KEEP_LEN_MAX {
             messages.push(message);
         }
+    }
+}
+
+/// The engine lets only valid names and values through; h2 would refuse any other.
+fn append(metadata: &mut HeaderMap, name: &[u8], value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        metadata.append(name, value);
     }
 }
 
