@@ -9,12 +9,15 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use support::counting::{Counting, request_count};
 use support::{notation, texts};
 use transom_engine::exchange::{
-    Call, Envelope, Forms, Manners, QueryRule, Reply, ReplyHead, Request, Scratch, Transcoder,
+    Call, Cors, CorsSettings, Envelope, Forms, Limit, Manners, MethodTimeouts, QueryRule, Reply,
+    ReplyHead, Request, Scratch, Transcoder,
 };
+use transom_engine::grpc::header_lists::HeaderLists;
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
 use transom_engine::{Options, Schema, route, to_json, to_wire};
@@ -281,7 +284,7 @@ impl Worker {
             body: &exchange.reply,
             trailers: Some(|| trailers.into_iter()),
         };
-        let envelope = Envelope::of(&self.head, bytes);
+        let envelope = transcoder.envelope(&self.head, bytes);
         call.write_reply(
             transcoder,
             &envelope,
@@ -314,7 +317,7 @@ fn a_call_that_succeeds_does_not_allocate() {
             reply: frame("6: {1: 'n' 2: 5 3: {1: 'm'}}"),
         },
         Exchange {
-            request: b"GET /v1/files/a/b?choice.oneString=c&scalars.fDouble=1.5&wellKnown.timestamp=2020-01-01T00:00:00Z HTTP/1.1\r\nHost: x\r\n\r\n",
+            request: b"GET /v1/files/a/b?choice.oneString=c&scalars.fDouble=1.5&wellKnown.timestamp=2020-01-01T00:00:00Z HTTP/1.1\r\nHost: x\r\nOrigin: https://b.example\r\n\r\n",
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame("6: {2: 5 1: 'n'} 5: {12: {1: 'b' 2: 'v'} 12: {1: 'a'}} 6: {1: 'o'}"),
         },
@@ -338,14 +341,29 @@ fn a_call_that_succeeds_does_not_allocate() {
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame(""),
         },
+        // Where the query is merged into the body, the two are compared.
+        Exchange {
+            request: b"PUT /v1/everything/6?nested.name=q&nested.count=1&lists.fInt32=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n\r\n{\"nested\":{\"name\":\"body\"}}",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame(""),
+        },
         Exchange {
             request: b"POST /v1/attachments/n HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG",
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame("2: {3: {1: 'x'} 2: 'bytes'} 1: 'n' 2: {1: 'image/png'}"),
         },
     ];
+    let cors = CorsSettings {
+        origins: vec![
+            "https://a.example".to_owned(),
+            "https://b.example".to_owned(),
+        ],
+        origin_patterns: vec!["https://.*\\.example\\.com".to_owned()],
+        ..CorsSettings::default()
+    };
     let gateway = Manners {
         headers: HeaderRule::GrpcGateway,
+        cors: Some(Cors::new(cors).unwrap()),
         ..Manners::default()
     };
     let envoy = Manners {
@@ -358,7 +376,23 @@ fn a_call_that_succeeds_does_not_allocate() {
         forms: Forms::Fields,
         ..Manners::default()
     };
-    for manners in [Manners::default(), gateway, envoy] {
+    let mut lists = HeaderLists::for_requests();
+    lists.allow("x-*").unwrap();
+    lists.rename("authorization", "x-authorization").unwrap();
+    let mut shown = HeaderLists::for_responses();
+    shown.deny("x-secret*").unwrap();
+    shown.rename("etag", "x-etag").unwrap();
+    let listed = Manners {
+        request_headers: Some(lists),
+        response_headers: Some(shown),
+        timeouts: vec![MethodTimeouts {
+            selector: "*".to_owned(),
+            max: Limit::After(Duration::from_secs(9)),
+            ..MethodTimeouts::default()
+        }],
+        ..Manners::default()
+    };
+    for manners in [Manners::default(), gateway, envoy, listed] {
         let schema = Schema::from_descriptor_set(&support::rules()).unwrap();
         let transcoder = Transcoder::new(schema, manners);
         let mut worker = Worker::default();

@@ -4,6 +4,7 @@
 use super::crossing::{Metadata, Pair};
 use super::details;
 use super::envelope::Envelope;
+use super::stream::Failure;
 use super::{
     Call, ErrorForm, MetadataScratch, PLAIN_LEN_KEPT, RetryAfter, Scratch, Transcoder, raw,
 };
@@ -281,6 +282,21 @@ impl Transcoder {
         out: &mut Vec<u8>,
     ) {
         self.write_failure(envelope, status, &Metadata::default(), scratch, out);
+    }
+
+    /// The same for a client stream, whose body may be at fault with words of its own.
+    #[cold]
+    pub fn write_stream_failure(
+        &self,
+        envelope: &Envelope,
+        failure: &Failure,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let metadata = Metadata::default();
+        let http_status = Some(failure.http_status());
+        Answer::of_status(self, failure.status(), http_status, &metadata)
+            .write(self, envelope, scratch, out);
     }
 
     /// Appends the response to a call that failed, with what the upstream sent beside the status.

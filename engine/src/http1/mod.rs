@@ -38,6 +38,7 @@ mod chunked;
 mod framing;
 mod head;
 mod media;
+mod passing;
 mod response;
 mod target;
 
@@ -45,6 +46,7 @@ pub use chunked::{ChunkedBody, Decoded};
 pub use framing::{BodyFraming, Version};
 pub use head::{Headers, Parsed, RequestHead};
 pub(crate) use media::{BodyForm, check_media, essence, is_form};
+pub use passing::{BadResponse, PassedResponse, write_passed_request};
 pub(crate) use response::reason_phrase;
 pub use response::{
     Connection, PendingBody, PendingHead, PendingTrailers, ResponseHead, begin, begin_chunked,

@@ -399,7 +399,7 @@ fn is_good_header(name: &[u8], value: &[u8]) -> bool {
 }
 
 /// Appends a header unless its bytes could be taken for more than one.
-fn write_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
+pub(super) fn write_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
     let is_good = is_good_header(name, value);
     if is_good {
         out.extend_from_slice(name);
@@ -410,7 +410,7 @@ fn write_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
     is_good
 }
 
-fn write_status_line(out: &mut Vec<u8>, status: u16) {
+pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16) {
     if status == 200 {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         return;
