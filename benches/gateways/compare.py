@@ -30,6 +30,7 @@ sys.dont_write_bytecode = True
 import builds
 import gateways
 import measure
+import processes
 import report
 import schema
 import workloads
@@ -55,6 +56,7 @@ def main():
         if count == options.routes[0] or "routes" in options.workloads:
             for gateway in chosen.values():
                 gateway.prepare(one)
+    processes.keep_priority()
     # The driver itself stays off the gateway's core.
     os.sched_setaffinity(0, cpu_set(cores.load))
     cells = plan(options, schemas, descriptors)

@@ -61,7 +61,7 @@ class Transom(Gateway):
         return program, program.address
 
     def version(self):
-        return first_line(self.program, "--version")
+        return first_line(self.program, "--version").removeprefix("transom ")
 
 
 class GrpcGateway(Gateway):
@@ -232,7 +232,7 @@ class Haproxy(Gateway):
     is_plain = True
 
     def prepare(self, schema):
-        self.program, self.environment = builds.prepare_debian("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0")
+        self.program, self.environment = builds.prepare_debian("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
 
     def start(self, schema, upstream, core, folder):
         address, settings = processes.free_address(), os.path.join(folder, "haproxy.cfg")
@@ -241,7 +241,7 @@ class Haproxy(Gateway):
         return program, lambda: program.wait_for_port(address)
 
     def version(self):
-        return first_line(self.program, "-v", environment=self.environment).split()[2]
+        return first_line(self.program, "-v", environment=self.environment).partition("version ")[2].split(" ")[0]
 
 
 KINDS = {kind.name: kind for kind in (Transom, GrpcGateway, Envoy, Vanguard, StructuredProxy, Nginx, Haproxy)}

@@ -94,7 +94,7 @@ class Loader:
         return subprocess.Popen(
             ["taskset", "-c", self.cores.load, self.wrk, "--threads", "1", "--connections", str(cell.connections), "--duration", f"{seconds}s",
              "--timeout", "20s", "--script", os.path.join(builds.HERE, "load.lua"), f"http://{stand.address}{workload.paths[0]}"],
-            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0,
         )  # fmt: skip
 
     def _finish(self, wrk, stand, length, seconds):
@@ -153,7 +153,7 @@ class Loader:
         load = subprocess.Popen(
             ["taskset", "-c", self.cores.load, os.path.join(builds.prepare_go(), "load"), "-address", address, "-rate", f"{rate:.3f}",
              "-connections", str(cell.connections), "-warm-up", f"{WARM_UP_SECONDS}s", "-duration", f"{seconds}s", *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0,
         )  # fmt: skip
         try:
             text, errors = load.communicate(timeout=seconds + REPLY_SECONDS)

