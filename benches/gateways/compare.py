@@ -38,15 +38,20 @@ import workloads
 CONNECTIONS = (64, 1, 1000, 10_000)
 ROUTES = (10, 100, 1000, 10_000)
 Cores = collections.namedtuple("Cores", "gateway load upstream")
-# A gateway that proxies needs two descriptors a connection.
 DESCRIPTORS_WANTED = 65_536
 DESCRIPTORS_BESIDE = 500
+
+
+def descriptors_needed(count, is_plain):
+    """Open files of one process. A plain proxy has a connection to the server for each request under way."""
+    return count * (2 if is_plain else 1) + DESCRIPTORS_BESIDE
+
 
 
 def main():
     options = read_options()
     cores = check_cores(options.cores)
-    descriptors = raise_descriptors()
+    options.descriptors = raise_descriptors()
     # SIGTERM must pass through the clean-ups, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     schemas = {count: schema.Schema(count) for count in options.routes}
@@ -59,7 +64,7 @@ def main():
     processes.keep_priority()
     # The driver itself stays off the gateway's core.
     os.sched_setaffinity(0, cpu_set(cores.load))
-    cells = plan(options, schemas, descriptors)
+    cells = plan(options, schemas)
     with tempfile.TemporaryDirectory(prefix="gateways-") as folder:
         loader = measure.Loader(options, cores, folder)
         rows = report.Paced(list(chosen)) if options.latency else report.Closed(list(chosen))
@@ -146,13 +151,15 @@ def raise_descriptors():
     return soft
 
 
-def plan(options, schemas, descriptors):
+def plan(options, schemas):
     """The cells in the order in which they are measured."""
-    base = schemas[options.routes[0]]
-    possible = [count for count in options.connections if 2 * count + DESCRIPTORS_BESIDE <= descriptors]
+    base, descriptors = schemas[options.routes[0]], options.descriptors
+    possible = [count for count in options.connections if descriptors_needed(count, False) <= descriptors]
     for count in options.connections:
-        if count not in possible:
-            builds.say(f"left out: {count:,} connections need {2 * count + DESCRIPTORS_BESIDE:,} open files, {descriptors:,} are allowed (ulimit -n)")
+        for is_plain, who in ((False, "gateways"), (True, "plain proxies")):
+            needed = descriptors_needed(count, is_plain)
+            if needed > descriptors:
+                builds.say(f"{who} are left out of {count:,} connections: they need {needed:,} open files, {descriptors:,} are allowed (ulimit -Hn)")
     if not possible:
         sys.exit("no number of connections is possible")
     keys = [key for key in options.workloads if key != "routes"]
@@ -182,13 +189,13 @@ class Progress:
         self.total -= count
 
 
-def takes_part(gateway, cell):
+def takes_part(gateway, cell, descriptors):
     """A plain proxy has no routes that could be many."""
-    return not (gateway.is_plain and cell.workload.key == "routes")
+    return not (gateway.is_plain and cell.workload.key == "routes") and descriptors_needed(cell.connections, gateway.is_plain) <= descriptors
 
 
 def run_closed(loader, chosen, cells, options, rows):
-    pairs = [(cell, name) for cell in cells for name in chosen if takes_part(chosen[name], cell)]
+    pairs = [(cell, name) for cell in cells for name in chosen if takes_part(chosen[name], cell, options.descriptors)]
     progress = Progress(len(pairs) * options.rounds)
     for cell in cells:
         for number in range(options.rounds):
@@ -207,11 +214,13 @@ def run_closed(loader, chosen, cells, options, rows):
 
 
 def run_paced(loader, chosen, cells, options, rows):
-    pairs = [(cell, name) for cell in cells for name in chosen]
+    pairs = [(cell, name) for cell in cells for name in chosen if takes_part(chosen[name], cell, options.descriptors)]
     progress = Progress(len(pairs) * options.rounds * (1 + len(measure.FRACTIONS)))
     for cell in cells:
         for number in range(options.rounds):
             for name, gateway in chosen.items():
+                if (cell, name) not in pairs:
+                    continue
                 if (cell, name) in rows.failures:
                     progress.skip(1 + len(measure.FRACTIONS))
                     continue
@@ -220,6 +229,7 @@ def run_paced(loader, chosen, cells, options, rows):
                     rows.peaks.setdefault((cell, name), []).append(loader.peak(gateway, cell, options.seconds))
                 except (workloads.NotServed, measure.Failure) as reason:
                     rows.fail(cell, name, reason)
+                    progress.skip(len(measure.FRACTIONS))
         for fraction in measure.FRACTIONS:
             for number in range(options.rounds):
                 for name, gateway in chosen.items():

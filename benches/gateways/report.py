@@ -98,7 +98,7 @@ class Closed:
         values = [value for cell in cells for name in self.names for value in column(self.runs(cell, name) or [], "cpu_us") if value > 0]
         if not values:
             return None
-        scale = Scale(min(values), max(values), 230, 560)
+        scale = Scale(min(values), max(values), 230, 780)
         drawing, y = Drawing(880), 30
         drawing.text(10, y, "CPU microseconds a request, median and range (logarithmic)", 15)
         for cell in cells:
