@@ -9,12 +9,15 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use support::counting::{Counting, request_count};
 use support::{notation, texts};
 use transom_engine::exchange::{
-    Call, Envelope, Forms, Manners, QueryRule, Reply, Request, Scratch, Transcoder,
+    Call, Cors, CorsSettings, Envelope, Forms, Limit, Manners, MethodTimeouts, QueryRule, Reply,
+    ReplyHead, Request, Scratch, Transcoder,
 };
+use transom_engine::grpc::header_lists::HeaderLists;
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
 use transom_engine::{Options, Schema, route, to_json, to_wire};
@@ -281,7 +284,7 @@ impl Worker {
             body: &exchange.reply,
             trailers: Some(|| trailers.into_iter()),
         };
-        let envelope = Envelope::of(&self.head, bytes);
+        let envelope = transcoder.envelope(&self.head, bytes);
         call.write_reply(
             transcoder,
             &envelope,
@@ -314,7 +317,7 @@ fn a_call_that_succeeds_does_not_allocate() {
             reply: frame("6: {1: 'n' 2: 5 3: {1: 'm'}}"),
         },
         Exchange {
-            request: b"GET /v1/files/a/b?choice.oneString=c&scalars.fDouble=1.5&wellKnown.timestamp=2020-01-01T00:00:00Z HTTP/1.1\r\nHost: x\r\n\r\n",
+            request: b"GET /v1/files/a/b?choice.oneString=c&scalars.fDouble=1.5&wellKnown.timestamp=2020-01-01T00:00:00Z HTTP/1.1\r\nHost: x\r\nOrigin: https://b.example\r\n\r\n",
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame("6: {2: 5 1: 'n'} 5: {12: {1: 'b' 2: 'v'} 12: {1: 'a'}} 6: {1: 'o'}"),
         },
@@ -338,14 +341,29 @@ fn a_call_that_succeeds_does_not_allocate() {
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame(""),
         },
+        // Where the query is merged into the body, the two are compared.
+        Exchange {
+            request: b"PUT /v1/everything/6?nested.name=q&nested.count=1&lists.fInt32=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n\r\n{\"nested\":{\"name\":\"body\"}}",
+            headers: &[(b"content-type", b"application/grpc")],
+            reply: frame(""),
+        },
         Exchange {
             request: b"POST /v1/attachments/n HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG",
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame("2: {3: {1: 'x'} 2: 'bytes'} 1: 'n' 2: {1: 'image/png'}"),
         },
     ];
+    let cors = CorsSettings {
+        origins: vec![
+            "https://a.example".to_owned(),
+            "https://b.example".to_owned(),
+        ],
+        origin_patterns: vec!["https://.*\\.example\\.com".to_owned()],
+        ..CorsSettings::default()
+    };
     let gateway = Manners {
         headers: HeaderRule::GrpcGateway,
+        cors: Some(Cors::new(cors).unwrap()),
         ..Manners::default()
     };
     let envoy = Manners {
@@ -358,7 +376,23 @@ fn a_call_that_succeeds_does_not_allocate() {
         forms: Forms::Fields,
         ..Manners::default()
     };
-    for manners in [Manners::default(), gateway, envoy] {
+    let mut lists = HeaderLists::for_requests();
+    lists.allow("x-*").unwrap();
+    lists.rename("authorization", "x-authorization").unwrap();
+    let mut shown = HeaderLists::for_responses();
+    shown.deny("x-secret*").unwrap();
+    shown.rename("etag", "x-etag").unwrap();
+    let listed = Manners {
+        request_headers: Some(lists),
+        response_headers: Some(shown),
+        timeouts: vec![MethodTimeouts {
+            selector: "*".to_owned(),
+            max: Limit::After(Duration::from_secs(9)),
+            ..MethodTimeouts::default()
+        }],
+        ..Manners::default()
+    };
+    for manners in [Manners::default(), gateway, envoy, listed] {
         let schema = Schema::from_descriptor_set(&support::rules()).unwrap();
         let transcoder = Transcoder::new(schema, manners);
         let mut worker = Worker::default();
@@ -370,6 +404,107 @@ fn a_call_that_succeeds_does_not_allocate() {
                 .next()
                 .unwrap();
             assert_eq!(count, 0, "{}", String::from_utf8_lossy(line));
+        }
+    }
+}
+
+/// `streams.proto` with what it imports.
+fn streams() -> Transcoder {
+    let google = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
+    let descriptors = protox::Compiler::new([support::PROTOS, google])
+        .and_then(|mut compiler| {
+            compiler.include_imports(true).open_file("streams.proto")?;
+            Ok(compiler.encode_file_descriptor_set())
+        })
+        .unwrap();
+    let schema = Schema::from_descriptor_set(&descriptors).unwrap();
+    Transcoder::new(schema, Manners::default())
+}
+
+fn parse(request: &[u8]) -> RequestHead {
+    let mut head = RequestHead::new();
+    assert!(matches!(head.parse(request), Ok(Parsed::Complete { .. })));
+    head
+}
+
+/// A stream may last for days: what it does for each message must cost no memory.
+#[test]
+fn requests_of_a_stream_do_not_allocate() {
+    let transcoder = streams();
+    let text =
+        br#"{"name":"h\u00e9llo","count":"5","tags":["a","b"],"inner":{"inner":{"name":"x"}}} "#;
+    for line in [
+        "POST /v1/send",
+        "POST /v1/boxes/b?urgency=3",
+        "PATCH /v1/items/n",
+    ] {
+        for len in [text.len(), 1, 7] {
+            let request =
+                format!("{line} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+            let request = request.as_bytes();
+            let (head, mut scratch, mut out) = (parse(request), Scratch::default(), Vec::new());
+            let Ok(Request::Call(call)) = transcoder.handle_head(&head, request, &mut scratch)
+            else {
+                panic!("the request is a call");
+            };
+            let requests = call.requests(&transcoder, &head, request, &mut scratch);
+            let mut requests = requests.unwrap();
+            let count = count_in_steady_state(|| {
+                out.clear();
+                for piece in text.chunks(len) {
+                    let used =
+                        requests.push(&transcoder, piece, usize::MAX, &mut scratch, &mut out);
+                    assert_eq!(used, Ok(piece.len()));
+                }
+                assert!(!out.is_empty());
+            });
+            assert_eq!(count, 0, "{line} in pieces of {len}");
+        }
+    }
+}
+
+#[test]
+fn replies_of_a_stream_do_not_allocate() {
+    let transcoder = streams();
+    let short = frame("1: 'name' 2: 5 3: 'a' 3: 'b' 4: {1: 'x'}");
+    // Longer than what is waited for, so that it is converted as it comes.
+    let long = frame(&format!(
+        "2: 5 {}",
+        "3: 'a tag of a few bytes' ".repeat(4_000)
+    ));
+    let headers: [(&[u8], &[u8]); 1] = [(b"content-type", b"application/grpc")];
+    for accept in [
+        "application/json",
+        "application/x-ndjson",
+        "text/event-stream",
+    ] {
+        for (frame, len) in [(&short, short.len()), (&short, 3), (&long, 5_000)] {
+            let request =
+                format!("GET /v1/watch/n HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\r\n");
+            let request = request.as_bytes();
+            let (head, mut scratch, mut out) = (parse(request), Scratch::default(), Vec::new());
+            let Ok(Request::Call(call)) = transcoder.handle_head(&head, request, &mut scratch)
+            else {
+                panic!("the request is a call");
+            };
+            let envelope = Envelope::of(&head, request);
+            let mut replies = call.replies(&transcoder, &head, request);
+            let reply = ReplyHead {
+                http_status: 200,
+                headers: || headers.into_iter(),
+                ends_stream: false,
+            };
+            let end = replies.take_headers(&transcoder, &envelope, &reply, &mut scratch, &mut out);
+            assert_eq!(end, None);
+            let count = count_in_steady_state(|| {
+                out.clear();
+                for piece in frame.chunks(len) {
+                    let end = replies.push(&transcoder, &envelope, piece, &mut scratch, &mut out);
+                    assert_eq!(end, None);
+                }
+                assert!(!out.is_empty());
+            });
+            assert_eq!(count, 0, "{accept} in pieces of {len}");
         }
     }
 }

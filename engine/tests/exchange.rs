@@ -19,9 +19,11 @@ use support::notation;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    Call, ContentTypes, Cors, CorsSettings, Envelope, ErrorForm, Forms, Manners, QueryRule, Reply,
-    Request, RetryAfter, Scratch, SuccessStatus, Transcoder, UnwantedBodies, WrongMethod,
+    Call, ContentTypes, Cors, CorsSettings, Envelope, ErrorForm, Forms, Limit, Manners,
+    MethodTimeouts, QueryRule, Reply, Request, RetryAfter, Scratch, SuccessStatus, Transcoder,
+    UnwantedBodies, WrongMethod,
 };
+use transom_engine::grpc::header_lists::HeaderLists;
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::{Parsed, RequestHead};
@@ -90,6 +92,56 @@ fn profile(name: &str) -> (Options, Manners) {
             },
             manners,
         ),
+        "timed" => (
+            options,
+            Manners {
+                timeout_default: Some(Duration::from_secs(5)),
+                timeout_max: Some(Duration::from_mins(1)),
+                timeouts: timeouts(),
+                ..manners
+            },
+        ),
+        "listed" => (
+            options,
+            Manners {
+                request_headers: Some(request_lists(&["authorization", "x-app-*"])),
+                response_headers: Some(response_lists(&["etag", "x-app-*"])),
+                cors: Some(cors("cors-any")),
+                ..manners
+            },
+        ),
+        "listed without allowed" => (
+            options,
+            Manners {
+                request_headers: Some(request_lists(&[])),
+                response_headers: Some(response_lists(&[])),
+                ..manners
+            },
+        ),
+        "listed grpc-gateway" => (
+            options,
+            Manners {
+                headers: HeaderRule::GrpcGateway,
+                request_headers: Some(request_lists(&["x-app-*", "accept", "x-forwarded-*"])),
+                response_headers: Some(response_lists(&["etag", "x-app-*", "content-*"])),
+                ..manners
+            },
+        ),
+        "closed" => {
+            let (mut requests, mut responses) =
+                (HeaderLists::for_requests(), HeaderLists::for_responses());
+            requests.allow_no_others();
+            responses.allow_no_others();
+            requests.deny("TraceState").unwrap();
+            (
+                options,
+                Manners {
+                    request_headers: Some(requests),
+                    response_headers: Some(responses),
+                    ..manners
+                },
+            )
+        }
         // Every manner that is off in the profiles.
         "generous" => (
             options,
@@ -161,6 +213,50 @@ fn profile(name: &str) -> (Options, Manners) {
         ),
         other => panic!("no profile {other}"),
     }
+}
+
+/// What a client may not say of itself is denied or renamed.
+fn request_lists(allowed: &[&str]) -> HeaderLists {
+    let mut lists = HeaderLists::for_requests();
+    for each in allowed {
+        lists.allow(each).unwrap();
+    }
+    for denied in ["Cookie", "x-app-secret*", "trace*", "x-forwarded-host"] {
+        lists.deny(denied).unwrap();
+    }
+    lists.rename("X-User", "user-id").unwrap();
+    lists.rename("x-sent-bin", "x-app-blob-bin").unwrap();
+    lists
+}
+
+fn response_lists(allowed: &[&str]) -> HeaderLists {
+    let mut lists = HeaderLists::for_responses();
+    for each in allowed {
+        lists.allow(each).unwrap();
+    }
+    lists.deny("x-app-secret*").unwrap();
+    lists.rename("revision", "X-Revision").unwrap();
+    lists
+        .rename("origin", "Access-Control-Allow-Origin")
+        .unwrap();
+    lists
+}
+
+/// One method with limits of its own, one without any.
+fn timeouts() -> Vec<MethodTimeouts> {
+    let seconds = |seconds| Limit::After(Duration::from_secs(seconds));
+    [
+        ("transom.test.v1.Rules.Get", seconds(2), Limit::Inherited),
+        ("transom.test.v1.Rules.Put", Limit::Never, Limit::Never),
+        ("transom.test.v1.Rules.*", Limit::Inherited, seconds(20)),
+        ("*", seconds(7), seconds(30)),
+    ]
+    .map(|(selector, default, max)| MethodTimeouts {
+        selector: selector.to_owned(),
+        default,
+        max,
+    })
+    .into()
 }
 
 /// Origins that are listed, with credentials; or all.
@@ -566,6 +662,13 @@ fn pages_of_other_origins_are_answered_as_the_settings_say() {
     assert!(run("origins.json", check_reply) > 8);
 }
 
+/// SEMANTICS 129, 131.
+#[test]
+fn lists_say_what_crosses_and_under_which_name() {
+    assert!(run("129-lists.json", check_request) > 10);
+    assert!(run("131-lists.json", check_reply) > 6);
+}
+
 #[test]
 fn manners_that_fit_no_method_are_told() {
     let schema = || Schema::from_descriptor_set(&support::rules()).unwrap();
@@ -589,6 +692,36 @@ fn manners_that_fit_no_method_are_told() {
         told("Put", 202).unwrap_err(),
         "success status of Put: the schema has no such method"
     );
+    let told = |selector: &str| {
+        let manners = Manners {
+            timeouts: vec![MethodTimeouts {
+                selector: selector.to_owned(),
+                ..MethodTimeouts::default()
+            }],
+            ..Manners::default()
+        };
+        Transcoder::new(schema(), manners).check_manners()
+    };
+    for selector in [
+        "*",
+        "transom.*",
+        "transom.test.v1.Rules.*",
+        "transom.test.v1.Rules.Put",
+    ] {
+        assert_eq!(told(selector), Ok(()));
+    }
+    for selector in [
+        "",
+        "Put",
+        "transom.test.v1.Rules.P*",
+        "transom.test.v1.Rules",
+        "**",
+        "other.*",
+    ] {
+        let text = told(selector).unwrap_err().to_string();
+        let start = format!("timeouts of {selector}: the schema has no such method; ");
+        assert!(text.starts_with(&start), "{text}");
+    }
 }
 
 /// SEMANTICS 71.

@@ -18,6 +18,7 @@ mod query;
 #[path = "../../engine/tests/support/random/mod.rs"]
 mod random;
 mod schema;
+mod streams;
 mod template;
 
 use std::io;
@@ -30,13 +31,14 @@ pub use json::json;
 pub use pieces::{to_json_pieces, to_wire_pieces};
 pub use query::query;
 pub use schema::MESSAGES;
+pub use streams::{UPLOADS, client_stream, server_stream};
 pub use template::template;
 
 /// What an input is given to.
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is the name of its corpus.
-pub const BODIES: [(&str, Body); 14] = [
+pub const BODIES: [(&str, Body); 16] = [
     ("to_wire", to_wire),
     ("to_json", to_json),
     ("round_trip", round_trip),
@@ -48,6 +50,8 @@ pub const BODIES: [(&str, Body); 14] = [
     ("http1", http1),
     ("request", request),
     ("reply", reply),
+    ("client_stream", client_stream),
+    ("server_stream", server_stream),
     ("template", template),
     ("query", query),
     ("grpc", grpc),

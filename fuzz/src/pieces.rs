@@ -98,7 +98,7 @@ fn split(input: &[u8]) -> Option<(Message<'static>, u8, &[u8])> {
 }
 
 /// The input in pieces: of a few bytes each, of some more, or of lengths that differ, as `cuts` says.
-fn pieces(cuts: u8, input: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn pieces(cuts: u8, input: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = input;
     let mut state = u32::from(cuts);
     std::iter::from_fn(move || {

@@ -172,6 +172,7 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
     for topic in ["replies", "72-raw-replies"] {
         each_case(&format!("exchange/{topic}"), &mut add_reply);
     }
+    add_streams(&mut add);
     for template in TEMPLATES {
         add("template", "template", &[b"\0", template.as_bytes()]);
     }
@@ -207,6 +208,39 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
     }
     seeds
 }
+
+/// Bodies of client streams, and frames of server streams.
+fn add_streams(add: &mut impl FnMut(&str, &str, &[&[u8]])) {
+    for (index, line) in (0..).zip(transom_fuzz::UPLOADS) {
+        each_case("stream/124-requests", |_, case| {
+            if case["request"] == line
+                && let Some(body) = case["body"].as_str()
+            {
+                add("client_stream", "requests", &[&[index, 2], body.as_bytes()]);
+            }
+        });
+    }
+    for manners in 0..8 {
+        for (ending, frames) in (0..).zip(STREAMS) {
+            add(
+                "server_stream",
+                "replies",
+                &[&[manners, manners, 3, ending], frames],
+            );
+        }
+    }
+}
+
+/// Frames: messages of text, some of them cut or at fault.
+const STREAMS: [&[u8]; 7] = [
+    b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\0\0\0\0\0\x04\x1a\x02x\n",
+    b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\x02\x10\x05",
+    b"",
+    b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\x01\xff\0\0\0\0\0",
+    b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\x05\x0a",
+    b"\0\0\0\0\x03\x0a\x01a\x01\0\0\0\0",
+    b"\0\0\x01\x10\0\x0a\x80\xa0\x04aaaaaaaa",
+];
 
 /// Texts on both sides of the border of what is JSON, and of what one reader takes and another does not.
 const JSON: [&str; 24] = [

@@ -4,7 +4,7 @@
 
 use super::key::{self, Key};
 use super::{Binder, QueryRule, Scratch, Target, decode};
-use crate::plan::{BodyPlan, FieldIndex, MessageIndex, Plan, RoutePlan};
+use crate::plan::{BodyPlan, FieldIndex, FieldStep, MessageIndex, Plan, RoutePlan};
 use crate::text::percent::{Scope, split_parameter};
 
 /// One query parameter.
@@ -27,7 +27,7 @@ pub enum Fate {
     Bound,
     /// It changes nothing, since the body is the whole message (SEMANTICS 70).
     BodyIsWhole,
-    /// It changes nothing, since the body gives the field (SEMANTICS 69).
+    /// It changes nothing, since the body gives the field (SEMANTICS 69, 70).
     BodyGivesField,
     /// It changes nothing, since the path gives the field (SEMANTICS 43).
     PathGivesField,
@@ -81,7 +81,7 @@ pub(crate) fn parameters(
             Err(_) => Fate::Refused,
             Ok(()) if out.len() - body.len() > added => Fate::Bound,
             Ok(()) if is_passed_over(target.rule, key) => Fate::PassedOver,
-            Ok(()) => ignored(route.body, named.as_ref()),
+            Ok(()) => ignored(plan, route, target.rule, named.as_ref()),
         };
         is_refused |= bound.is_err();
         added = out.len() - body.len();
@@ -101,10 +101,17 @@ fn is_passed_over(rule: &QueryRule, key: &[u8]) -> bool {
 }
 
 /// Why a parameter that is no fault was not bound.
-fn ignored(body: BodyPlan, named: Option<&Named>) -> Fate {
-    match (body, named) {
-        (BodyPlan::Whole, _) => Fate::BodyIsWhole,
+fn ignored(plan: &Plan, route: &RoutePlan, rule: &QueryRule, named: Option<&Named>) -> Fate {
+    let is_read = rule.merges_into_whole_body && !route.takes_raw_body;
+    let is_captured = |named: &Named| {
+        let mut variables = route.variables.iter();
+        variables.any(|variable| names(plan, &variable.path) == named.path)
+    };
+    match (route.body, named) {
+        (BodyPlan::Whole, _) if !is_read => Fate::BodyIsWhole,
         (_, None) => Fate::NoField,
+        // SEMANTICS 70.
+        (BodyPlan::Whole, Some(named)) if !is_captured(named) => Fate::BodyGivesField,
         (BodyPlan::Field(field), Some(named)) if named.first == field => Fate::BodyGivesField,
         (_, Some(_)) => Fate::PathGivesField,
     }
@@ -122,11 +129,7 @@ fn find_named(plan: &Plan, input: MessageIndex, key: &[u8]) -> Option<Named> {
     let (mut buffer, mut steps) = (Vec::new(), Vec::new());
     let key = decode(key, Scope::Query, &mut buffer).ok()?;
     let found = key::find(plan, input, BodyPlan::Ignored, key, &mut steps).ok()?;
-    let names: Vec<_> = steps
-        .iter()
-        .map(|step| &*plan.message(step.message).field(step.field).name)
-        .collect();
-    let mut path = names.join(".");
+    let mut path = names(plan, &steps);
     match found {
         Key::Unknown => return None,
         Key::Field => {}
@@ -134,6 +137,12 @@ fn find_named(plan: &Plan, input: MessageIndex, key: &[u8]) -> Option<Named> {
     }
     let first = steps.first()?.field;
     Some(Named { path, first })
+}
+
+/// A field path as text.
+fn names(plan: &Plan, steps: &[FieldStep]) -> String {
+    let name = |step: &FieldStep| &*plan.message(step.message).field(step.field).name;
+    steps.iter().map(name).collect::<Vec<_>>().join(".")
 }
 
 /// Decoded as far as it can be, for people.

@@ -19,8 +19,8 @@ use std::ops::Range;
 use crate::error::{Error, ErrorKind, Place};
 use crate::limits::QUERY_PARAMETER_COUNT_MAX;
 use crate::plan::{
-    BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Kind, MessageIndex, Plan, RoutePlan,
-    Tag, VariablePlan,
+    BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Kind, MessageIndex, MessagePlan, Plan,
+    RoutePlan, Tag, VariablePlan,
 };
 use crate::text::percent::{self, Scope};
 use crate::to_wire;
@@ -123,6 +123,22 @@ pub(crate) fn bind(
     result
 }
 
+/// Whether the route's requests have a field of this name that takes the query keys which no field has (SEMANTICS 58).
+pub(crate) fn can_capture(plan: &Plan, route: &RoutePlan, input: MessageIndex, name: &str) -> bool {
+    let field = find_beside_body(plan.message(input), route, name);
+    field.is_some_and(|field| captured::takes(plan, field))
+}
+
+/// The field of this name, unless the body gives it.
+fn find_beside_body<'p>(
+    input: &'p MessagePlan,
+    route: &RoutePlan,
+    name: &str,
+) -> Option<&'p FieldPlan> {
+    let field = input.find_field(name.as_bytes())?;
+    (route.body != BodyPlan::Field(field)).then(|| input.field(field))
+}
+
 struct Binder<'b> {
     plan: &'b Plan,
     route: &'b RoutePlan,
@@ -153,8 +169,30 @@ impl Binder<'_> {
             return Ok(());
         }
         let offset = self.target.query_offset;
+        if is_whole && !self.body.is_empty() {
+            self.compare_with_body(scratch, out)
+                .map_err(|kind| Error::at(kind, Place::Query, offset))?;
+        }
         let origin = (Origin::Query, Place::Query);
         self.bind_parameters(self.target.query, offset, origin, scratch, out)
+    }
+
+    /// Finds out which of the query's fields the body has set already: those it has counts (SEMANTICS 70).
+    fn compare_with_body(&self, scratch: &mut Scratch, out: &[u8]) -> Result<(), ErrorKind> {
+        let parameters = self.target.query.split(|&byte| byte == b'&');
+        let parameters = parameters.filter(|parameter| !parameter.is_empty());
+        for parameter in parameters.take(QUERY_PARAMETER_COUNT_MAX) {
+            let (raw_key, _) = percent::split_parameter(parameter);
+            scratch.steps.clear();
+            // What is wrong with a parameter is told when it is bound.
+            let found = decode(raw_key, Scope::Query, &mut scratch.key)
+                .and_then(|key| self.find(key, Origin::Query, &mut scratch.steps));
+            if let Ok(Key::Field | Key::Entry(_)) = found {
+                scratch.earlier.expect(self.plan, &scratch.steps);
+            }
+        }
+        let earlier = &mut scratch.earlier;
+        earlier.compare(self.plan, self.input, out, self.body.clone())
     }
 
     fn bind_form(&self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -234,7 +272,9 @@ impl Binder<'_> {
         let earlier = &mut scratch.earlier;
         match earlier.admit_parameter(self.plan, steps, map_key, last_wins)? {
             Admission::Bind => {}
-            Admission::PathWins => return self.refuse_if_strict(ErrorKind::GivenTwice, origin),
+            Admission::PathWins | Admission::BodyWins => {
+                return self.refuse_if_strict(ErrorKind::GivenTwice, origin);
+            }
         }
         if origin == Origin::Query && self.body_is_sibling(steps) {
             return Err(ErrorKind::OneofConflict);
@@ -291,11 +331,9 @@ impl Binder<'_> {
             return Ok(false);
         };
         let input = self.plan.message(self.input);
-        match input.find_field(name.as_bytes()) {
-            Some(field) if self.route.body != BodyPlan::Field(field) => {
-                captured::write(self.plan, input.field(field), key, text, out)
-            }
-            _ => Ok(false),
+        match find_beside_body(input, self.route, name) {
+            Some(field) => captured::write(self.plan, field, key, text, out),
+            None => Ok(false),
         }
     }
 

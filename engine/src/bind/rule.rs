@@ -18,8 +18,9 @@
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryRule {
-    /// Whether a query is bound where the body is the whole message (SEMANTICS 70), as Envoy does, or ignored there. It wins over the body; what it
-    /// gives of a list stands behind what the body gives.
+    /// Whether a query is bound where the body is the whole message (SEMANTICS 70), as Envoy does, or ignored there. A field
+    /// that the body sets is the body's, and two members of one oneof are 400; what the query gives of a list or a map stands behind what the body
+    /// gives. A field without presence that the body sets to zero counts as unset.
     pub merges_into_whole_body: bool,
     /// Whether the last of several values of one field counts (SEMANTICS 51), as with Envoy, or several are 400. Values that add up, which are field
     /// masks and those of `google/protobuf/struct.proto`, are 400 in any case.

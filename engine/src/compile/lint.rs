@@ -21,7 +21,6 @@ pub(super) fn lint(compiled: &Compiled, plan: &Plan, rules: &[HttpRule]) -> Vec<
     };
     linter.overridden(rules);
     for (route, place) in compiled.rules() {
-        linter.streaming(route, place);
         linter.body(route, place);
         linter.unreachable(route, place);
         linter.fields(route, place);
@@ -71,15 +70,6 @@ impl Linter<'_> {
             let kind = FindingKind::Unreachable;
             self.findings
                 .push(Finding::new(kind, &earlier.place, &text));
-        }
-    }
-
-    /// SEMANTICS 11
-    fn streaming(&mut self, route: &RoutePlan, place: &Place) {
-        let method = self.method(route);
-        if method.is_client_streaming() || method.is_server_streaming() {
-            let text = "its method streams, which is not served yet; requests are answered by 501";
-            self.find(FindingKind::Unsupported, route, place, text);
         }
     }
 

@@ -48,10 +48,7 @@ impl Manners {
         out: &mut Vec<u8>,
     ) {
         for (name, value) in pairs {
-            if self.keeps(name) {
-                continue;
-            }
-            if let Decision::Pass(name) = metadata::response_header(self.headers, name, value) {
+            if let Some(name) = self.header_name(name, value) {
                 name_text.clear();
                 name.write(name_text);
                 match &mut weak_tag {
@@ -103,10 +100,33 @@ impl Manners {
         }
     }
 
+    /// The name under which a header crosses, if it does.
+    fn header_name<'r>(&'r self, name: &'r [u8], value: &[u8]) -> Option<Name<'r>> {
+        let by_rule = metadata::response_header(self.headers, name, value);
+        self.crossing_name(name, value, by_rule)
+    }
+
     /// The name under which a trailer crosses, if it does.
-    pub(super) fn trailer_name<'r>(&self, name: &'r [u8], value: &[u8]) -> Option<Name<'r>> {
-        match metadata::response_trailer(self.headers, name, value) {
-            Decision::Pass(crossing) if !self.keeps(name) => Some(crossing),
+    pub(super) fn trailer_name<'r>(&'r self, name: &'r [u8], value: &[u8]) -> Option<Name<'r>> {
+        let by_rule = metadata::response_trailer(self.headers, name, value);
+        self.crossing_name(name, value, by_rule)
+    }
+
+    fn crossing_name<'r>(
+        &'r self,
+        name: &'r [u8],
+        value: &[u8],
+        by_rule: Decision<'r>,
+    ) -> Option<Name<'r>> {
+        let decision = match &self.response_headers {
+            None => by_rule,
+            Some(lists) => lists.response_field(self.headers, name, value, by_rule),
+        };
+        match decision {
+            // What it speaks to may be told by its new name too.
+            Decision::Pass(crossing) if !self.keeps(name) && !self.keeps(crossing.rest()) => {
+                Some(crossing)
+            }
             _ => None,
         }
     }

@@ -4,9 +4,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Coding, ContentTypes, Cors, Forms, QueryRule, Transcoder, UnwantedBodies};
+use super::timeouts::{self, MethodTimeouts};
+use super::{Coding, ContentTypes, Cors, Forms, QueryRule, Streams, Transcoder, UnwantedBodies};
+use crate::bind;
 use crate::compile::Schema;
-use crate::grpc::metadata::HeaderRule;
+use crate::grpc::header_lists::HeaderLists;
+use crate::grpc::metadata::{HeaderRule, Name};
+use crate::plan::BodyPlan;
 
 /// How the gateway answers, beside the JSON of messages: what a profile decides. The default is this gateway's own; to be taken for another one, set
 /// what clients of that one rely on.
@@ -36,6 +40,10 @@ use crate::grpc::metadata::HeaderRule;
 pub struct Manners {
     /// Which headers cross, and under which names.
     pub headers: HeaderRule,
+    /// Headers of requests that one lets become metadata, or not, or under other names (SEMANTICS 129).
+    pub request_headers: Option<HeaderLists>,
+    /// The same for metadata of replies that become headers and trailers (SEMANTICS 131).
+    pub response_headers: Option<HeaderLists>,
     /// What a known path with a method that no rule has gets.
     pub wrong_method: WrongMethod,
     /// The shape of error bodies.
@@ -56,6 +64,9 @@ pub struct Manners {
     pub timeout_default: Option<Duration>,
     /// How long a call may take, whatever the client says (SEMANTICS 133).
     pub timeout_max: Option<Duration>,
+    /// The same for some methods alone; the more special selector wins, and any wins over the two for all. [`Transcoder::check_manners`] says
+    /// which fits no method.
+    pub timeouts: Vec<MethodTimeouts>,
     /// The HTTP status of the successes of some methods: 201, 202 (SEMANTICS 136). [`Transcoder::check_manners`] says what is wrong with them.
     pub success_statuses: Vec<SuccessStatus>,
     /// What pages of other origins may do; nothing is said to them without it (SEMANTICS 138).
@@ -70,6 +81,8 @@ pub struct Manners {
     pub unwanted_bodies: UnwantedBodies,
     /// What of a query counts.
     pub query: QueryRule,
+    /// How streams of replies are laid out.
+    pub streams: Streams,
 }
 
 /// How replies are compressed (SEMANTICS 137).
@@ -112,13 +125,15 @@ pub struct SuccessStatus {
     pub status: u16,
 }
 
-/// What is wrong with a [`SuccessStatus`].
+/// What is wrong with [`Manners`] for a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadManners {
     /// The schema has no such method.
     UnknownRpc(String),
     /// The status of this method is none of success.
     NoSuccess(String, u16),
+    /// The schema has no method that this selector of [`MethodTimeouts`] means.
+    UnknownSelector(String),
 }
 
 impl fmt::Display for BadManners {
@@ -131,6 +146,10 @@ impl fmt::Display for BadManners {
             Self::NoSuccess(rpc, status) => write!(
                 formatter,
                 "success status of {rpc}: {status} is no success; give 200 to 299"
+            ),
+            Self::UnknownSelector(selector) => write!(
+                formatter,
+                "timeouts of {selector}: the schema has no such method; give a full name, as in package.Service.Method, or the beginning of one and a star, as in package.Service.*"
             ),
         }
     }
@@ -170,6 +189,15 @@ pub enum ErrorForm {
     GrpcGatewayV1,
 }
 
+impl Manners {
+    /// Whether the gateway tells the upstream this of where a request came from: only under the rule of grpc-gateway (SEMANTICS 129).
+    pub(super) fn forwards(&self, name: &[u8]) -> bool {
+        let is_denied = |lists: &HeaderLists| lists.denies(Name::plain(name));
+        self.headers == HeaderRule::GrpcGateway
+            && !self.request_headers.as_ref().is_some_and(is_denied)
+    }
+}
+
 impl Transcoder {
     /// Finds what the manners say of methods that the schema does not have, or cannot be. It is ignored otherwise.
     ///
@@ -184,7 +212,29 @@ impl Transcoder {
                 return Err(BadManners::UnknownRpc(rpc.clone()));
             }
         }
+        for MethodTimeouts { selector, .. } in &self.manners.timeouts {
+            let mut methods = self.schema.methods();
+            if !methods.any(|each| timeouts::fits(selector, each.full_name())) {
+                return Err(BadManners::UnknownSelector(selector.clone()));
+            }
+        }
         Ok(())
+    }
+
+    /// Whether no request of any route has a field that takes what [`QueryRule::captured_by`] names the place of; not if it names none. That is
+    /// no fault, but most likely not meant.
+    pub fn captures_nowhere(&self) -> bool {
+        let Some(name) = &self.manners.query.captured_by else {
+            return false;
+        };
+        let schema = &self.schema;
+        schema.routes.routes.iter().all(|route| {
+            // SEMANTICS 70.
+            let is_merged = self.manners.query.merges_into_whole_body && !route.takes_raw_body;
+            let is_read = route.body != BodyPlan::Whole || is_merged;
+            let input = schema.method_plan(route.method).input;
+            !is_read || !bind::can_capture(&schema.plan, route, input, name)
+        })
     }
 }
 

@@ -56,6 +56,8 @@ mod explain;
 mod manners;
 mod mask;
 mod raw;
+mod stream;
+mod timeouts;
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -68,7 +70,7 @@ use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::RequestHead;
 use crate::limits::BODY_LEN_MAX;
-use crate::plan::{BodyPlan, RouteIndex, RoutePlan};
+use crate::plan::{BodyPlan, MethodIndex, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
 use crate::{to_json, to_wire};
 
@@ -82,6 +84,13 @@ pub use explain::{Explanation, Fate, Outcome, Parameter};
 pub use manners::{
     BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WrongMethod,
 };
+pub use stream::{
+    CallKind, End, Failure, Framing, Messages, Pushed, Replies, ReplyHead, Requests, StreamErrors,
+    StreamHead, Streams,
+};
+pub use timeouts::{Limit, MethodTimeouts};
+
+use timeouts::TimeoutPlan;
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
 /// that of the [module](self).
@@ -91,6 +100,8 @@ pub struct Transcoder {
     manners: Manners,
     /// For each method of the schema; empty if all succeed with 200.
     success_statuses: Box<[u16]>,
+    /// For each method of the schema; empty if all have the same limits.
+    timeouts: Box<[TimeoutPlan]>,
 }
 
 /// Memory that the stages work with; keep one per thread. It serves any [`Transcoder`], one exchange at a time. Between
@@ -148,6 +159,7 @@ impl Transcoder {
     pub fn new(schema: Schema, manners: Manners) -> Self {
         Self {
             success_statuses: manners::success_statuses(&schema, &manners.success_statuses),
+            timeouts: timeouts::plans(&schema, &manners),
             schema,
             manners,
         }
@@ -164,7 +176,7 @@ impl Transcoder {
     /// one again after waiting for the body.
     ///
     /// # Errors
-    /// Unknown path or method, a method that streams, a media type or a timeout that cannot be.
+    /// Unknown path or method, a media type or a timeout that cannot be.
     pub fn handle_head(
         &self,
         head: &RequestHead,
@@ -191,16 +203,22 @@ impl Transcoder {
             return Err(self.wrong_method());
         }
         let method = schema.method_plan(plan.method);
-        if method.is_client_streaming || method.is_server_streaming {
-            return Err(Error::request(ErrorKind::StreamingUnsupported));
-        }
         let binds_form = is_form && plan.body == BodyPlan::Ignored;
         let coding = self.check_body(plan, head, bytes, binds_form)?;
+        if method.is_client_streaming {
+            // A coding is undone, and a form is read, as a whole, which a stream never is.
+            if coding.is_some() {
+                return Err(Error::request(ErrorKind::UnsupportedContentEncoding));
+            }
+            if binds_form || self.reads_form(plan, head, bytes) {
+                return Err(Error::request(ErrorKind::UnsupportedContentType));
+            }
+        }
         Ok(Request::Call(Call {
             route,
             binds_form,
             coding,
-            timeout: self.timeout(head, bytes)?,
+            timeout: self.timeout(plan.method, head, bytes)?,
         }))
     }
 
@@ -235,8 +253,13 @@ impl Transcoder {
         (route::find(routes, wanted, path, scratch), true)
     }
 
-    /// How long a call may take: what the client says, else the default, and never more than the maximum (SEMANTICS 133).
-    fn timeout(&self, head: &RequestHead, bytes: &[u8]) -> Result<Option<Duration>, Error> {
+    /// How long a call may take (SEMANTICS 133).
+    fn timeout(
+        &self,
+        method: MethodIndex,
+        head: &RequestHead,
+        bytes: &[u8],
+    ) -> Result<Option<Duration>, Error> {
         let mut wanted = None;
         let mut wanted_otherwise = None;
         for (index, (name, value)) in head.headers(bytes).enumerate() {
@@ -257,12 +280,11 @@ impl Transcoder {
                 wanted_otherwise = Some(read(value).map_err(in_header(index))?);
             }
         }
-        let wanted = wanted.or(wanted_otherwise).or(self.manners.timeout_default);
-        let limit = self.manners.timeout_max;
-        Ok(match (wanted, limit) {
-            (Some(wanted), Some(limit)) => Some(wanted.min(limit)),
-            (wanted, limit) => wanted.or(limit),
-        })
+        let plan = self.timeouts.get(method.0 as usize).copied();
+        let plan = plan.unwrap_or_else(|| TimeoutPlan::of_all(&self.manners));
+        let method = self.schema.method_plan(method);
+        let is_streaming = method.is_client_streaming || method.is_server_streaming;
+        Ok(plan.limit(wanted.or(wanted_otherwise), is_streaming))
     }
 
     /// SEMANTICS 42, 115.
@@ -316,14 +338,19 @@ impl Call {
         scratch: &mut Scratch,
         mut each: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), Error> {
-        let rule = transcoder.manners.headers;
+        let manners = &transcoder.manners;
+        let rule = manners.headers;
         let scratch = &mut scratch.metadata;
         for (index, (name, value)) in head.headers(bytes).enumerate() {
             // RFC 9110 section 7.6.1: what Connection names is meant for us alone.
             if head.connection_lists(bytes, name) {
                 continue;
             }
-            let crossed = match metadata::request_metadata(rule, name, value) {
+            let decision = match &manners.request_headers {
+                None => metadata::request_metadata(rule, name, value),
+                Some(lists) => lists.request_metadata(rule, name, value),
+            };
+            let crossed = match decision {
                 Decision::Drop => Ok(()),
                 Decision::Pass(name) => scratch.cross(name, value, &mut each),
                 Decision::PassTwice(first, second) => scratch
@@ -332,7 +359,7 @@ impl Call {
             };
             crossed.map_err(in_header(index))?;
         }
-        if let Some(host) = forwarded_host(rule, head, bytes) {
+        if let Some(host) = forwarded_host(manners, head, bytes) {
             each(b"x-forwarded-host", host);
         }
         if let Some(limit) = self.timeout {
@@ -369,7 +396,7 @@ impl Call {
         client: IpAddr,
         out: &mut Vec<u8>,
     ) -> bool {
-        if transcoder.manners.headers != HeaderRule::GrpcGateway {
+        if !transcoder.manners.forwards(b"x-forwarded-for") {
             return false;
         }
         for (name, value) in head.headers(bytes) {
@@ -496,8 +523,8 @@ impl Call {
 
 /// The value of `x-forwarded-host` where the rule wants one: what a proxy before us put there, else the host that the request is
 /// meant for (SEMANTICS 129). Under the other rule the header passes as any other.
-fn forwarded_host<'b>(rule: HeaderRule, head: &RequestHead, bytes: &'b [u8]) -> Option<&'b [u8]> {
-    if rule != HeaderRule::GrpcGateway {
+fn forwarded_host<'b>(manners: &Manners, head: &RequestHead, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    if !manners.forwards(b"x-forwarded-host") {
         return None;
     }
     head.header(bytes, b"x-forwarded-host")

@@ -62,10 +62,7 @@ const GATEWAY_PREFIX: &str = "grpcgateway-";
 /// Decides what the request header `name` becomes in the metadata of the call. The value of a name that [is
 /// binary](Name::is_binary) has to go through [`write_value`].
 pub(crate) fn request_metadata<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> Decision<'h> {
-    let plain = Name {
-        prefix: "",
-        rest: name,
-    };
+    let plain = Name::plain(name);
     match rule {
         HeaderRule::Transom => {
             if is_reserved(name) {
@@ -96,14 +93,13 @@ pub(crate) fn request_metadata<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8
                 );
             }
             // SEMANTICS 129: tracing must not end at a gateway, whatever the rule.
-            if name.eq_ignore_ascii_case(b"traceparent") || name.eq_ignore_ascii_case(b"tracestate")
-            {
+            if is_of_tracing(name) {
                 return pass(plain, value);
             }
             match strip_prefix(name, METADATA_PREFIX) {
                 // THREATS B1: the prefix must not smuggle what has a meaning of its own.
                 Some(rest) if !is_reserved(rest) && !rest.eq_ignore_ascii_case(b"user-agent") => {
-                    pass(Name { prefix: "", rest }, value)
+                    pass(Name::plain(rest), value)
                 }
                 _ => Decision::Drop,
             }
@@ -118,14 +114,8 @@ pub(crate) fn response_header<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]
         return Decision::Drop;
     }
     match rule {
-        HeaderRule::Transom if is_reserved(name) || is_of_this_hop(name) => Decision::Drop,
-        HeaderRule::Transom => pass(
-            Name {
-                prefix: "",
-                rest: name,
-            },
-            value,
-        ),
+        HeaderRule::Transom if !may_answer(name) => Decision::Drop,
+        HeaderRule::Transom => pass(Name::plain(name), value),
         // SEMANTICS 131: the content type passes, for clients of etcd see `Grpc-Metadata-Content-Type: application/grpc`.
         HeaderRule::GrpcGateway
             if is_reserved(name) && !name.eq_ignore_ascii_case(b"content-type") =>
@@ -145,7 +135,7 @@ pub(crate) fn response_header<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]
 /// Decides what the metadata `name` of a reply's trailers becomes in the trailers of the response.
 pub(crate) fn response_trailer<'h>(rule: HeaderRule, name: &'h [u8], value: &[u8]) -> Decision<'h> {
     // SEMANTICS 131: of what a message is made up is settled by its head.
-    if !is_printable(value) || is_reserved(name) || is_of_this_hop(name) {
+    if !is_printable(value) || !may_answer(name) {
         return Decision::Drop;
     }
     let prefix = match rule {
@@ -190,7 +180,39 @@ pub(crate) fn write_value(
     Ok(())
 }
 
-impl Name<'_> {
+impl<'h> Name<'h> {
+    /// This name without a prefix.
+    pub(crate) const fn plain(name: &'h [u8]) -> Self {
+        Self {
+            prefix: "",
+            rest: name,
+        }
+    }
+
+    /// What comes behind the prefix.
+    pub(crate) const fn rest(&self) -> &'h [u8] {
+        self.rest
+    }
+
+    /// Whether it is this one, which is in lower case.
+    pub(crate) fn is(&self, name: &[u8]) -> bool {
+        self.prefix.len() + self.rest.len() == name.len() && self.begins_with(name)
+    }
+
+    /// Whether it begins with these bytes, which are in lower case.
+    pub(crate) fn begins_with(&self, beginning: &[u8]) -> bool {
+        let (prefix, rest) = beginning.split_at(self.prefix.len().min(beginning.len()));
+        self.prefix.as_bytes().starts_with(prefix)
+            && self
+                .rest
+                .get(..rest.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(rest))
+    }
+
+    pub(crate) fn is_of_tracing(&self) -> bool {
+        self.prefix.is_empty() && is_of_tracing(self.rest)
+    }
+
     /// Appends the name in lower case, as HTTP/2 wants it.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.prefix.as_bytes());
@@ -206,18 +228,19 @@ impl Name<'_> {
 }
 
 /// Lets a header pass if the name is a metadata key, and the value is printable or will be decoded.
-fn pass<'h>(name: Name<'h>, value: &[u8]) -> Decision<'h> {
+pub(crate) fn pass<'h>(name: Name<'h>, value: &[u8]) -> Decision<'h> {
     // HTTP allows more in a name than gRPC, whose servers may fail the call for it.
-    let is_key = !name.rest.is_empty()
-        && name
-            .rest
-            .iter()
-            .all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let is_key = !name.rest.is_empty() && name.rest.iter().copied().all(is_name_byte);
     if is_key && (name.is_binary() || is_printable(value)) {
         Decision::Pass(name)
     } else {
         Decision::Drop
     }
+}
+
+/// A byte of a name in gRPC over HTTP/2, in either case.
+pub(crate) fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 /// The bytes of `ASCII-Value` in gRPC over HTTP/2.
@@ -234,7 +257,7 @@ fn strip_prefix<'h>(name: &'h [u8], prefix: &str) -> Option<&'h [u8]> {
 }
 
 /// Names that never pass as metadata: those of gRPC, of one connection, and of the framing and coding of one message.
-fn is_reserved(name: &[u8]) -> bool {
+pub(crate) fn is_reserved(name: &[u8]) -> bool {
     // By length first: most headers are then compared with one name or none.
     let names: &[&str] = match name.len() {
         2 => &["te"],
@@ -254,8 +277,18 @@ fn is_reserved(name: &[u8]) -> bool {
     strip_prefix(name, "grpc-").is_some() || is_one_of(name, names)
 }
 
+/// Whether metadata of a reply may become a header or trailer of this name.
+pub(crate) fn may_answer(name: &[u8]) -> bool {
+    !is_reserved(name) && !is_of_this_hop(name)
+}
+
+/// The names of W3C Trace Context.
+pub(crate) fn is_of_tracing(name: &[u8]) -> bool {
+    is_one_of(name, &["traceparent", "tracestate"])
+}
+
 /// Names of a response that speak for the server that sent it, and would be ours if they passed.
-fn is_of_this_hop(name: &[u8]) -> bool {
+pub(crate) fn is_of_this_hop(name: &[u8]) -> bool {
     is_one_of(name, &["alt-svc", "date"])
 }
 
@@ -281,7 +314,7 @@ fn is_permanent(name: &[u8]) -> bool {
     is_one_of(name, names)
 }
 
-fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+pub(crate) fn is_one_of(name: &[u8], names: &[&str]) -> bool {
     names
         .iter()
         .any(|candidate| name.eq_ignore_ascii_case(candidate.as_bytes()))

@@ -18,6 +18,7 @@
 
 mod code;
 pub mod frame;
+pub mod header_lists;
 pub mod metadata;
 pub(crate) mod status;
 pub mod timeout;

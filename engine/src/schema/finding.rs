@@ -26,8 +26,6 @@ pub enum FindingKind {
     UnknownSelector,
     /// A rule that owns the `POST /package.Service/Method` of another method (SEMANTICS 14a).
     PathTaken,
-    /// A rule that is legal and is answered by an error as yet.
-    Unsupported,
     /// A rule, or a field of its request, that no request comes to.
     Unreachable,
     /// A rule that is legal and most likely not meant.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use transom_engine::exchange::{
-    Compression, ContentTypes, ErrorForm, Forms, Manners, RetryAfter, UnwantedBodies, WrongMethod,
+    ContentTypes, ErrorForm, Forms, Framing, Manners, RetryAfter, StreamErrors, StreamHead,
+    UnwantedBodies, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
@@ -12,7 +13,8 @@ use transom_engine::{
     UnknownEnumNames,
 };
 
-use super::yaml::{Node, Wrong};
+use super::yaml::{Node, Value, Wrong};
+use super::{lists, maps};
 
 /// How the gateway answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,12 +53,19 @@ pub(super) enum Values {
     },
     /// A list of texts, which may be empty.
     Texts(fn(&mut Answers, Vec<String>)),
+    /// A map, or a word.
+    Map {
+        set: fn(&Node, &mut Answers) -> Result<(), Wrong>,
+        word: Word,
+    },
 }
 
 /// Milliseconds of the longest timeout that can be set: 27 hours.
-const TIMEOUT_MS_MAX: u32 = 99_999_999;
-/// Bytes of the largest body that there is.
-const COMPRESSION_FROM_MAX: u32 = 4 << 20;
+pub(super) const TIMEOUT_MS_MAX: u32 = 99_999_999;
+/// Milliseconds of the longest pause that a stream of events may have: a day.
+const STREAM_PAUSE_MS_MAX: u32 = 86_400_000;
+/// Milliseconds of the shortest time between two comments of such a stream.
+const KEEP_ALIVE_MS_MIN: u32 = 100;
 
 /// A key of words, each with the field of [`Answers`] that it sets, and to what.
 macro_rules! words {
@@ -156,6 +165,20 @@ pub(super) const KEYS: &[AnswerKey] = &[
         "transom" => manners.headers = HeaderRule::Transom,
         "grpc-gateway" => manners.headers = HeaderRule::GrpcGateway,
     },
+    AnswerKey {
+        name: "request_headers",
+        values: Values::Map {
+            set: lists::request_headers,
+            word: ("none", |to| to.manners.request_headers = None),
+        },
+    },
+    AnswerKey {
+        name: "response_headers",
+        values: Values::Map {
+            set: lists::response_headers,
+            word: ("none", |to| to.manners.response_headers = None),
+        },
+    },
     words! {"error_form":
         "status" => manners.errors = ErrorForm::Status,
         "grpc-gateway-v1" => manners.errors = ErrorForm::GrpcGatewayV1,
@@ -200,17 +223,76 @@ pub(super) const KEYS: &[AnswerKey] = &[
         },
     },
     AnswerKey {
-        name: "compression_from",
+        name: "timeouts",
+        values: Values::Map {
+            set: lists::timeouts,
+            word: ("none", |to| to.manners.timeouts.clear()),
+        },
+    },
+    AnswerKey {
+        name: "success_statuses",
+        values: Values::Map {
+            set: maps::success_statuses,
+            word: ("none", |to| to.manners.success_statuses.clear()),
+        },
+    },
+    AnswerKey {
+        name: "cors",
+        values: Values::Map {
+            set: maps::cors,
+            word: ("none", |to| to.manners.cors = None),
+        },
+    },
+    AnswerKey {
+        name: "compression",
+        values: Values::Map {
+            set: maps::compression,
+            word: ("none", |to| to.manners.compression = None),
+        },
+    },
+    words! {"stream":
+        "array" => manners.streams.framing = Framing::Array,
+        "ndjson" => manners.streams.framing = Framing::Lines,
+        "wrapped" => manners.streams.framing = Framing::Wrapped,
+        "sse" => manners.streams.framing = Framing::Events,
+    },
+    words! {"stream_for_json":
+        "array" => manners.streams.json = Framing::Array,
+        "ndjson" => manners.streams.json = Framing::Lines,
+        "wrapped" => manners.streams.json = Framing::Wrapped,
+        "sse" => manners.streams.json = Framing::Events,
+    },
+    words! {"stream_forced":
+        "none" => manners.streams.forced = None,
+        "array" => manners.streams.forced = Some(Framing::Array),
+        "ndjson" => manners.streams.forced = Some(Framing::Lines),
+        "wrapped" => manners.streams.forced = Some(Framing::Wrapped),
+        "sse" => manners.streams.forced = Some(Framing::Events),
+    },
+    words! {"stream_head":
+        "at-once" => manners.streams.head = StreamHead::AtOnce,
+        "with-first" => manners.streams.head = StreamHead::WithFirst,
+    },
+    words! {"stream_errors":
+        "show" => manners.streams.errors = StreamErrors::Shown,
+        "reset" => manners.streams.errors = StreamErrors::Reset,
+    },
+    AnswerKey {
+        name: "sse_retry_ms",
         values: Values::Number {
             min: 0,
-            max: COMPRESSION_FROM_MAX,
-            set: |to, len_min| {
-                to.manners.compression = Some(Compression {
-                    len_min: usize::try_from(len_min).unwrap_or(usize::MAX),
-                    ..Compression::default()
-                });
-            },
-            word: ("none", |to| to.manners.compression = None),
+            max: STREAM_PAUSE_MS_MAX,
+            set: |to, millis| to.manners.streams.retry = Some(from_millis(millis)),
+            word: ("none", |to| to.manners.streams.retry = None),
+        },
+    },
+    AnswerKey {
+        name: "sse_keep_alive_ms",
+        values: Values::Number {
+            min: KEEP_ALIVE_MS_MIN,
+            max: STREAM_PAUSE_MS_MAX,
+            set: |to, millis| to.manners.streams.keep_alive = Some(from_millis(millis)),
+            word: ("none", |to| to.manners.streams.keep_alive = None),
         },
     },
     words! {"trailing_slash":
@@ -235,11 +317,12 @@ impl AnswerKey {
     /// Sets what the key names.
     pub(super) fn set(&self, node: &Node, answers: &mut Answers) -> Result<(), Wrong> {
         let expected = self.expected();
-        if let Values::Texts(set) = self.values {
-            let items = node.list(&expected)?.iter();
-            let texts = items.map(|item| item.scalar("text").map(str::to_owned));
-            set(answers, texts.collect::<Result<_, _>>()?);
-            return Ok(());
+        match self.values {
+            Values::Texts(set) => return maps::texts(node).map(|texts| set(answers, texts)),
+            Values::Map { set, .. } if matches!(node.value, Value::Map(_)) => {
+                return set(node, answers);
+            }
+            _ => {}
         }
         let text = node.scalar(&expected)?;
         let is_set = match self.values {
@@ -262,6 +345,7 @@ impl AnswerKey {
                 }
                 !text.is_empty()
             }
+            Values::Map { word, .. } => set_word(&[word], text, answers),
             // Set above.
             Values::Texts(_) => false,
         };
@@ -281,6 +365,7 @@ impl AnswerKey {
             Values::Number { min, max, word, .. } => format!("{min} to {max} or {}", word.0),
             Values::Text { word, .. } => format!("a name or {}", word.0),
             Values::Texts(_) => "a list of texts".to_owned(),
+            Values::Map { word, .. } => format!("a map or {}", word.0),
         }
     }
 }

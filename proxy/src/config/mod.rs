@@ -10,6 +10,8 @@
 mod answers;
 mod file;
 mod http_rules;
+mod lists;
+mod maps;
 mod profile;
 mod yaml;
 
@@ -20,6 +22,7 @@ use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use transom_engine::exchange::Framing;
 use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
 use crate::net::IoChoice;
@@ -256,6 +259,19 @@ pub enum Unknown {
     Reject,
 }
 
+/// `--stream`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StreamFraming {
+    /// one JSON array
+    Array,
+    /// a line a message
+    Ndjson,
+    /// a line `{"result":..}` a message
+    Wrapped,
+    /// server-sent events
+    Sse,
+}
+
 /// How the gateway runs; shared by `serve` and `demo`.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
@@ -272,6 +288,9 @@ pub struct RunArgs {
     /// Query keys of no field: ignore or reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_query: Option<Unknown>,
+    /// Streams of who accepts anything: array, ndjson, wrapped, sse [default: by profile]
+    #[arg(long, value_enum, value_name = "FRAMING", hide_possible_values = true)]
+    pub stream: Option<StreamFraming>,
 }
 
 impl RunArgs {
@@ -295,6 +314,14 @@ impl RunArgs {
     pub fn apply(&self, answers: &mut Answers) {
         if let Some(unknown) = self.unknown_query {
             answers.options.reject_unknown_query = unknown == Unknown::Reject;
+        }
+        if let Some(stream) = self.stream {
+            answers.manners.streams.framing = match stream {
+                StreamFraming::Array => Framing::Array,
+                StreamFraming::Ndjson => Framing::Lines,
+                StreamFraming::Wrapped => Framing::Wrapped,
+                StreamFraming::Sse => Framing::Events,
+            };
         }
     }
 }
@@ -372,7 +399,12 @@ impl OfflineSchemaArgs {
 
     /// What the schema is compiled with, for commands that have no flags for it: the profile, changed by the file.
     pub fn options(&self, file: &ConfigFile) -> Options {
-        JsonArgs::default().answers(file).options
+        self.answers(file).options
+    }
+
+    /// How to answer, for commands that have no flags for it.
+    pub fn answers(&self, file: &ConfigFile) -> Answers {
+        JsonArgs::default().answers(file)
     }
 
     /// Where the schema comes from.
@@ -403,6 +435,9 @@ pub struct ExplainArgs {
     /// The body of the request
     #[arg(long, value_name = "JSON")]
     pub data: Option<String>,
+    /// A header of the request; may be repeated
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
     /// Answer as transom, grpc-gateway, grpc-gateway-v1 or envoy [default: transom]
     #[arg(long, value_enum, value_name = "PROFILE", hide_possible_values = true)]
     pub profile: Option<Profile>,

@@ -6,7 +6,9 @@
 )]
 
 use clap::ValueEnum;
-use transom_engine::exchange::{ErrorForm, Manners, QueryRule, RetryAfter, WrongMethod};
+use transom_engine::exchange::{
+    ErrorForm, Framing, Manners, QueryRule, RetryAfter, StreamHead, Streams, WrongMethod,
+};
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
     BadRules, Defaults, FieldNames, Options, PatchMasks, SameRequests, UnknownEnumNames,
@@ -80,6 +82,7 @@ impl Profile {
                 ignores_trailing_data: true,
                 method_override: true,
                 retry_after: RetryAfter::Never,
+                streams: grpc_gateway_streams(),
                 ..Manners::default()
             },
             Self::GrpcGatewayV1 => Manners {
@@ -88,6 +91,7 @@ impl Profile {
                 ignores_trailing_data: true,
                 method_override: true,
                 retry_after: RetryAfter::Never,
+                streams: grpc_gateway_streams(),
                 ..Manners::default()
             },
             Self::Envoy => Manners {
@@ -98,8 +102,22 @@ impl Profile {
                     last_wins: true,
                     ..QueryRule::default()
                 },
+                streams: Streams {
+                    framing: Framing::Array,
+                    ..Streams::default()
+                },
                 ..Manners::default()
             },
         }
+    }
+}
+
+/// SEMANTICS 120, 121: both versions of grpc-gateway write lines `{"result":..}`, and nothing at all before the first message.
+fn grpc_gateway_streams() -> Streams {
+    Streams {
+        framing: Framing::Wrapped,
+        json: Framing::Wrapped,
+        head: StreamHead::WithFirst,
+        ..Streams::default()
     }
 }

@@ -7,16 +7,22 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::Envelope;
-use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead, write_continue};
+use transom_engine::http1::{
+    self, BodyFraming, ChunkedBody, Parsed, PassedResponse, RequestHead, Version, write_continue,
+    write_passed_request,
+};
 use transom_engine::limits::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
 use super::inlet::{Inlet, ReadDone, read};
+use super::passing::{self, NoResponse, Passage};
+use super::streaming::{self, Carrier, Incoming};
 use crate::clock::{self, Instant};
 use crate::limits::{
     BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, BUSY_PAUSE,
@@ -24,8 +30,8 @@ use crate::limits::{
     LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
 };
 use crate::net::{Accepted, Elapsed, WriteHalf, sleep, timeout};
-use crate::relay::{Context, Outgoing};
-use crate::upstream::{CallError, Reply};
+use crate::relay::{Context, Directions, Intake, Outgoing};
+use crate::upstream::{CallError, Reply, Upstream};
 
 /// Serves a client's connection until either side ends it.
 pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
@@ -92,6 +98,15 @@ struct Body {
     is_chunked: bool,
 }
 
+/// What becomes of a request.
+enum Begun {
+    /// The answer has been appended.
+    Answered,
+    Call(Outgoing),
+    /// Another server answers it.
+    Passage(Arc<Upstream>, Box<Passage>),
+}
+
 /// How fast a body comes.
 struct Pace {
     start: Instant,
@@ -135,11 +150,18 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         let envelope = self.context.envelope(&self.head, self.inlet.bytes());
-        if !self.is_body_near(head_len)
-            && let Err(error) = self.context.check(&self.head, self.inlet.bytes())
-        {
-            self.refuse(envelope, error);
-            return Ok(Some(End::Unread));
+        if !self.is_body_here(head_len) {
+            match self.context.check(&self.head, self.inlet.bytes()) {
+                Ok(Intake::Whole) => {}
+                Ok(Intake::Streaming) => return self.begin_upload(head_len, envelope).await,
+                // A body that is near is read first, so that the connection can stay; one for another server is passed on as a whole.
+                Err(error)
+                    if self.is_body_near(head_len) || self.context.origin_for(error).is_some() => {}
+                Err(error) => {
+                    self.refuse(envelope, error);
+                    return Ok(Some(End::Unread));
+                }
+            }
         }
         let body = match self.read_body(head_len).await? {
             Part::Whole(body) => body,
@@ -150,22 +172,107 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         let request_len = head_len + body.inlet_len;
-        let mut envelope = self.closing_if_last(envelope, request_len);
-        let outgoing = self.begin(head_len, body, envelope.clone());
-        self.inlet.consume(request_len);
+        let envelope = self.closing_if_last(envelope, request_len);
+        let mut keeps_open = envelope.keeps_open();
+        let begun = self.begin(head_len, body, &envelope);
         self.chunked.clear();
-        if let Some(outgoing) = outgoing {
-            let reply = self.call(&outgoing).await?;
-            envelope = self.closing_if_last(envelope, 0);
-            self.context
-                .finish(outgoing, envelope.clone(), reply, &mut self.out);
+        match begun {
+            Begun::Call(mut outgoing) => {
+                if let Some(streams) = outgoing.take_streams() {
+                    // A body that streams is all here, and is sent on from there.
+                    let used_len = match streams.intake() {
+                        Intake::Streaming => head_len,
+                        Intake::Whole => request_len,
+                    };
+                    self.inlet.consume(used_len);
+                    return self.stream(outgoing, streams, envelope).await;
+                }
+                self.inlet.consume(request_len);
+                let reply = self.call(&outgoing).await?;
+                let envelope = self.closing_if_last(envelope, 0);
+                keeps_open = envelope.keeps_open();
+                self.context
+                    .finish(outgoing, envelope, reply, &mut self.out);
+            }
+            Begun::Passage(origin, mut passage) => {
+                self.inlet.consume(request_len);
+                keeps_open = self.pass(&origin, &mut passage, envelope).await?;
+            }
+            Begun::Answered => self.inlet.consume(request_len),
         }
-        Ok(match (envelope.keeps_open(), self.inlet.bytes()) {
+        Ok(self.end_after(keeps_open))
+    }
+
+    /// How the connection goes on after an answer.
+    fn end_after(&self, keeps_open: bool) -> Option<End> {
+        match (keeps_open, self.inlet.bytes()) {
             (true, _) => None,
             // A client that asked for the end sends no more; one that did not may have, and a reset would cost it the answer.
             (false, []) if !self.head.keep_alive() => Some(End::Read),
             (false, _) => Some(End::Unread),
-        })
+        }
+    }
+
+    /// Begins a call whose body is still to come, all or some of it, and is sent on as it does.
+    async fn begin_upload(
+        &mut self,
+        head_len: usize,
+        envelope: Envelope,
+    ) -> io::Result<Option<End>> {
+        let begun = self.context.begin(
+            &self.head,
+            self.inlet.bytes(),
+            &[],
+            (self.client, &envelope),
+            &mut self.out,
+        );
+        let begun = begun.map(|outgoing| {
+            outgoing
+                .and_then(|mut outgoing| outgoing.take_streams().map(|streams| (outgoing, streams)))
+        });
+        match begun {
+            Ok(Some((outgoing, streams))) => {
+                self.inlet.consume(head_len);
+                self.stream(outgoing, streams, envelope).await
+            }
+            // Nothing else has such a body.
+            Ok(None) => Ok(Some(End::Unread)),
+            Err(error) => {
+                self.refuse(envelope, error);
+                Ok(Some(End::Unread))
+            }
+        }
+    }
+
+    /// Carries a call that streams. Of its request the head has been used, and the body if that does not stream.
+    async fn stream(
+        &mut self,
+        outgoing: Outgoing,
+        streams: Directions,
+        mut envelope: Envelope,
+    ) -> io::Result<Option<End>> {
+        let incoming = Incoming::of(self.head.framing());
+        if streams.intake() == Intake::Streaming && self.inlet.bytes().is_empty() {
+            self.promise_to_read();
+        }
+        // Without chunks only the end of the connection ends a response whose length nobody knows.
+        if self.head.version() == Version::Http10 || self.context.worker().is_draining() {
+            envelope = envelope.closing();
+        }
+        let carrier = Carrier {
+            inlet: &mut self.inlet,
+            writer: &mut self.writer,
+            out: &mut self.out,
+            context: &self.context,
+            envelope,
+        };
+        // In memory of its own, which a connection without streams does without.
+        let carrying = Box::pin(streaming::carry(carrier, outgoing, streams, incoming));
+        let carried = carrying.await?;
+        if carried.is_whole {
+            return Ok(self.end_after(carried.keeps_open));
+        }
+        Ok(Some(End::Unread))
     }
 
     /// Reads up to the end of a head, and says how long it is.
@@ -234,6 +341,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         }
         timeout(DRAIN_GRACE, more).await.ok()
+    }
+
+    fn is_body_here(&self, head_len: usize) -> bool {
+        match self.head.framing() {
+            BodyFraming::None => true,
+            BodyFraming::Length(len) => len <= (self.inlet.bytes().len() - head_len) as u64,
+            BodyFraming::Chunked => false,
+        }
     }
 
     /// Whether the body is here already, or so short that it costs less to wait for it than to end the connection. The head of any
@@ -347,7 +462,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 
     /// Makes the call out of the request, or answers it here.
-    fn begin(&mut self, head_len: usize, body: Body, envelope: Envelope) -> Option<Outgoing> {
+    fn begin(&mut self, head_len: usize, body: Body, envelope: &Envelope) -> Begun {
         let bytes = self.inlet.bytes();
         let body = if body.is_chunked {
             &*self.chunked
@@ -360,17 +475,73 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             &self.head,
             bytes,
             body,
-            (self.client, envelope.clone()),
+            (self.client, envelope),
             &mut self.out,
         ) {
-            Ok(outgoing) => outgoing,
+            Ok(Some(outgoing)) => Begun::Call(outgoing),
+            Ok(None) => Begun::Answered,
             Err(error) => {
+                if let Some(origin) = self.context.origin_for(error) {
+                    let passage = self.passage(origin, bytes, body, envelope);
+                    return Begun::Passage(Arc::clone(origin), Box::new(passage));
+                }
                 let request = Some((&self.head, bytes, body));
                 self.context
-                    .write_error(envelope, error, request, &mut self.out);
-                None
+                    .write_error(envelope.clone(), error, request, &mut self.out);
+                Begun::Answered
             }
         }
+    }
+
+    /// The request as another server gets it.
+    fn passage(
+        &self,
+        origin: &Upstream,
+        bytes: &[u8],
+        body: &[u8],
+        envelope: &Envelope,
+    ) -> Passage {
+        let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN);
+        let authority = origin.target().authority().as_str().as_bytes();
+        write_passed_request(
+            &self.head,
+            bytes,
+            body,
+            self.client,
+            authority,
+            &mut request,
+        );
+        let connection = if envelope.keeps_open() {
+            self.head.connection()
+        } else {
+            http1::Connection::Close
+        };
+        Passage {
+            request,
+            response: PassedResponse::new(&self.head, bytes, connection),
+        }
+    }
+
+    /// Passes a request on, and its response back. Says whether the connection stays open.
+    async fn pass(
+        &mut self,
+        origin: &Upstream,
+        passage: &mut Passage,
+        envelope: Envelope,
+    ) -> io::Result<bool> {
+        let client = passing::Client {
+            inlet: &mut self.inlet,
+            writer: &mut self.writer,
+            out: &mut self.out,
+        };
+        let Err(why) = passing::pass(origin, passage, client).await? else {
+            return Ok(passage.response.keeps_open());
+        };
+        let keeps_open = envelope.keeps_open();
+        let is_late = why == NoResponse::TimedOut;
+        self.context
+            .write_unanswered(envelope, is_late, &mut self.out);
+        Ok(keeps_open)
     }
 
     /// Answers a request whose body is not read to its end, so that the connection ends too.
@@ -463,7 +634,7 @@ fn may_parse_further(bytes: &[u8], parsed_len: usize) -> bool {
 }
 
 /// Writes what `out` holds, and leaves it empty with its memory.
-async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
     if out.is_empty() {
         return Ok(());
     }

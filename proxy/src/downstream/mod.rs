@@ -3,5 +3,7 @@
 
 mod connection;
 mod inlet;
+mod passing;
+mod streaming;
 
 pub(crate) use connection::serve;

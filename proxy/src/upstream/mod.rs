@@ -6,15 +6,18 @@
 //!   Upstream (process)   target, settings, resolver
 //!     Pool (worker)      slots, waiting calls
 //!       Connection       h2, its keep-alive, calls in flight
-//!         call           one stream
+//!         call           one stream, a message each way
+//!         stream         one stream, messages as they come
 //! ```
 
 mod backoff;
 mod call;
 mod connection;
 mod error;
+mod head;
 mod pool;
 mod resolve;
+mod stream;
 mod target;
 
 use std::io;
@@ -23,10 +26,13 @@ use std::time::Duration;
 
 pub use call::{CallRequest, Reply};
 pub use error::{CallError, Unavailable};
+pub use head::CallHead;
 pub use pool::Pool;
+pub use stream::{Answer, ReceiveHalf, SendHalf};
 pub use target::{Place, Target, TargetError};
 
 use crate::limits;
+use crate::net::{PollStream, timeout};
 use resolve::Resolver;
 
 /// An upstream as all workers see it.
@@ -59,6 +65,15 @@ impl Upstream {
     /// Where it is.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Makes a connection for something else than calls. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// If there is none within the time for it.
+    pub async fn connect(&self) -> Result<PollStream, Unavailable> {
+        let connected = timeout(self.settings.connect_timeout, connection::connect(self, 0));
+        connected.await.unwrap_or(Err(Unavailable::ConnectFailed))
     }
 
     /// How each worker treats it.
