@@ -1,296 +1,272 @@
 #!/usr/bin/env python3
-"""Compares gateways in front of one grpc-go server: requests a second, p99 and CPU a request, as a Markdown table.
+"""Compares gateways in front of one server: requests a second, latencies, CPU a request and memory, as Markdown and as drawings.
 
-    benches/gateways/compare.py [--rounds 3] [--seconds 5] [--only NAME,NAME] [--transom PROGRAM]
+    benches/gateways/compare.py                        every gateway and workload; see README.md for how long
+    benches/gateways/compare.py --smoke                two gateways, a few seconds: does it work?
+    benches/gateways/compare.py --gateways transom,envoy --workloads get,stream --rounds 5
+    benches/gateways/compare.py --latency              latencies at a constant rate, 30 to 90 % of each gateway's own peak
 
-Builds what it needs (Transom for release unless --transom names a program; grpc-gateway v2 and the upstream with Go;
-generated code, wrk and protoc's plugins go to target/). The gateway under load has core 0 to itself, wrk and the
-upstream share core 1. Answers are checked before anything is timed. Rounds are interleaved (A B C A B C), and
-`transom again` is a second process of the same program: the distance between the two rows is the noise of the run.
-Nothing keeps running afterwards: every process is stopped by its own id.
+Builds or fetches what it needs into target/. One gateway runs at a time, afresh for each run, on a core of its own; the load
+and the server share another. Answers are checked by meaning before and after each run: a wrong one fails the row. Rounds are
+interleaved (A B C A B C), and a gateway named `X again` is X once more: the distance between the two rows is the noise.
+The table goes to standard output; with the drawings and all figures it also goes to --out. Progress goes to standard error.
+Nothing keeps running afterwards: every process is stopped by its own id, on Ctrl-C too, and what was measured is still shown.
 """
 
 import argparse
-import contextlib
-import glob
+import collections
 import json
 import os
-import shutil
+import platform
+import resource
 import signal
-import statistics
-import subprocess
 import sys
-import threading
-import urllib.request
+import tempfile
+import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-TOOLS = os.path.join(TARGET, "tools")
-BUILD = os.path.join(TARGET, "gateways")
+# Sources lie beside what is imported; nothing is written there.
+sys.dont_write_bytecode = True
 
-GATEWAY_CORE, LOAD_CORE = "0", "1"
-CONNECTIONS = 64
-WARM_UP_SECONDS = 2
-START_SECONDS = 30
-STOP_SECONDS = 10
-BUILD_SECONDS = 1800
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+import builds
+import gateways
+import measure
+import processes
+import report
+import schema
+import workloads
 
-NOTE = {
-    "id": "9007199254740993",
-    "title": "Quarterly review of the reading room",
-    "text": "The reading room was open on every working day. " * 8,
-    "priority": "PRIORITY_HIGH",
-    "pinned": True,
-    "score": 4.75,
-    "revision": 12,
-    "author": {"id": "u-1842", "displayName": "Ada Example", "email": "ada@example.org"},
-    "readers": [
-        {"id": "u-1843", "displayName": "Bob Example", "email": "bob@example.org"},
-        {"id": "u-1844", "displayName": "Zoë Example", "email": "zoe@example.org"},
-    ],
-    "tags": ["review", "quarter", "reading room"],
-    "samples": [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5],
-    "labels": {"region": "north", "floor": "2"},
-    "checksum": "3q2+7wAAAAD/////AAECAwQFBgc=",
-    "parent": "notes/41",
-}
-# A workload: name, method, path, body, and the answer by meaning.
-WORKLOADS = [
-    ("GET small", "GET", "/v1/hello/Ada", None, {"message": "Hello Ada!"}),
-    ("POST 1 KB", "POST", "/v1/echo", json.dumps(NOTE, ensure_ascii=False), NOTE),
-]
+CONNECTIONS = (64, 1, 1000, 10_000)
+ROUTES = (10, 100, 1000, 10_000)
+Cores = collections.namedtuple("Cores", "gateway load upstream")
+DESCRIPTORS_WANTED = 65_536
+DESCRIPTORS_BESIDE = 500
 
 
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+def descriptors_needed(count, is_plain):
+    """Open files of one process. A plain proxy has a connection to the server for each request under way."""
+    return count * (2 if is_plain else 1) + DESCRIPTORS_BESIDE
 
-
-def run(arguments, **options):
-    options.setdefault("timeout", BUILD_SECONDS)
-    subprocess.run(arguments, check=True, stdin=subprocess.DEVNULL, **options)
-
-
-# What is needed, and where it comes from.
-
-
-def prepare_python():
-    """The environment that the end-to-end tests use too, made the same way."""
-    folder = os.path.join(TOOLS, "python")
-    program = os.path.join(folder, "bin", "python3")
-    requirements = os.path.join(ROOT, "proxy", "tests", "python", "requirements.txt")
-    stamp = os.path.join(folder, "requirements.txt")
-    wanted = read(requirements)
-    if not os.path.exists(stamp) or read(stamp) != wanted:
-        say("installing grpcio-tools for protoc (once)")
-        shutil.rmtree(folder, ignore_errors=True)
-        run([sys.executable, "-m", "venv", folder])
-        run([program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements])
-        with open(stamp, "w", encoding="utf-8") as file:
-            file.write(wanted)
-    return program
-
-
-def prepare_wrk():
-    """wrk's command and its environment: the system's, or Debian's package unpacked beside the tests' tools."""
-    program = shutil.which("wrk")
-    if program:
-        return program, dict(os.environ)
-    folder = os.path.join(TOOLS, "wrk")
-    if not os.path.exists(folder):
-        say("fetching the Debian package wrk into target/tools")
-        unfinished = folder + ".unfinished"
-        downloads = os.path.join(unfinished, "downloads")
-        os.makedirs(downloads, exist_ok=True)
-        try:
-            run(["apt-get", "download", "wrk", "libluajit-5.1-2"], cwd=downloads)
-        except (subprocess.CalledProcessError, FileNotFoundError):
-            sys.exit("wrk is not here and cannot be fetched; run: apt-get update && apt-get install wrk")
-        for package in glob.glob(os.path.join(downloads, "*.deb")):
-            run(["dpkg", "-x", package, unfinished])
-        os.rename(unfinished, folder)
-    libraries = glob.glob(os.path.join(folder, "usr", "lib", "*", ""))
-    return os.path.join(folder, "usr", "bin", "wrk"), {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
-
-
-def prepare_go():
-    """Builds grpc-gateway and the upstream from a copy of their source, beside which the code of hello.proto is generated."""
-    say("building grpc-gateway and the upstream with Go")
-    source = os.path.join(BUILD, "source")
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(os.path.join(HERE, "grpc-gateway"), source)
-    programs = os.path.join(BUILD, "bin")
-    environment = {**os.environ, "GOBIN": programs}
-    run(["go", "install", "-mod=mod", "tool"], cwd=source, env=environment)
-    generated = os.path.join(source, "hello")
-    os.makedirs(generated)
-    package = "Mhello.proto=transom.test/gateways/hello"
-    run([
-        prepare_python(), os.path.join(HERE, "generate.py"), os.path.join(ROOT, "protos", "test"), "hello.proto",
-        *(f"--plugin=protoc-gen-{name}={programs}/protoc-gen-{name}" for name in ("go", "go-grpc", "grpc-gateway")),
-        f"--go_out={generated}", f"--go_opt=paths=source_relative,{package}",
-        f"--go-grpc_out={generated}", f"--go-grpc_opt=paths=source_relative,{package}",
-        f"--grpc-gateway_out={generated}", f"--grpc-gateway_opt=paths=source_relative,generate_unbound_methods=true,{package}",
-    ])  # fmt: skip
-    run(["go", "build", "-mod=readonly", "-o", os.path.join(programs, "grpc-gateway"), "."], cwd=source)
-    run(["go", "build", "-mod=readonly", "-o", os.path.join(programs, "upstream"), "./upstream"], cwd=source)
-    return os.path.join(programs, "grpc-gateway"), os.path.join(programs, "upstream")
-
-
-def prepare_transom():
-    say("building transom for release")
-    run(["cargo", "build", "--release", "--locked", "--quiet", "-p", "transom"], cwd=ROOT)
-    return os.path.join(TARGET, "release", "transom")
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
-# Processes.
-
-
-class Server:
-    """A program that says `listening on http://ADDRESS` on its standard error."""
-
-    def __init__(self, name, core, arguments):
-        self.name = name
-        self.lines = []
-        self._address = None
-        self._heard = threading.Event()
-        self.process = subprocess.Popen(
-            ["taskset", "-c", core, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self):
-        for line in self.process.stderr:
-            self.lines = [*self.lines[-50:], line]
-            if "listening on http://" in line and not self._address:
-                self._address = line.split("listening on http://")[1].split()[0].rstrip("/")
-                self._heard.set()
-        self._heard.set()
-
-    def address(self):
-        self._heard.wait(START_SECONDS)
-        if not self._address:
-            raise RuntimeError(f"{self.name} is not ready after {START_SECONDS} s: {''.join(self.lines)}")
-        return self._address
-
-    def cpu_seconds(self):
-        # taskset replaces itself by the program, so the process id is the program's own.
-        fields = read(f"/proc/{self.process.pid}/stat").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-    def rss_mib(self):
-        line = next(line for line in read(f"/proc/{self.process.pid}/status").splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
-
-    def stop(self):
-        for end in (self.process.terminate, self.process.kill):
-            with contextlib.suppress(ProcessLookupError):
-                end()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_SECONDS)
-                return
-
-
-# Checking and measuring.
-
-
-def check(server):
-    for name, method, path, body, expected in WORKLOADS:
-        request = urllib.request.Request(
-            f"http://{server.address()}{path}", method=method,
-            data=body.encode() if body else None, headers={"Content-Type": "application/json"} if body else {},
-        )  # fmt: skip
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=START_SECONDS) as reply:
-            found = json.load(reply)
-        if found != expected:
-            raise RuntimeError(f"{server.name} answers {name} with {found}, expected {expected}")
-
-
-def load(wrk, server, workload, seconds):
-    """One run of wrk; returns requests a second, p99 in ms and CPU microseconds a request."""
-    name, method, path, body, _ = workload
-    program, environment = wrk
-    before = server.cpu_seconds()
-    result = subprocess.run(
-        ["taskset", "-c", LOAD_CORE, program, "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{seconds}s",
-         "--timeout", "5s", "--script", os.path.join(HERE, "load.lua"), f"http://{server.address()}{path}"],
-        env={**environment, "LOAD_METHOD": method, "LOAD_BODY": body or ""},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 60, check=True,
-    )  # fmt: skip
-    cpu = server.cpu_seconds() - before
-    totals = json.loads(next(line for line in result.stdout.splitlines() if line.startswith("totals "))[len("totals "):])
-    if totals["errors"] or not totals["requests"]:
-        raise RuntimeError(f"{server.name}, {name}: {totals}")
-    return totals["requests"] / totals["seconds"], totals["p99_ms"], cpu * 1e6 / totals["requests"]
-
-
-def measure(wrk, servers, rounds, seconds):
-    figures = {}
-    for workload in WORKLOADS:
-        for server in servers:
-            load(wrk, server, workload, WARM_UP_SECONDS)
-        for number in range(rounds):
-            for server in servers:
-                say(f"{workload[0]}, round {number + 1} of {rounds}: {server.name}")
-                figures.setdefault((server.name, workload[0]), []).append(load(wrk, server, workload, seconds))
-    return figures
-
-
-def show_table(figures, servers, rounds, seconds):
-    print(f"{CONNECTIONS} connections, {rounds} interleaved rounds of {seconds} s, medians (and ranges); gateway on core {GATEWAY_CORE}, "
-          f"wrk and a grpc-go upstream on core {LOAD_CORE}.\n")  # fmt: skip
-    print("| gateway | workload | requests/s | p99 ms | CPU µs a request | RSS MiB at the end |")
-    print("|---|---|---|---|---|---|")
-    for workload in WORKLOADS:
-        for server in servers:
-            rates, tails, costs = zip(*figures[server.name, workload[0]])
-            print(f"| {server.name} | {workload[0]} | {spread(rates, 0)} | {spread(tails, 1)} | {spread(costs, 1)} | {server.rss_mib():.0f} |")
-
-
-def spread(values, digits):
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="1..20")
-    parser.add_argument("--seconds", type=int, default=5, choices=range(1, 61), metavar="1..60")
-    parser.add_argument("--only", help="the rows wanted, by commas: transom, transom again, grpc-gateway")
-    parser.add_argument("--transom", help="a built program, instead of building one")
-    options = parser.parse_args()
-    if os.cpu_count() < 2:
-        sys.exit("two cores are needed: one for the gateway, one for the load and the upstream")
-    # SIGTERM must pass through the clean-up below.
+    options = read_options()
+    cores = check_cores(options.cores)
+    options.descriptors = raise_descriptors()
+    # SIGTERM must pass through the clean-ups, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    schemas = {count: schema.Schema(count) for count in options.routes}
+    chosen = {name: gateways.KINDS[name.removesuffix(gateways.AGAIN)](options) for name in options.gateways}
+    builds.prepare_go()
+    for count, one in schemas.items():
+        if count == options.routes[0] or "routes" in options.workloads:
+            for gateway in chosen.values():
+                gateway.prepare(one)
+    processes.keep_priority()
+    # The driver itself stays off the gateway's core.
+    os.sched_setaffinity(0, cpu_set(cores.load))
+    cells = plan(options, schemas)
+    with tempfile.TemporaryDirectory(prefix="gateways-") as folder:
+        loader = measure.Loader(options, cores, folder)
+        rows = report.Paced(list(chosen)) if options.latency else report.Closed(list(chosen))
+        code = 0
+        try:
+            (run_paced if options.latency else run_closed)(loader, chosen, cells, options, rows)
+        except (KeyboardInterrupt, SystemExit) as end:
+            builds.say("interrupted; this is what was measured")
+            code = end.code if isinstance(end, SystemExit) else 130
+        show(options, chosen, cores, rows)
+    sys.exit(code or (1 if rows.has_failed else 0))
 
-    wanted = options.only.split(",") if options.only else ["transom", "transom again", "grpc-gateway"]
-    rival, upstream_program = prepare_go()
-    transom = options.transom or (prepare_transom() if any(name.startswith("transom") for name in wanted) else None)
-    wrk = prepare_wrk()
-    with contextlib.ExitStack() as stack:
 
-        def start(*arguments):
-            server = Server(*arguments)
-            stack.callback(server.stop)
-            return server
+def read_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = [name for name in gateways.KINDS if name != gateways.StructuredProxy.name]
+    default.insert(1, gateways.Transom.name + gateways.AGAIN)
+    names = [name + suffix for name in gateways.KINDS for suffix in ("", gateways.AGAIN)]
+    parser.add_argument("--gateways", type=some_of(names), default=default, metavar="NAME,...", help=f"of {', '.join(gateways.KINDS)}, and `X again`; ratios are to the first (default: {','.join(default)})")
+    parser.add_argument("--workloads", type=some_of(workloads.KEYS), default=list(workloads.KEYS), metavar="KEY,...", help=f"of {', '.join(workloads.KEYS)}")
+    parser.add_argument("--connections", type=numbers(1, 10_000), metavar="N,...", default=list(CONNECTIONS), help="the first for all workloads, the others for the first workload")
+    parser.add_argument("--routes", type=numbers(schema.LEAST_ROUTES, 10_000), metavar="N,...", default=list(ROUTES), help="the first for all workloads, the others for `routes`, which asks up to 16 of them in turn")
+    parser.add_argument("--cross", action="store_true", help="all workloads with all numbers of connections")
+    parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="1..20")
+    parser.add_argument("--seconds", type=int, default=5, choices=range(1, 61), metavar="1..60", help="of each run, warm-up not counted")
+    parser.add_argument("--latency", action="store_true", help="constant rate instead of as fast as possible; the first number of connections only")
+    parser.add_argument("--smoke", action="store_true", help="transom and grpc-gateway, one short round; other options still count")
+    parser.add_argument("--transom", help="a built program, instead of building one")
+    parser.add_argument("--cores", default="0,1,1", metavar="GATEWAY,LOAD,UPSTREAM", help="as taskset takes them (default: 0,1,1)")
+    parser.add_argument("--out", default=os.path.join(builds.BUILD, "report"), metavar="FOLDER", help="for table, drawing and figures (default: target/gateways/report)")
+    if "--smoke" in sys.argv:
+        parser.set_defaults(gateways=["transom", "grpc-gateway"], workloads=["get", "post-1k"], connections=[8], routes=[10], rounds=1, seconds=1)
+    return parser.parse_args()
 
-        upstream = start("upstream", LOAD_CORE, [upstream_program]).address()
-        commands = {
-            "transom": [transom, "serve", "--listen", "127.0.0.1:0", "--upstream", f"http://{upstream}"],
-            "grpc-gateway": [rival, "-upstream", upstream],
-        }
-        commands["transom again"] = commands["transom"]
-        servers = [start(name, GATEWAY_CORE, commands[name]) for name in wanted]
-        for server in servers:
-            check(server)
-        figures = measure(wrk, servers, options.rounds, options.seconds)
-        show_table(figures, servers, options.rounds, options.seconds)
+
+def some_of(known):
+    def read(text):
+        found = text.split(",")
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"`{name}` is none of {', '.join(known)}")
+        return list(dict.fromkeys(found))
+
+    return read
+
+
+def numbers(low, high):
+    def read(text):
+        found = [int(part) if part.isdecimal() else -1 for part in text.split(",")]
+        if not all(low <= number <= high for number in found):
+            raise argparse.ArgumentTypeError(f"expected numbers from {low} to {high} by commas, found `{text}`")
+        return list(dict.fromkeys(found))
+
+    return read
+
+
+def cpu_set(text):
+    """`0`, or `2-3`, as taskset takes it."""
+    low, _, high = text.partition("-")
+    return set(range(int(low), int(high or low) + 1))
+
+
+def check_cores(text):
+    there = os.sched_getaffinity(0)
+    try:
+        cores = Cores(*text.split(","))
+        wanted = set().union(*map(cpu_set, cores))
+    except (TypeError, ValueError):
+        sys.exit(f"--cores: expected three cores or ranges such as 0,1,2-3, found `{text}`")
+    if not wanted <= there:
+        sys.exit(f"--cores {text}: this process may use {', '.join(map(str, sorted(there)))}; two cores are needed at least")
+    return cores
+
+
+def raise_descriptors():
+    """As many open files as are wanted, or as many as are allowed; what is started inherits the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in ((DESCRIPTORS_WANTED, max(hard, DESCRIPTORS_WANTED)), (hard, hard)):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            return limit[0]
+        except (ValueError, OSError):
+            continue
+    return soft
+
+
+def plan(options, schemas):
+    """The cells in the order in which they are measured."""
+    base, descriptors = schemas[options.routes[0]], options.descriptors
+    possible = [count for count in options.connections if descriptors_needed(count, False) <= descriptors]
+    for count in options.connections:
+        for is_plain, who in ((False, "gateways"), (True, "plain proxies")):
+            needed = descriptors_needed(count, is_plain)
+            if needed > descriptors:
+                builds.say(f"{who} are left out of {count:,} connections: they need {needed:,} open files, {descriptors:,} are allowed (ulimit -Hn)")
+    if not possible:
+        sys.exit("no number of connections is possible")
+    keys = [key for key in options.workloads if key != "routes"]
+    cells = []
+    for index, count in enumerate(possible):
+        wanted = keys if index == 0 or options.cross else keys[:1]
+        if index and options.latency:
+            break
+        cells += [measure.Cell(workloads.workloads(base)[key], count, base) for key in wanted]
+    if "routes" in options.workloads and not options.latency:
+        cells += [measure.Cell(workloads.workloads(one)["routes"], possible[0], one) for one in schemas.values()]
+    return cells
+
+
+class Progress:
+    """A line before each run, with the time that is left by what the runs so far took."""
+
+    def __init__(self, total):
+        self.total, self.done, self.start = total, 0, time.monotonic()
+
+    def say(self, text):
+        left = (time.monotonic() - self.start) / self.done * (self.total - self.done) if self.done else 0
+        builds.say(f"[{self.done + 1}/{self.total}] {text}" + (f" (about {int(left) // 60}:{int(left) % 60:02} left)" if self.done else ""))
+        self.done += 1
+
+    def skip(self, count):
+        self.total -= count
+
+
+def takes_part(gateway, cell, descriptors):
+    """A plain proxy has no routes that could be many."""
+    return not (gateway.is_plain and cell.workload.key == "routes") and descriptors_needed(cell.connections, gateway.is_plain) <= descriptors
+
+
+def run_closed(loader, chosen, cells, options, rows):
+    pairs = [(cell, name) for cell in cells for name in chosen if takes_part(chosen[name], cell, options.descriptors)]
+    progress = Progress(len(pairs) * options.rounds)
+    for cell in cells:
+        for number in range(options.rounds):
+            for name, gateway in chosen.items():
+                if (cell, name) not in pairs or isinstance(rows.rows.get((cell, name)), str):
+                    continue
+                progress.say(f"{cell}, round {number + 1} of {options.rounds}: {name}")
+                try:
+                    rows.rows.setdefault((cell, name), []).append(loader.closed(gateway, cell, options.seconds))
+                except workloads.NotServed as reason:
+                    rows.not_served(cell, name, reason)
+                    progress.skip(options.rounds - number - 1)
+                except measure.Failure as reason:
+                    rows.fail(cell, name, reason)
+                    progress.skip(options.rounds - number - 1)
+
+
+def run_paced(loader, chosen, cells, options, rows):
+    pairs = [(cell, name) for cell in cells for name in chosen if takes_part(chosen[name], cell, options.descriptors)]
+    progress = Progress(len(pairs) * options.rounds * (1 + len(measure.FRACTIONS)))
+    for cell in cells:
+        for number in range(options.rounds):
+            for name, gateway in chosen.items():
+                if (cell, name) not in pairs:
+                    continue
+                if (cell, name) in rows.failures:
+                    progress.skip(1 + len(measure.FRACTIONS))
+                    continue
+                progress.say(f"{cell}, peak, round {number + 1} of {options.rounds}: {name}")
+                try:
+                    rows.peaks.setdefault((cell, name), []).append(loader.peak(gateway, cell, options.seconds))
+                except (workloads.NotServed, measure.Failure) as reason:
+                    rows.fail(cell, name, reason)
+                    progress.skip(len(measure.FRACTIONS))
+        for fraction in measure.FRACTIONS:
+            for number in range(options.rounds):
+                for name, gateway in chosen.items():
+                    if not rows.can_go_on(cell, name, fraction):
+                        continue
+                    rate = rows.peak(cell, name) * fraction
+                    progress.say(f"{cell}, {fraction:.0%} of the peak, {rate:,.0f} a second, round {number + 1} of {options.rounds}: {name}")
+                    try:
+                        rows.add(cell, name, fraction, loader.paced(gateway, cell, rate, options.seconds))
+                    except measure.Failure as reason:
+                        rows.fail_at(cell, name, fraction, reason)
+                        progress.skip(options.rounds - number - 1)
+
+
+def show(options, chosen, cores, rows):
+    how = "constant rate; latencies count from when a request was due" if options.latency else "wrk, as fast as it is answered"
+    names = ", ".join(f"{name} {gateway.version()}" for name, gateway in chosen.items() if not name.endswith(gateways.AGAIN))
+    head = (
+        f"{processor()}, {os.cpu_count()} processors, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}; {names}.\n"
+        f"{how}; {options.rounds} interleaved rounds of {options.seconds} s, medians (and ranges); gateway on core {cores.gateway}, load on {cores.load}, "
+        f"server on {cores.upstream}; load average at the end {os.getloadavg()[0]:.2f}.\n"
+    )
+    text = f"{head}\n{rows.markdown()}\n"
+    print(text)
+    kind = "latency" if options.latency else "table"
+    os.makedirs(options.out, exist_ok=True)
+    builds.write(os.path.join(options.out, f"{kind}.md"), text)
+    builds.write(os.path.join(options.out, f"{kind}.json"), json.dumps(rows.figures(), indent=1))
+    drawing = rows.svg()
+    if drawing:
+        builds.write(os.path.join(options.out, f"{kind}.svg"), drawing)
+    builds.say(f"written to {os.path.relpath(options.out)}: {kind}.md, {kind}.json" + (f", {kind}.svg" if drawing else ""))
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -157,7 +157,8 @@ pub(crate) struct MemberPlan {
     pub(crate) kind: Kind,
     /// `label_len <= LABEL_LEN_MAX`.
     pub(crate) label_len: u8,
-    pub(crate) has_presence: bool,
+    /// What is below has a text of its own, that of an unset field: 1 where the default is the same as nothing, and 0 for a field with presence.
+    pub(crate) least: u64,
     /// As that of the field.
     pub(crate) oneof: Option<u8>,
 }
@@ -401,7 +402,7 @@ impl MemberPlan {
                 TagPattern::NEVER
             },
             kind: field.kind,
-            has_presence: field.has_presence,
+            least: u64::from(!field.has_presence),
             oneof: field.oneof.and_then(|oneof| u8::try_from(oneof).ok()),
         }
     }

@@ -18,7 +18,7 @@ use crate::plan::{
     Cardinality, FieldPlan, Int64Style, Kind, MemberPlan, MessageIndex, MessagePlan, Plan,
     WATCHED_ONEOF_COUNT,
 };
-use crate::wire::read::{Reader, TagPattern, Word};
+use crate::wire::read::{Reader, TagPattern, Word, array_at};
 
 impl<'c> Converter<'c> {
     /// Writes the message that lies from `start` to `end` of the wire.
@@ -31,10 +31,10 @@ impl<'c> Converter<'c> {
         depth: u32,
         braces: Braces,
     ) -> Result<(), Stopped> {
-        let wire = self.wire;
+        let (schema, wire) = (self.plan, self.wire);
         let mut at = start;
-        // Fields of a lower index are written, set or unset.
-        let mut next = 0_usize;
+        // The fields before these are written, set or unset.
+        let mut rest = plan.members.iter();
         // One bit for each oneof that has a member.
         let mut oneofs = 0_u64;
         let mut text = Text::new(self.out);
@@ -42,8 +42,8 @@ impl<'c> Converter<'c> {
             text.slot().open(b'{');
         }
         loop {
-            while let Some(member) = plan.members.get(next)
-                && at < end
+            while at < end
+                && let Some(member) = rest.clone().next()
                 && let word = Word::at(wire, at)
                 && word.is(&member.tag)
             {
@@ -57,7 +57,7 @@ impl<'c> Converter<'c> {
                     self.message(index, Content::range(range), depth.wrapping_add(1))?;
                     text = Text::new(self.out);
                 } else {
-                    let Some(done) = short_value(self.plan, wire, member, word, at..end, &mut text)
+                    let Some(done) = short_value(schema, wire, member, word, at..end, &mut text)
                     else {
                         break;
                     };
@@ -74,16 +74,19 @@ impl<'c> Converter<'c> {
                 {
                     return Err(self.out_of_order());
                 }
-                next = next.wrapping_add(1);
+                rest.next();
             }
             if at >= end {
                 break;
             }
             text.end();
+            let mut next = plan.members.len().wrapping_sub(rest.len());
             (at, next) = self.other_member(plan, at..end, next, depth, &mut oneofs)?;
+            rest = plan.members.get(next..).unwrap_or_default().iter();
             text = Text::new(self.out);
         }
-        if next < plan.fields.len() {
+        if rest.len() != 0 {
+            let next = plan.members.len().wrapping_sub(rest.len());
             text.lend(|out| unset_fields(plan, next..plan.fields.len(), out));
         }
         if braces == Braces::Yes {
@@ -325,16 +328,15 @@ fn short_value(
         tag,
         label,
         label_len,
+        least,
         ..
     } = member;
     let Range { start: at, end } = range;
-    // Without presence the default is the same as nothing, and has a text of its own.
-    let has_no_presence = !member.has_presence;
     macro_rules! varint {
-        ($bits:ident => $is_default:expr, $method:ident($($argument:expr),+)) => {{
+        ($bits:ident => $kept:expr, $method:ident($($argument:expr),+)) => {{
             let varint = word.varint_behind(tag);
             let ($bits, len) = varint.or_else(|| wide_varint(wire, at, tag))?;
-            if len > end.wrapping_sub(at) || (has_no_presence && $is_default) {
+            if len > end.wrapping_sub(at) || $kept < *least {
                 return None;
             }
             text.behind(label, *label_len).$method($($argument),+);
@@ -344,10 +346,10 @@ fn short_value(
     macro_rules! fixed {
         ($bytes:ident => $bits:expr, $method:ident($argument:expr)) => {{
             let start = at.wrapping_add(tag.len());
-            let $bytes = wire.get(start..).and_then(|rest| rest.first_chunk())?;
+            let $bytes = array_at(wire, start)?;
             let bits = $bits;
             let value_end = start.wrapping_add($bytes.len());
-            if value_end > end || (has_no_presence && bits == 0) {
+            if value_end > end || u64::from(bits) < *least {
                 return None;
             }
             text.behind(label, *label_len).$method($argument(bits));
@@ -357,10 +359,10 @@ fn short_value(
     match member.kind {
         Kind::String => {
             let range = word.delimited_behind(tag, at, end)?;
-            if has_no_presence && range.is_empty() {
+            if (range.len() as u64) < *least {
                 return None;
             }
-            let source = wire.get(range.start..).unwrap_or_default();
+            let source = wire.get(range.start..)?;
             let is_high = text.behind(label, *label_len).string(source, range.len());
             Some(Done {
                 at: range.end,
@@ -369,7 +371,7 @@ fn short_value(
         }
         Kind::Bytes => {
             let range = word.delimited_behind(tag, at, end)?;
-            if has_no_presence && range.is_empty() {
+            if (range.len() as u64) < *least {
                 return None;
             }
             let at = range.end;
@@ -381,18 +383,18 @@ fn short_value(
         Kind::Enum(index) => {
             let (bits, len) = word.varint_behind(tag)?;
             let number = bits as i32;
-            if len > end.wrapping_sub(at) || (has_no_presence && number == 0) {
+            if len > end.wrapping_sub(at) || u64::from(number.cast_unsigned()) < *least {
                 return None;
             }
             let value = plan.enumeration(index).find_value(number)?;
             text.behind(label, *label_len).snippet(&value.text);
             Some(Done::at(at.wrapping_add(len)))
         }
-        Kind::Bool => varint!(bits => bits == 0, boolean(bits != 0)),
-        Kind::Int32 => varint!(bits => bits as u32 == 0, int32(bits as i32)),
-        Kind::Uint32 => varint!(bits => bits as u32 == 0, uint32(bits as u32)),
-        Kind::Int64 => varint!(bits => bits == 0, int64(bits.cast_signed(), is_quoted(plan))),
-        Kind::Uint64 => varint!(bits => bits == 0, uint64(bits, is_quoted(plan))),
+        Kind::Bool => varint!(bits => bits, boolean(bits != 0)),
+        Kind::Int32 => varint!(bits => u64::from(bits as u32), int32(bits as i32)),
+        Kind::Uint32 => varint!(bits => u64::from(bits as u32), uint32(bits as u32)),
+        Kind::Int64 => varint!(bits => bits, int64(bits.cast_signed(), is_quoted(plan))),
+        Kind::Uint64 => varint!(bits => bits, uint64(bits, is_quoted(plan))),
         Kind::Double => fixed!(bytes => u64::from_le_bytes(*bytes), lone_double(f64::from_bits)),
         Kind::Float => fixed!(bytes => u32::from_le_bytes(*bytes), lone_float(f32::from_bits)),
         _ => None,

@@ -103,12 +103,14 @@ pub struct Paused {
     look_count: usize,
 }
 
-impl Paused {
-    /// Bytes of the message that `scratch`, which is that of the message, carries until more comes.
-    pub(crate) fn carried_len(&self, scratch: &Scratch) -> usize {
-        scratch.pieces.carry.len()
+impl Scratch {
+    /// Bytes that are carried for a message that is paused.
+    pub(crate) fn carried_len(&self) -> usize {
+        self.pieces.carry.len()
     }
+}
 
+impl Paused {
     /// Whether anything has been written of the message.
     pub const fn is_begun(&self) -> bool {
         self.out_len > 0

@@ -84,6 +84,13 @@ impl TagPattern {
     }
 }
 
+/// The bytes from this offset on, as many as the array has.
+#[inline(always)]
+pub(crate) fn array_at<const N: usize>(wire: &[u8], offset: usize) -> Option<&[u8; N]> {
+    // A range of a known length takes one comparison less than what comes from an offset on, of which the first are asked for.
+    wire.get(offset..offset.wrapping_add(N))?.first_chunk()
+}
+
 /// The next eight bytes of a wire, the first of them lowest. What lies beyond its end is zero.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Word(u64);
@@ -92,7 +99,7 @@ impl Word {
     /// What comes from this offset on.
     #[inline(always)]
     pub(crate) fn at(wire: &[u8], offset: usize) -> Self {
-        match wire.get(offset..).and_then(|rest| rest.first_chunk()) {
+        match array_at(wire, offset) {
             Some(bytes) => Self(u64::from_le_bytes(*bytes)),
             None => Self::last(wire, offset),
         }
@@ -147,6 +154,11 @@ impl Word {
         if word & 0x80 == 0 {
             return Some((word & 0x7f, tag_len.wrapping_add(1)));
         }
+        // A tag of at most four bytes leaves as many.
+        if word & 0x8000 == 0 {
+            let value = word & 0x7f | word >> 1 & 0x3f80;
+            return Some((value, tag_len.wrapping_add(2)));
+        }
         // The high bit of each byte says that more come.
         let last @ 1.. = (!self.0 & HIGH_BITS).wrapping_shr(bit_count) else {
             return None;
@@ -166,10 +178,11 @@ impl Word {
         end: usize,
     ) -> Option<Range<usize>> {
         let (len, head) = self.varint_behind(tag)?;
-        let start = at.wrapping_add(head);
-        let left = end.checked_sub(start)?;
-        let len = usize::try_from(len).ok().filter(|&len| len <= left)?;
-        Some(start..start.wrapping_add(len))
+        let left = end.checked_sub(at)?;
+        // A number that a word holds has 56 bits at most.
+        let whole = len.wrapping_add(head as u64);
+        let whole = usize::try_from(whole).ok().filter(|&whole| whole <= left)?;
+        Some(at.wrapping_add(head)..at.wrapping_add(whole))
     }
 }
 

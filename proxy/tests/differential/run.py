@@ -406,7 +406,7 @@ def build_grpc_gateway():
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(os.path.join(HERE, "grpc-gateway"), source)
     for name in ("go.mod", "go.sum"):
-        shutil.copy(os.path.join(BENCH, "grpc-gateway", name), source)
+        shutil.copy(os.path.join(BENCH, "go", name), source)
     run(["go", "install", "-mod=mod", "tool"], cwd=source, env={**os.environ, "GOBIN": programs})
     generated = os.path.join(source, "differential")
     os.makedirs(generated)
@@ -531,9 +531,9 @@ def enter_python_environment():
         import grpc_tools  # noqa: F401
     except ImportError:
         sys.path.insert(0, BENCH)
-        import compare
+        import builds
 
-        program = compare.prepare_python()
+        program = builds.prepare_python()
         if os.path.dirname(os.path.dirname(program)) == sys.prefix:
             raise
         os.execv(program, [program, os.path.abspath(__file__), *sys.argv[1:]])

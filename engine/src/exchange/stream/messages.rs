@@ -107,8 +107,8 @@ impl Messages {
 
     /// Bytes that are carried until more come.
     pub fn carried_len(&self) -> usize {
-        let paused = self.paused.as_ref();
-        self.held.len() + paused.map_or(0, |paused| paused.carried_len(&self.json))
+        let paused_len = self.paused.map_or(0, |_| self.json.carried_len());
+        self.held.len() + paused_len
     }
 
     /// Reads the upstream's headers, and says whether the reply has ended with them.

@@ -1,4 +1,4 @@
-// A grpc-gateway v2 as its README sets it up: generated handlers, no options but the address.
+// A grpc-gateway v2 as its README sets it up: generated handlers, no options but the addresses.
 package main
 
 import (
@@ -14,7 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"transom.test/gateways/hello"
+	"transom.test/gateways/bench"
+	"transom.test/gateways/routes"
 )
 
 func main() {
@@ -22,10 +23,16 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to serve on")
 	flag.Parse()
 
-	mux := runtime.NewServeMux()
-	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
-	if err := hello.RegisterGreeterHandlerFromEndpoint(context.Background(), mux, *upstream, options); err != nil {
+	connection, err := grpc.NewClient(*upstream, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
 		log.Fatal(err)
+	}
+	mux := runtime.NewServeMux()
+	register := append([]routes.Register{bench.RegisterBenchHandler}, routes.Handlers...)
+	for _, handler := range register {
+		if err := handler(context.Background(), mux, connection); err != nil {
+			log.Fatal(err)
+		}
 	}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
