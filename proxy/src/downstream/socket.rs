@@ -239,22 +239,26 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         }
     }
 
-    /// Waits for more bytes. One who is silent is asked for a sign of life.
+    /// Waits for more bytes, unless some came while the upstream was waited for. One who is silent is asked for a sign of life.
     async fn wait_for_more(&mut self) -> Result<(), Stop> {
-        self.inlet.expect(IDLE_READ_LEN_MAX);
-        for _ in 0..=SOCKET_PING_COUNT_MAX {
+        let mut ping_count = 0;
+        while self.inlet.bytes().is_empty() {
+            self.inlet.expect(IDLE_READ_LEN_MAX);
             match timeout(SOCKET_PING_GAP, self.inlet.more()).await {
-                Ok(Ok(1..)) => {
-                    self.shared.frames.borrow_mut().feed(self.inlet.bytes());
-                    self.inlet.consume(usize::MAX);
-                    return Ok(());
-                }
+                Ok(Ok(1..)) => {}
                 Ok(Ok(0)) => return Err(Stop::Gone(io::ErrorKind::UnexpectedEof.into())),
                 Ok(Err(error)) => return Err(Stop::Gone(error)),
-                Err(Elapsed) => self.shared.frames.borrow_mut().ping(),
+                Err(Elapsed) if ping_count < SOCKET_PING_COUNT_MAX => {
+                    ping_count += 1;
+                    self.shared.frames.borrow_mut().ping();
+                }
+                Err(Elapsed) => return Err(Stop::Gone(io::ErrorKind::TimedOut.into())),
             }
         }
-        Err(Stop::Gone(io::ErrorKind::TimedOut.into()))
+        let frames = &mut *self.shared.frames.borrow_mut();
+        frames.feed(self.inlet.bytes());
+        self.inlet.consume(usize::MAX);
+        Ok(())
     }
 }
 

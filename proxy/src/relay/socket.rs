@@ -118,7 +118,6 @@ impl Context {
     /// Appends an error as a message.
     pub fn write_error_message(&self, failure: &Failure, text: &mut Vec<u8>) {
         let scratch = &mut *self.scratch.borrow_mut();
-        let transcoder = &self.gateway.transcoder;
-        transcoder.write_error_message(failure, scratch, text);
+        failure.write_json(&self.gateway.transcoder, scratch, text);
     }
 }

@@ -1,15 +1,13 @@
 //! The replies of a call as messages of a WebSocket (SEMANTICS 127). In: headers, pieces of the body and trailers of an upstream. Out: one text after the
 //! other, or what went wrong. Always: a text is whole before it is sent; an error is a message of its own.
 
-use super::super::answer::Answer;
-use super::super::crossing::{Metadata, Pair};
+use super::super::crossing::Pair;
 use super::super::{Call, Scratch, Transcoder};
 use super::Failure;
 use super::framing::Framing;
 use super::messages::{Messages, Pushed};
 use super::replies::ReplyHead;
 use crate::error::{Error, ErrorKind};
-use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
 
 /// The replies of a call as messages of a WebSocket. It borrows nothing and lives as long as the stream; it belongs to the transcoder that its call
 /// belongs to.
@@ -51,11 +49,11 @@ impl SocketReplies {
         &self,
         reply: &ReplyHead<impl Fn() -> H>,
     ) -> Result<bool, Failure> {
-        let headers = (reply.headers)();
-        match read_headers(reply.http_status, headers, reply.ends_stream)? {
-            ReplyHeaders::Follow => Ok(true),
-            ReplyHeaders::EndedOk => self.check_count().map(|()| false),
+        let has_ended = self.messages.read_headers(reply)?;
+        if has_ended {
+            self.check_count()?;
         }
+        Ok(!has_ended)
     }
 
     /// Takes bytes of the upstream's body up to the end of a message. `out` holds the whole text when `is_last` says so; until then it has to stay.
@@ -93,8 +91,7 @@ impl SocketReplies {
         reason = "anonymous lifetimes in impl Trait are unstable"
     )]
     pub fn finish<'r>(&self, trailers: impl Iterator<Item = Pair<'r>>) -> Result<(), Failure> {
-        read_trailers(trailers)?;
-        self.messages.check_end()?;
+        self.messages.read_trailers(trailers)?;
         self.check_count()
     }
 
@@ -103,15 +100,5 @@ impl SocketReplies {
             return Err(Error::reply(ErrorKind::ReplyCount, 0).into());
         }
         Ok(())
-    }
-}
-
-impl Transcoder {
-    /// Appends an error as a message of a stream: `{"error":{..}}` (SEMANTICS 123).
-    #[cold]
-    pub fn write_error_message(&self, failure: &Failure, scratch: &mut Scratch, out: &mut Vec<u8>) {
-        let metadata = Metadata::default();
-        Answer::of_status(self, &failure.status, failure.http_status, &metadata)
-            .write_in_stream(self, scratch, out);
     }
 }

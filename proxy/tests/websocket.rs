@@ -1,0 +1,267 @@
+//! WebSockets through the whole gateway (SEMANTICS 127): each kind of streaming method, every way to an end, on both I/O drivers.
+//! The client is that of a library, the upstream tells what it meets (`support/streams.rs`).
+
+#![cfg(test)]
+
+mod support {
+    pub(crate) mod gateway;
+    pub(crate) mod http;
+    pub(crate) mod process;
+    pub(crate) mod streams;
+}
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::gateway::Gateway;
+use support::http::Client;
+use support::streams::{Event, StreamsServer};
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::{ClientRequestBuilder, Message, WebSocket};
+
+const CANCEL: u32 = 8;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn on_each_driver(arguments: &[&str], test: impl Fn(&Gateway, &StreamsServer)) {
+    for io in ["auto", "epoll"] {
+        let upstream = StreamsServer::start();
+        let gateway = serve(&upstream, &[&["--io", io], arguments].concat());
+        test(&gateway, &upstream);
+        let (status, transcript) = gateway.stop();
+        assert!(
+            status.success() && !transcript.contains("panick"),
+            "{io}: {transcript}"
+        );
+    }
+}
+
+fn serve(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
+    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
+    let proto = format!("{protos}/test/flows.proto");
+    let url = upstream.url();
+    let fixed = [
+        "--workers",
+        "1",
+        "--upstream",
+        &url,
+        "--proto",
+        &proto,
+        "--proto-path",
+        protos,
+    ];
+    Gateway::serve(&[&fixed, arguments].concat())
+}
+
+fn open(gateway: &Gateway, path: &str) -> WebSocket<TcpStream> {
+    let stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let url = format!("ws://{}{path}", gateway.address());
+    let (socket, response) = tungstenite::client(url, stream).unwrap();
+    assert_eq!(response.status(), 101);
+    socket
+}
+
+fn say(socket: &mut WebSocket<TcpStream>, text: &str) {
+    socket.send(Message::text(text)).unwrap();
+}
+
+/// The next message, as JSON.
+fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
+    match socket.read().unwrap() {
+        Message::Text(text) => serde_json::from_str(&text).unwrap(),
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+/// The code with which the gateway closes.
+fn close_code(socket: &mut WebSocket<TcpStream>) -> u16 {
+    match socket.read().unwrap() {
+        Message::Close(Some(CloseFrame { code, .. })) => code.into(),
+        other => panic!("no close frame: {other:?}"),
+    }
+}
+
+#[test]
+fn s127_messages_go_both_ways_one_to_a_frame() {
+    on_each_driver(&[], |gateway, upstream| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"a","number":1}"#);
+        assert_eq!(
+            hear(&mut socket),
+            json!({"text": "a", "number": "1", "payload": ""})
+        );
+        upstream.wait_for(&Event::Received("a".to_owned(), 1));
+        // Several values in one message, and bytes instead of text.
+        say(&mut socket, "{\"text\":\"b\"}\n{\"text\":\"c\"}\n");
+        assert_eq!(hear(&mut socket)["text"], "b");
+        assert_eq!(hear(&mut socket)["text"], "c");
+        socket
+            .send(Message::binary(&br#"[{"text":"d"},{"text":"e"}]"#[..]))
+            .unwrap();
+        assert_eq!(hear(&mut socket)["text"], "d");
+        assert_eq!(hear(&mut socket)["text"], "e");
+        // Nothing is the end of the requests, and the upstream ends the replies then.
+        say(&mut socket, "");
+        upstream.wait_for(&Event::HalfClosed);
+        assert_eq!(close_code(&mut socket), 1000);
+    });
+}
+
+#[test]
+fn s127_a_server_stream_needs_no_message_where_the_path_says_all() {
+    on_each_driver(&[], |gateway, _| {
+        let mut socket = open(gateway, "/v1/count/3");
+        for number in ["0", "1", "2"] {
+            assert_eq!(hear(&mut socket)["number"], number);
+        }
+        assert_eq!(close_code(&mut socket), 1000);
+        let mut socket = open(gateway, "/v1/count");
+        say(&mut socket, r#"{"count":2}"#);
+        assert_eq!(hear(&mut socket)["number"], "0");
+        assert_eq!(hear(&mut socket)["number"], "1");
+        assert_eq!(close_code(&mut socket), 1000);
+    });
+}
+
+#[test]
+fn s127_a_client_stream_answers_once_it_has_ended() {
+    on_each_driver(&[], |gateway, _| {
+        let mut socket = open(gateway, "/v1/collect");
+        for _ in 0..100 {
+            say(&mut socket, r#"{"payload":"AAAA"}"#);
+        }
+        say(&mut socket, "");
+        assert_eq!(hear(&mut socket), json!({"count": "100", "len": "300"}));
+        assert_eq!(close_code(&mut socket), 1000);
+    });
+}
+
+#[test]
+fn s127_errors_are_a_message_and_then_the_end() {
+    on_each_driver(&[], |gateway, upstream| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"status"}"#);
+        let error = json!({"error": {"code": 9, "message": "not today"}});
+        assert_eq!(hear(&mut socket), error);
+        assert_eq!(close_code(&mut socket), 1011);
+        // One that cannot be read: the call is cancelled.
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"a"}"#);
+        assert_eq!(hear(&mut socket)["text"], "a");
+        say(&mut socket, r#"{"text":7}"#);
+        let error = hear(&mut socket);
+        assert_eq!(error["error"]["code"], 3);
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("message 2.text:"), "{message}");
+        assert_eq!(close_code(&mut socket), 1007);
+        upstream.wait_for(&Event::Reset(CANCEL));
+        // One that is cut.
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"#);
+        assert_eq!(hear(&mut socket)["error"]["code"], 3);
+        assert_eq!(close_code(&mut socket), 1007);
+        // One too many.
+        let mut socket = open(gateway, "/v1/count");
+        say(&mut socket, r#"{"count":1,"end":"hang"}{"count":2}"#);
+        assert_eq!(hear(&mut socket)["error"]["code"], 3);
+        assert_eq!(close_code(&mut socket), 1007);
+    });
+}
+
+#[test]
+fn s127_an_upstream_that_dies_is_an_error() {
+    on_each_driver(&[], |gateway, _| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"a"}"#);
+        assert_eq!(hear(&mut socket)["text"], "a");
+        say(&mut socket, r#"{"text":"die"}"#);
+        assert_eq!(hear(&mut socket)["error"]["code"], 14);
+        assert_eq!(close_code(&mut socket), 1011);
+    });
+}
+
+#[test]
+fn s127_a_client_that_closes_or_leaves_cancels_its_call() {
+    on_each_driver(&[], |gateway, upstream| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"watch"}"#);
+        assert_eq!(hear(&mut socket)["text"], "watch");
+        socket.close(None).unwrap();
+        upstream.wait_for(&Event::Reset(CANCEL));
+        // The closing is answered.
+        let ended = std::iter::from_fn(|| socket.read().ok()).any(|each| each.is_close());
+        assert!(ended);
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"watch"}"#);
+        assert_eq!(hear(&mut socket)["text"], "watch");
+        drop(socket);
+        upstream.wait_for(&Event::Reset(CANCEL));
+    });
+}
+
+#[test]
+fn s127_pings_are_answered_while_the_upstream_is_silent() {
+    on_each_driver(&[], |gateway, _| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"watch"}"#);
+        assert_eq!(hear(&mut socket)["text"], "watch");
+        socket.send(Message::Ping("alive?".into())).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::Pong("alive?".into()));
+    });
+}
+
+#[test]
+fn s127_messages_of_grpc_gateway_are_wrapped() {
+    on_each_driver(&["--profile", "grpc-gateway"], |gateway, _| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"a"}"#);
+        assert_eq!(hear(&mut socket)["result"]["text"], "a");
+    });
+}
+
+#[test]
+fn s127_a_message_above_the_limit_ends_it() {
+    on_each_driver(&[], |gateway, _| {
+        let mut socket = open(gateway, "/v1/collect");
+        let long = "x".repeat(5 << 20);
+        // The gateway does not read it to its end.
+        let _may_fail = socket.send(Message::text(format!("{{\"text\":\"{long}\"}}")));
+        let last = std::iter::from_fn(|| socket.read().ok()).last();
+        match last {
+            Some(Message::Close(Some(frame))) => assert_eq!(u16::from(frame.code), 1009),
+            // A reset may overtake the close frame.
+            None => {}
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn s127_what_is_no_opening_is_a_request_like_others() {
+    on_each_driver(&[], |gateway, _| {
+        let mut client = Client::connect(gateway.address()).unwrap();
+        let head = "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+        // A method that does not stream; the connection stays.
+        client
+            .write(format!("GET /v1/say HTTP/1.1\r\n{head}\r\n").as_bytes())
+            .unwrap();
+        assert_eq!(client.read_reply("GET").unwrap().status, 405);
+        client
+            .write(format!("GET /v1/chat HTTP/1.1\r\n{head}\r\n").as_bytes())
+            .unwrap();
+        let reply = client.read_reply("GET").unwrap();
+        assert_eq!(reply.status, 426);
+        assert_eq!(reply.header("sec-websocket-version"), Some("13"));
+        let page = |origin: String| {
+            let url = format!("ws://{}/v1/chat", gateway.address());
+            let request =
+                ClientRequestBuilder::new(url.parse().unwrap()).with_header("Origin", origin);
+            let stream = TcpStream::connect(gateway.address()).unwrap();
+            tungstenite::client(request.into_client_request().unwrap(), stream).is_ok()
+        };
+        assert!(page(format!("http://{}", gateway.address())));
+        assert!(!page("https://evil.example".to_owned()));
+    });
+}
