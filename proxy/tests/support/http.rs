@@ -122,6 +122,39 @@ impl Client {
         self.stream.get_ref().shutdown(Shutdown::Write)
     }
 
+    /// Reads the head of a final reply and leaves its body to [`Client::read_chunk`].
+    pub(crate) fn read_reply_head(&mut self) -> Result<Reply> {
+        loop {
+            let (status, headers) = self.read_head()?;
+            if status >= 200 {
+                return Ok(Reply {
+                    status,
+                    headers,
+                    body: Vec::new(),
+                });
+            }
+        }
+    }
+
+    /// The next chunk of a chunked body as it comes; empty at its end.
+    pub(crate) fn read_chunk(&mut self) -> Result<Vec<u8>> {
+        let line = self.read_line(&mut { HEAD_LEN_MAX })?;
+        let digits = line.split(';').next().unwrap_or_default();
+        let length = u64::from_str_radix(digits, 16)
+            .map_err(|error| wrong(&format!("chunk size {line:?}: {error}")))?;
+        let mut chunk = Vec::new();
+        if length == 0 {
+            // What follows the last chunk are trailers, which no caller asks for yet.
+            self.read_headers(&mut { HEAD_LEN_MAX })?;
+            return Ok(chunk);
+        }
+        self.read_exactly(length, &mut chunk)?;
+        if !self.read_line(&mut { 2 })?.is_empty() {
+            return Err(wrong("a chunk is longer than its size says"));
+        }
+        Ok(chunk)
+    }
+
     fn read_head(&mut self) -> Result<(u16, Vec<(String, String)>)> {
         let mut left = HEAD_LEN_MAX;
         let status_line = self.read_line(&mut left)?;
@@ -181,18 +214,13 @@ impl Client {
 
     fn read_chunks(&mut self, body: &mut Vec<u8>) -> Result<()> {
         loop {
-            let line = self.read_line(&mut { HEAD_LEN_MAX })?;
-            let digits = line.split(';').next().unwrap_or_default();
-            let length = u64::from_str_radix(digits, 16)
-                .map_err(|error| wrong(&format!("chunk size {line:?}: {error}")))?;
-            if length == 0 {
-                // What follows the last chunk are trailers, which no caller asks for yet.
-                self.read_headers(&mut { HEAD_LEN_MAX })?;
+            let chunk = self.read_chunk()?;
+            if chunk.is_empty() {
                 return Ok(());
             }
-            self.read_exactly(length, body)?;
-            if !self.read_line(&mut { 2 })?.is_empty() {
-                return Err(wrong("a chunk is longer than its size says"));
+            body.extend_from_slice(&chunk);
+            if body.len() as u64 > BODY_LEN_MAX {
+                return Err(wrong("the body is longer than this client takes"));
             }
         }
     }
