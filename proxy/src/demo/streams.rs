@@ -44,7 +44,7 @@ impl Watch {
     }
 }
 
-/// The books of a shelf, round by round, as they are at each.
+/// The books of a shelf, round by round, as they are at each. Ends with an error when the shelf is gone.
 pub(super) fn watch(
     store: Arc<Mutex<Store>>,
     watch: Watch,
@@ -54,13 +54,17 @@ pub(super) fn watch(
             if round > 0 && leaves_within(watch.interval, &sender).await {
                 return;
             }
-            let books: Vec<Book> = open(&store).books(&watch.shelf).cloned().collect();
+            let books = books_of(&open(&store), &watch.shelf);
             // A shelf without books would otherwise make a loop without a pause.
             tokio::task::yield_now().await;
-            for book in books {
-                if sender.send(Ok(book)).await.is_err() {
+            let is_gone = books.is_err();
+            for book in books.unwrap_or_else(|status| vec![Err(status)]) {
+                if sender.send(book).await.is_err() {
                     return;
                 }
+            }
+            if is_gone {
+                return;
             }
         }
     })
@@ -125,6 +129,11 @@ fn stream<T: Send + 'static, F: Future<Output = ()> + Send + 'static>(
 /// Waits; true if the client has left by then.
 async fn leaves_within<T>(time: Duration, sender: &Sender<T>) -> bool {
     tokio::time::timeout(time, sender.closed()).await.is_ok()
+}
+
+fn books_of(store: &Store, shelf: &str) -> Result<Vec<Result<Book, Status>>, Status> {
+    store.shelf(shelf)?;
+    Ok(store.books(shelf).cloned().map(Ok).collect())
 }
 
 fn find_books(store: &Store, question: Question) -> Result<Answer, Status> {

@@ -136,6 +136,11 @@ impl Client {
         }
     }
 
+    /// The rest of the reply whose head this is.
+    pub(crate) fn read_rest(&mut self, head: &Reply) -> Result<Vec<u8>> {
+        self.read_body(&head.headers)
+    }
+
     /// The next chunk of a chunked body as it comes; empty at its end.
     pub(crate) fn read_chunk(&mut self) -> Result<Vec<u8>> {
         let line = self.read_line(&mut { HEAD_LEN_MAX })?;

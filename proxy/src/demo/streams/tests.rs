@@ -117,6 +117,37 @@ fn watch_shows_the_shelf_as_it_is_at_each_round() {
 }
 
 #[test]
+fn watch_of_a_shelf_that_is_taken_away_ends_with_an_error() {
+    let client = Client::new();
+    let request = v1::WatchBooksRequest {
+        parent: "shelves/poetry".to_owned(),
+        ..watch(
+            2,
+            Some(prost_types::Duration {
+                seconds: 1,
+                nanos: 0,
+            }),
+        )
+    };
+    let (sender, receiver) = channel(1);
+    let mut books: Streaming<v1::Book> = client.runtime.block_on(async {
+        sender.send(request).await.unwrap();
+        drop(sender);
+        let requests = ReceiverStream::new(receiver);
+        client.open("WatchBooks", requests).await.unwrap()
+    });
+    let first = client.runtime.block_on(books.message()).unwrap().unwrap();
+    let request = v1::DeleteBookRequest { name: first.name };
+    client.call::<_, ()>("DeleteBook", request).unwrap();
+    let name = "shelves/poetry".to_owned();
+    client
+        .call::<_, ()>("DeleteShelf", v1::DeleteShelfRequest { name })
+        .unwrap();
+    let status = client.runtime.block_on(books.message()).unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+}
+
+#[test]
 fn watch_is_bounded() {
     let client = Client::new();
     let long = prost_types::Duration {
