@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use support::counting::{Counting, request_count};
 use support::{notation, texts};
 use transom_engine::exchange::{
-    Call, Envelope, Forms, Manners, QueryRule, Reply, Request, Scratch, Transcoder,
+    Call, Cors, CorsSettings, Forms, Manners, QueryRule, Reply, Request, Scratch, Transcoder,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead};
@@ -281,7 +281,7 @@ impl Worker {
             body: &exchange.reply,
             trailers: Some(|| trailers.into_iter()),
         };
-        let envelope = Envelope::of(&self.head, bytes);
+        let envelope = transcoder.envelope(&self.head, bytes);
         call.write_reply(
             transcoder,
             &envelope,
@@ -314,7 +314,7 @@ fn a_call_that_succeeds_does_not_allocate() {
             reply: frame("6: {1: 'n' 2: 5 3: {1: 'm'}}"),
         },
         Exchange {
-            request: b"GET /v1/files/a/b?choice.oneString=c&scalars.fDouble=1.5&wellKnown.timestamp=2020-01-01T00:00:00Z HTTP/1.1\r\nHost: x\r\n\r\n",
+            request: b"GET /v1/files/a/b?choice.oneString=c&scalars.fDouble=1.5&wellKnown.timestamp=2020-01-01T00:00:00Z HTTP/1.1\r\nHost: x\r\nOrigin: https://b.example\r\n\r\n",
             headers: &[(b"content-type", b"application/grpc")],
             reply: frame("6: {2: 5 1: 'n'} 5: {12: {1: 'b' 2: 'v'} 12: {1: 'a'}} 6: {1: 'o'}"),
         },
@@ -344,8 +344,17 @@ fn a_call_that_succeeds_does_not_allocate() {
             reply: frame("2: {3: {1: 'x'} 2: 'bytes'} 1: 'n' 2: {1: 'image/png'}"),
         },
     ];
+    let cors = CorsSettings {
+        origins: vec![
+            "https://a.example".to_owned(),
+            "https://b.example".to_owned(),
+        ],
+        origin_patterns: vec!["https://.*\\.example\\.com".to_owned()],
+        ..CorsSettings::default()
+    };
     let gateway = Manners {
         headers: HeaderRule::GrpcGateway,
+        cors: Some(Cors::new(cors).unwrap()),
         ..Manners::default()
     };
     let envoy = Manners {

@@ -149,6 +149,11 @@ fn bad_rules_do_not_stop_the_others() {
 }
 
 #[test]
+fn paths_and_bodies_of_rules_are_what_they_may_be() {
+    check_file("templates.json");
+}
+
+#[test]
 fn rules_that_take_the_same_requests_are_refused_or_the_last_wins() {
     check_file("same.json");
 }

@@ -164,7 +164,7 @@ impl Context {
         head: &RequestHead,
         bytes: &[u8],
         body: &[u8],
-        (client, envelope): (IpAddr, Envelope),
+        (client, envelope): (IpAddr, &Envelope),
         out: &mut Vec<u8>,
     ) -> Result<Option<Outgoing>, Error> {
         let transcoder = &self.gateway.transcoder;
@@ -172,11 +172,13 @@ impl Context {
         let call = match transcoder.handle_head(head, bytes, scratch)? {
             Request::Call(call) => call,
             Request::Preflight => {
-                transcoder.write_preflight(&self.dated(envelope), head, bytes, scratch, out);
+                let envelope = self.dated(envelope.clone());
+                transcoder.write_preflight(&envelope, head, bytes, scratch, out);
                 return Ok(None);
             }
             Request::Options => {
-                transcoder.write_options(&self.dated(envelope), head, bytes, scratch, out);
+                let envelope = self.dated(envelope.clone());
+                transcoder.write_options(&envelope, head, bytes, scratch, out);
                 return Ok(None);
             }
         };

@@ -342,6 +342,33 @@ fn check_names_each_fault_with_its_line() {
             .text()
             .contains("transom.yaml:2: error: the selector `a.S.M9` names no method")
     );
+
+    // Settings that fit nothing: an error where `serve` would not start, else a warning.
+    let statuses = "success_statuses:\n  a.S.M1: 201\n  a.S.M7: 201\nconflicting_rules: last-wins";
+    let found = check(statuses);
+    assert_eq!(found.code, Some(1));
+    let line = "transom.yaml:4: error: success_statuses: a.S.M7: the schema has no such method";
+    assert!(found.text().contains(line), "{}", found.text());
+    run(&[
+        "serve",
+        "--upstream",
+        "http://127.0.0.1:1",
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        config.to_str().unwrap(),
+    ])
+    .assert_failed(
+        1,
+        &["transom.yaml:4: success_statuses: a.S.M7: the schema has no such method"],
+    );
+    for (field, is_told) in [("name", true), ("extra", true), ("none", false)] {
+        let found = check(&format!("bad_rules: skip\nquery_captured_by: {field}"));
+        let words = format!(
+            "transom.yaml:3: warning: query_captured_by: no request that takes a query has a field `{field}`"
+        );
+        assert_eq!(found.text().contains(&words), is_told, "{}", found.text());
+    }
     check("jsn: true").assert_failed(
         1,
         &["transom.yaml:2: jsn: there is no such key; did you mean json?"],
@@ -352,6 +379,128 @@ fn check_names_each_fault_with_its_line() {
     assert!(
         text.starts_with("0 errors, 0 warnings, 0 notes in 8 routes of 4 methods"),
         "{text}"
+    );
+}
+
+/// A field takes the keys that no field has if it is of a fitting type, and neither body nor rule keep the query from it.
+#[test]
+fn check_warns_of_a_capture_that_fits_no_field() {
+    let folder = scratch_folder("check-capture");
+    let config = folder.join("transom.yaml");
+    let check = |rule: &str, field: &str, more: &str| {
+        let text = format!(
+            r#"syntax = "proto3"; package a;
+import "google/api/annotations.proto"; import "google/protobuf/struct.proto";
+message In {{ string text = 1; google.protobuf.Struct any = 2; map<string, string> texts = 3; map<string, int32> numbers = 4;
+  oneof one {{ google.protobuf.Struct member = 5; }} repeated google.protobuf.Struct many = 6; }}
+service S {{ rpc M(In) returns (In) {{ option (google.api.http) = {{ {rule} }}; }} }}"#
+        );
+        fs::write(folder.join("a.proto"), text).unwrap();
+        let text = format!("proto: a.proto\nquery_captured_by: {field}\n{more}\n");
+        fs::write(&config, text).unwrap();
+        let found = run(&["check", "--config", config.to_str().unwrap()]).assert_done();
+        found
+            .text()
+            .contains("transom.yaml:2: warning: query_captured_by: ")
+    };
+    let (get, post) = ("get: \"/a\"", "post: \"/a\" body: \"*\"");
+    for field in ["any", "texts"] {
+        assert!(!check(get, field, ""), "{field}");
+        assert!(check(post, field, ""), "{field}");
+        assert!(
+            !check(post, field, "query_beside_whole_body: merge"),
+            "{field}"
+        );
+        let body = format!("post: \"/a\" body: \"{field}\"");
+        assert!(check(&body, field, ""), "{field}");
+    }
+    for field in ["text", "numbers", "member", "many", "nothing"] {
+        assert!(check(get, field, ""), "{field}");
+    }
+}
+
+#[test]
+fn explanation_tells_preflights_and_forms() {
+    let folder = scratch_folder("explain-headers");
+    let config = folder.join("transom.yaml");
+    let config = config.to_str().unwrap();
+    let text = "cors: {origins: [https://a.example], allow_headers: [x-a], max_age_seconds: 60}\nmethod_override: forms\n";
+    fs::write(config, text).unwrap();
+    let preflight = [
+        "--config",
+        config,
+        "-H",
+        "Access-Control-Request-Method: POST",
+    ];
+    for (origin, parts) in [
+        (
+            "Origin: https://a.example",
+            &[
+                "route none: this is a preflight of CORS",
+                "answer 204 No Content",
+                "vary: Origin",
+                "access-control-allow-origin: https://a.example",
+                "access-control-allow-methods: GET, POST, HEAD, OPTIONS",
+                "access-control-allow-headers: x-a",
+                "access-control-max-age: 60",
+            ][..],
+        ),
+        (
+            "Origin: https://b.example",
+            &["route none: this is a preflight of CORS", "vary: Origin"],
+        ),
+    ] {
+        let arguments = [
+            &["OPTIONS", "/v1/shelves", "--header", origin],
+            &preflight[..],
+        ]
+        .concat();
+        explained(1, &arguments, parts);
+    }
+    // Without an origin it is no preflight.
+    let arguments = [&["OPTIONS", "/v1/shelves"], &preflight[..]].concat();
+    explained(
+        1,
+        &arguments,
+        &[
+            "route none",
+            "answer 204 No Content",
+            "allow: GET, POST, HEAD, OPTIONS",
+        ],
+    );
+    let form = [
+        "-H",
+        "Content-Type: application/x-www-form-urlencoded",
+        "--data",
+    ];
+    let arguments = [
+        &["POST", "/v1/shelves/7/books", "--config", config][..],
+        &["-H", "X-HTTP-Method-Override: GET"],
+        &form[..],
+        &["page_size=5&filter.tags=x"],
+    ];
+    explained(
+        0,
+        &arguments.concat(),
+        &[
+            "route GET /v1/{parent=shelves/*}/books",
+            "body is a form: its fields are bound as those of a query",
+            r#"json {"parent":"shelves/7","pageSize":5,"filter":{"tags":["x"]}}"#,
+        ],
+    );
+    fs::write(config, "forms: fields\n").unwrap();
+    let arguments = [
+        &["POST", "/v1/shelves", "--config", config][..],
+        &form,
+        &["theme=T"],
+    ];
+    explained(
+        0,
+        &arguments.concat(),
+        &[
+            "body -> shelf, by the fields of a form",
+            r#"json {"shelf":{"theme":"T"}}"#,
+        ],
     );
 }
 
@@ -930,7 +1079,17 @@ fn explanation_tells_why_a_route_that_matches_too_was_not_taken() {
 
 #[test]
 fn explanation_of_what_is_no_request_is_refused() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &["GET", "/v1/a", "-H", "Origin"],
+            "--header `Origin`: expected a name and a value",
+        ),
+        (
+            &["GET", "/v1/a", "-H", "a b: c"],
+            "the name is none of a header",
+        ),
+        (&["GET", "/v1/a", "-H", "A: b\r\nC: d"], "line breaks"),
+        (&["GET", "/v1/a", "-H", "content-length: 1"], "leave it out"),
         (&["GET", "v1/shelves"], "expected a path"),
         (&["GET", "/v1/a b"], "%20"),
         (&["GET", "/v1/a\r\nX: y"], "blank"),

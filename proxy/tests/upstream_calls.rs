@@ -58,7 +58,7 @@ fn h2_echo(listener: std::net::TcpListener) -> std::sync::mpsc::Receiver<Request
 }
 
 #[test]
-fn upstream_sees_a_grpc_request_and_its_answer_comes_back_whole() {
+fn s134_upstream_sees_a_grpc_request_and_its_answer_comes_back_whole() {
     on_each_driver(|| async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = listener.local_addr().unwrap().to_string();

@@ -23,8 +23,7 @@ pub(super) fn write(
     text: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<bool, ErrorKind> {
-    let is_struct = is_struct(plan, field);
-    if !is_struct && !is_map_of_strings(plan, field) {
+    if !takes(plan, field) {
         return Ok(false);
     }
     // SEMANTICS 60.
@@ -33,7 +32,7 @@ pub(super) fn write(
     }
     out.extend_from_slice(field.tag.as_bytes());
     let outer = write::open(out);
-    if is_struct {
+    if is_struct(plan, field) {
         out.extend_from_slice(FIRST.as_bytes());
         let entry = write::open(out);
         string(FIRST, key, out);
@@ -48,6 +47,11 @@ pub(super) fn write(
     }
     write::close(out, outer);
     Ok(true)
+}
+
+/// Whether the field is of a type that takes such keys.
+pub(super) fn takes(plan: &Plan, field: &FieldPlan) -> bool {
+    is_struct(plan, field) || is_map_of_strings(plan, field)
 }
 
 fn is_struct(plan: &Plan, field: &FieldPlan) -> bool {

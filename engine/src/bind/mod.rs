@@ -19,8 +19,8 @@ use std::ops::Range;
 use crate::error::{Error, ErrorKind, Place};
 use crate::limits::QUERY_PARAMETER_COUNT_MAX;
 use crate::plan::{
-    BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Kind, MessageIndex, Plan, RoutePlan,
-    Tag, VariablePlan,
+    BodyPlan, Cardinality, FieldIndex, FieldPlan, FieldStep, Kind, MessageIndex, MessagePlan, Plan,
+    RoutePlan, Tag, VariablePlan,
 };
 use crate::text::percent::{self, Scope};
 use crate::to_wire;
@@ -121,6 +121,22 @@ pub(crate) fn bind(
         out.truncate(binder.body.end);
     }
     result
+}
+
+/// Whether the route's requests have a field of this name that takes the query keys which no field has (SEMANTICS 58).
+pub(crate) fn can_capture(plan: &Plan, route: &RoutePlan, input: MessageIndex, name: &str) -> bool {
+    let field = find_beside_body(plan.message(input), route, name);
+    field.is_some_and(|field| captured::takes(plan, field))
+}
+
+/// The field of this name, unless the body gives it.
+fn find_beside_body<'p>(
+    input: &'p MessagePlan,
+    route: &RoutePlan,
+    name: &str,
+) -> Option<&'p FieldPlan> {
+    let field = input.find_field(name.as_bytes())?;
+    (route.body != BodyPlan::Field(field)).then(|| input.field(field))
 }
 
 struct Binder<'b> {
@@ -291,11 +307,9 @@ impl Binder<'_> {
             return Ok(false);
         };
         let input = self.plan.message(self.input);
-        match input.find_field(name.as_bytes()) {
-            Some(field) if self.route.body != BodyPlan::Field(field) => {
-                captured::write(self.plan, input.field(field), key, text, out)
-            }
-            _ => Ok(false),
+        match find_beside_body(input, self.route, name) {
+            Some(field) => captured::write(self.plan, field, key, text, out),
+            None => Ok(false),
         }
     }
 

@@ -36,8 +36,9 @@ pub(super) fn decode(
         Coding::Deflate if is_zlib(coded) => read_up_to(ZlibDecoder::new(&mut rest), len_max, out),
         Coding::Deflate => read_up_to(DeflateDecoder::new(&mut rest), len_max, out),
         Coding::Brotli => {
-            let decoder = brotli::Decompressor::new(&mut rest, BROTLI_BUFFER_LEN);
-            read_up_to(decoder, len_max, out)
+            let mut decoder = brotli::Decompressor::new(&mut rest, BROTLI_BUFFER_LEN);
+            // It takes in more than it needs; asked once more behind the end, it fails if something of that is left.
+            read_up_to(&mut decoder, len_max, out).and_then(|()| decoder.read(&mut [0]).map(drop))
         }
         Coding::Zstd => zstd_reader(&mut rest).and_then(|reader| read_up_to(reader, len_max, out)),
     };

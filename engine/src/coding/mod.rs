@@ -53,7 +53,7 @@ impl Coding {
     /// Appends the body that was coded to `out`, if it has at most `len_max` bytes.
     ///
     /// # Errors
-    /// `BodyTooLarge`, or `BadContentCoding` where the bytes are not in this coding, end too early or, but for brotli, go on behind its end.
+    /// `BodyTooLarge`, or `BadContentCoding` where the bytes are not in this coding, end too early or go on behind its end.
     #[cfg(feature = "compression")]
     pub(crate) fn decode(
         self,

@@ -73,8 +73,10 @@ pub(super) enum Reader {
     Unsaid,
     /// Every origin.
     Any,
-    /// This origin.
-    Origin(Box<[u8]>),
+    /// The origin at this place of the settings.
+    Listed(usize),
+    /// An origin that fits a wildcard or a pattern.
+    Fitting(Box<[u8]>),
     /// No other origin; what is answered depends on the origin all the same.
     None,
 }
@@ -132,18 +134,26 @@ impl Cors {
         match head.header(bytes, b"origin") {
             None if self.is_any => Reader::Unsaid,
             Some(_) if self.is_any => Reader::Any,
-            Some(origin) if self.lets_in(origin) => Reader::Origin(origin.into()),
-            _ => Reader::None,
+            Some(origin) => self.reader_from(origin),
+            None => Reader::None,
         }
     }
 
-    fn lets_in(&self, origin: &[u8]) -> bool {
-        let is_listed = |listed: &String| match listed.split_once('*') {
-            None => listed.as_bytes() == origin,
-            Some((start, end)) => is_below(origin, start.as_bytes(), end.as_bytes()),
+    fn reader_from(&self, origin: &[u8]) -> Reader {
+        let listed = &self.settings.origins;
+        // No origin holds a `*`, so that one with a wildcard is never found here.
+        let at = listed.iter().position(|each| each.as_bytes() == origin);
+        if let Some(index) = at.filter(|_| !origin.contains(&b'*')) {
+            return Reader::Listed(index);
+        }
+        let fits = |each: &String| {
+            let parts = each.split_once('*');
+            parts.is_some_and(|(start, end)| is_below(origin, start.as_bytes(), end.as_bytes()))
         };
-        self.settings.origins.iter().any(is_listed)
-            || self.patterns.iter().any(|pattern| pattern.is_match(origin))
+        if listed.iter().any(fits) || self.patterns.iter().any(|each| each.is_match(origin)) {
+            return Reader::Fitting(origin.into());
+        }
+        Reader::None
     }
 
     /// Appends what every answer says.
@@ -167,7 +177,11 @@ impl Cors {
         match reader {
             Reader::Unsaid | Reader::None => return false,
             Reader::Any => head.header(out, ALLOW_ORIGIN, b"*"),
-            Reader::Origin(origin) => head.header(out, ALLOW_ORIGIN, origin),
+            Reader::Listed(index) => {
+                let origin = self.settings.origins.get(*index).map_or("", String::as_str);
+                head.header(out, ALLOW_ORIGIN, origin.as_bytes())
+            }
+            Reader::Fitting(origin) => head.header(out, ALLOW_ORIGIN, origin),
         };
         if self.settings.allow_credentials {
             head.header(out, b"access-control-allow-credentials", b"true");
@@ -366,8 +380,14 @@ mod tests {
             (&matched, "http://x\n", false),
         ] {
             // A lone prefix of the wildcard is a name without a label of its own; one dot is one of those bytes.
-            assert_eq!(cors.lets_in(origin.as_bytes()), is_let_in, "{origin:?}");
+            let reader = cors.reader_from(origin.as_bytes());
+            assert_eq!(reader != Reader::None, is_let_in, "{origin:?}");
         }
+        // As if somebody sent what the settings say.
+        assert_eq!(
+            listed.reader_from(b"https://*.b.example:8443"),
+            Reader::None
+        );
     }
 
     #[test]

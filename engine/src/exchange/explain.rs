@@ -21,6 +21,8 @@ pub struct Explanation<'t> {
     pub variables: Vec<(&'t str, String)>,
     /// The parameters of the query, in their order; none where no route was chosen.
     pub parameters: Vec<Parameter>,
+    /// Whether a body would be read as a form, field by field, and not as JSON (SEMANTICS 66, 119).
+    pub reads_form: bool,
     /// What becomes of the request.
     pub outcome: Outcome,
 }
@@ -30,8 +32,10 @@ pub struct Explanation<'t> {
 pub enum Outcome {
     /// The upstream gets this message.
     Message(Vec<u8>),
-    /// It is answered here, by [`Transcoder::write_options`] or [`Transcoder::write_preflight`].
+    /// It is answered here, by [`Transcoder::write_options`].
     Options,
+    /// It is answered here, by [`Transcoder::write_preflight`].
+    Preflight,
     /// It is refused; [`Transcoder::write_error`] writes the answer.
     Refused(Error),
 }
@@ -71,12 +75,18 @@ impl Transcoder {
         let mut scratch = Scratch::default();
         let path = head.path(bytes);
         // SEMANTICS 119: a form may have asked for another method.
-        let http_method = match self.find(head, bytes, &mut scratch.route) {
-            (Ok(route), true) if &*schema.route_plan(route).http_method != "*" => {
-                schema.route_plan(route).http_method.as_bytes()
+        let (found, is_asked_by_form) = self.find(head, bytes, &mut scratch.route);
+        let plan = found.ok().map(|route| schema.route_plan(route));
+        let http_method = match plan {
+            Some(plan) if is_asked_by_form && &*plan.http_method != "*" => {
+                plan.http_method.as_bytes()
             }
             _ => head.method(bytes),
         };
+        let reads_form = plan.is_some_and(|plan| {
+            (is_asked_by_form && plan.body == BodyPlan::Ignored)
+                || self.reads_form(plan, head, bytes)
+        });
         let table = &schema.routes;
         let mut compared = route::compare_all(table, http_method, path, &mut scratch.route);
         compared.sort_by_key(|&(route, _)| route.0);
@@ -95,6 +105,7 @@ impl Transcoder {
             routes,
             variables,
             parameters,
+            reads_form,
             outcome: self.outcome(head, bytes, body),
         }
     }
@@ -103,7 +114,8 @@ impl Transcoder {
         let mut scratch = Scratch::default();
         let mut out = Vec::new();
         let written = match self.handle_head(head, bytes, &mut scratch) {
-            Ok(Request::Options | Request::Preflight) => return Outcome::Options,
+            Ok(Request::Options) => return Outcome::Options,
+            Ok(Request::Preflight) => return Outcome::Preflight,
             Ok(Request::Call(call)) => {
                 call.write_request(self, head, bytes, body, &mut scratch, &mut out)
             }

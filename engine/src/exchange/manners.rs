@@ -5,8 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Coding, ContentTypes, Cors, Forms, QueryRule, Transcoder, UnwantedBodies};
+use crate::bind;
 use crate::compile::Schema;
 use crate::grpc::metadata::HeaderRule;
+use crate::plan::BodyPlan;
 
 /// How the gateway answers, beside the JSON of messages: what a profile decides. The default is this gateway's own; to be taken for another one, set
 /// what clients of that one rely on.
@@ -185,6 +187,22 @@ impl Transcoder {
             }
         }
         Ok(())
+    }
+
+    /// Whether no request of any route has a field that takes what [`QueryRule::captured_by`] names the place of; not if it names none. That is
+    /// no fault, but most likely not meant.
+    pub fn captures_nowhere(&self) -> bool {
+        let Some(name) = &self.manners.query.captured_by else {
+            return false;
+        };
+        let schema = &self.schema;
+        schema.routes.routes.iter().all(|route| {
+            // SEMANTICS 70.
+            let is_merged = self.manners.query.merges_into_whole_body && !route.takes_raw_body;
+            let is_read = route.body != BodyPlan::Whole || is_merged;
+            let input = schema.method_plan(route.method).input;
+            !is_read || !bind::can_capture(&schema.plan, route, input, name)
+        })
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let schema = load_schema(&args.source, &file, &answers.options)?;
     let transcoder = Transcoder::new(schema, answers.manners);
     let checked = transcoder.check_manners();
-    checked.map_err(|bad| Failure::Input(bad.to_string()))?;
+    checked.map_err(|bad| Failure::input(file.misfit(&bad)))?;
     let body = args.data.as_deref().unwrap_or_default().as_bytes();
     let mut head = RequestHead::new();
     let (text, is_call) = match head.parse(&request) {
@@ -50,8 +50,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
 /// The head that a client would send, in origin-form.
 fn request(args: &ExplainArgs) -> Result<Vec<u8>, Failure> {
     let method = &args.method;
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if method.is_empty() || !method.bytes().all(is_token) {
+    if method.is_empty() || !method.bytes().all(is_token_byte) {
         let method = method.escape_debug();
         return Err(Failure::Input(format!(
             "METHOD `{method}`: expected an HTTP method, as in GET"
@@ -79,16 +78,56 @@ fn request(args: &ExplainArgs) -> Result<Vec<u8>, Failure> {
         }
     };
     let slash = if target.starts_with('?') { "/" } else { "" };
-    let mut head = format!("{method} {slash}{target} HTTP/1.1\r\nHost: localhost\r\n");
+    let mut head = format!("{method} {slash}{target} HTTP/1.1\r\n");
+    let mut names = Vec::new();
+    for text in &args.header {
+        let (name, value) = header(text)?;
+        _ = write!(head, "{name}: {value}\r\n");
+        names.push(name.to_ascii_lowercase());
+    }
+    let is_given = |name: &str| names.iter().any(|each| each == name);
+    if !is_given("host") {
+        head.push_str("Host: localhost\r\n");
+    }
     if let Some(data) = &args.data {
-        let len = data.len();
-        _ = write!(
-            head,
-            "Content-Type: application/json\r\nContent-Length: {len}\r\n"
-        );
+        if !is_given("content-type") {
+            head.push_str("Content-Type: application/json\r\n");
+        }
+        _ = write!(head, "Content-Length: {}\r\n", data.len());
     }
     head.push_str("\r\n");
     Ok(head.into_bytes())
+}
+
+/// Name and value of `--header`.
+fn header(text: &str) -> Result<(&str, &str), Failure> {
+    let wrong = |why: &str| {
+        let shown = text.escape_debug();
+        Err(Failure::Input(format!("--header `{shown}`: {why}")))
+    };
+    let Some((name, value)) = text.split_once(':') else {
+        return wrong("expected a name and a value, as in `Origin: https://a.example`");
+    };
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return wrong("the name is none of a header");
+    }
+    // The body is that of --data, as it is.
+    let framing = ["content-length", "transfer-encoding"];
+    if framing.iter().any(|each| each.eq_ignore_ascii_case(name)) {
+        return wrong("the length of the body is that of --data; leave it out");
+    }
+    let value = value.trim_matches([' ', '\t']);
+    if value
+        .bytes()
+        .any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f)
+    {
+        return wrong("a value has no line breaks or other control characters");
+    }
+    Ok((name, value))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// All that is to be told, and whether the request becomes a call.
@@ -101,8 +140,10 @@ fn explain(
 ) -> Result<(String, bool), Failure> {
     let mut text = String::new();
     let body = args.data.as_deref().unwrap_or_default();
+    let is_preflight = explanation.outcome == Outcome::Preflight;
     let chosen = explanation.chosen();
     match chosen {
+        _ if is_preflight => text.push_str("route    none: this is a preflight of CORS\n"),
         Some(route) => {
             write_chosen(route, &mut text);
             write_bindings(explanation, route, args.data.is_some(), &mut text);
@@ -124,7 +165,11 @@ fn explain(
             let mut response = Vec::new();
             let envelope = transcoder.envelope(head, bytes);
             let mut scratch = Scratch::default();
-            transcoder.write_options(&envelope, head, bytes, &mut scratch, &mut response);
+            if is_preflight {
+                transcoder.write_preflight(&envelope, head, bytes, &mut scratch, &mut response);
+            } else {
+                transcoder.write_options(&envelope, head, bytes, &mut scratch, &mut response);
+            }
             write_response(&response, &mut text);
             false
         }
@@ -162,11 +207,19 @@ fn write_bindings(
         _ = writeln!(text, "{label:8} {}", parameter_text(parameter, input));
         label = "";
     }
+    let by_form = if explanation.reads_form {
+        ", by the fields of a form"
+    } else {
+        ""
+    };
     let body = match (route.body(), has_body) {
         (Body::Ignored, false) => return,
+        (Body::Ignored, true) if explanation.reads_form => {
+            "is a form: its fields are bound as those of a query".to_owned()
+        }
         (Body::Ignored, true) => "is not read: the rule names no body".to_owned(),
-        (Body::Whole, true) => format!("-> {input}, the whole message"),
-        (Body::Field(field), true) => format!("-> {field}"),
+        (Body::Whole, true) => format!("-> {input}, the whole message{by_form}"),
+        (Body::Field(field), true) => format!("-> {field}{by_form}"),
         (Body::Whole, false) => format!("none; it would be {input}, the whole message"),
         (Body::Field(field), false) => format!("none; it would be {field}"),
     };
@@ -238,17 +291,18 @@ fn refusal(
     text
 }
 
-/// Status, `Allow` and body of a response.
+/// Status and body of a response, `Allow`, and what it says to pages of other origins.
 fn write_response(response: &[u8], text: &mut String) {
     let response = String::from_utf8_lossy(response);
     let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
     for (index, line) in head.lines().enumerate() {
-        let is_allow = line
-            .split_once(':')
-            .is_some_and(|(name, _)| name.eq_ignore_ascii_case("allow"));
+        let is_told = line.split_once(':').is_some_and(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            matches!(&*name, "allow" | "vary") || name.starts_with("access-control-")
+        });
         match line.split_once(' ') {
             Some((_, status)) if index == 0 => _ = writeln!(text, "answer   {status}"),
-            _ if is_allow => _ = writeln!(text, "{:8} {line}", ""),
+            _ if is_told => _ = writeln!(text, "{:8} {line}", ""),
             _ => {}
         }
     }

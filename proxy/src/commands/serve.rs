@@ -13,7 +13,7 @@ use transom_engine::{Body, Route, Schema};
 use super::{Failure, compile, count, tell};
 use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
 use crate::downstream;
-use crate::relay::{Context, Gateway};
+use crate::relay::{BadGateway, Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
 use crate::upstream::{PoolSettings, Target, Upstream};
 use crate::worker::{self, Ended, StartError, WorkerSettings, Workers};
@@ -105,8 +105,11 @@ fn start(
     }
     let upstream = Upstream::new(target, PoolSettings::default())
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
-    let gateway =
-        Arc::new(Gateway::new(schema, answers.manners, upstream).map_err(Failure::input)?);
+    let gateway = Gateway::new(schema, answers.manners, upstream).map_err(|bad| match bad {
+        BadGateway::Manners(bad) => Failure::input(file.misfit(&bad)),
+        BadGateway::MethodName(_) => Failure::input(bad),
+    })?;
+    let gateway = Arc::new(gateway);
 
     let mut settings = WorkerSettings::new(args.listen(file));
     settings.io = args.io(file);

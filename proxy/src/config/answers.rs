@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use transom_engine::exchange::{
-    Compression, ContentTypes, ErrorForm, Forms, Manners, RetryAfter, UnwantedBodies, WrongMethod,
+    ContentTypes, ErrorForm, Forms, Manners, RetryAfter, UnwantedBodies, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
@@ -12,7 +12,8 @@ use transom_engine::{
     UnknownEnumNames,
 };
 
-use super::yaml::{Node, Wrong};
+use super::maps;
+use super::yaml::{Node, Value, Wrong};
 
 /// How the gateway answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,12 +52,15 @@ pub(super) enum Values {
     },
     /// A list of texts, which may be empty.
     Texts(fn(&mut Answers, Vec<String>)),
+    /// A map, or a word.
+    Map {
+        set: fn(&Node, &mut Answers) -> Result<(), Wrong>,
+        word: Word,
+    },
 }
 
 /// Milliseconds of the longest timeout that can be set: 27 hours.
 const TIMEOUT_MS_MAX: u32 = 99_999_999;
-/// Bytes of the largest body that there is.
-const COMPRESSION_FROM_MAX: u32 = 4 << 20;
 
 /// A key of words, each with the field of [`Answers`] that it sets, and to what.
 macro_rules! words {
@@ -200,16 +204,23 @@ pub(super) const KEYS: &[AnswerKey] = &[
         },
     },
     AnswerKey {
-        name: "compression_from",
-        values: Values::Number {
-            min: 0,
-            max: COMPRESSION_FROM_MAX,
-            set: |to, len_min| {
-                to.manners.compression = Some(Compression {
-                    len_min: usize::try_from(len_min).unwrap_or(usize::MAX),
-                    ..Compression::default()
-                });
-            },
+        name: "success_statuses",
+        values: Values::Map {
+            set: maps::success_statuses,
+            word: ("none", |to| to.manners.success_statuses.clear()),
+        },
+    },
+    AnswerKey {
+        name: "cors",
+        values: Values::Map {
+            set: maps::cors,
+            word: ("none", |to| to.manners.cors = None),
+        },
+    },
+    AnswerKey {
+        name: "compression",
+        values: Values::Map {
+            set: maps::compression,
             word: ("none", |to| to.manners.compression = None),
         },
     },
@@ -235,11 +246,12 @@ impl AnswerKey {
     /// Sets what the key names.
     pub(super) fn set(&self, node: &Node, answers: &mut Answers) -> Result<(), Wrong> {
         let expected = self.expected();
-        if let Values::Texts(set) = self.values {
-            let items = node.list(&expected)?.iter();
-            let texts = items.map(|item| item.scalar("text").map(str::to_owned));
-            set(answers, texts.collect::<Result<_, _>>()?);
-            return Ok(());
+        match self.values {
+            Values::Texts(set) => return maps::texts(node).map(|texts| set(answers, texts)),
+            Values::Map { set, .. } if matches!(node.value, Value::Map(_)) => {
+                return set(node, answers);
+            }
+            _ => {}
         }
         let text = node.scalar(&expected)?;
         let is_set = match self.values {
@@ -262,6 +274,7 @@ impl AnswerKey {
                 }
                 !text.is_empty()
             }
+            Values::Map { word, .. } => set_word(&[word], text, answers),
             // Set above.
             Values::Texts(_) => false,
         };
@@ -281,6 +294,7 @@ impl AnswerKey {
             Values::Number { min, max, word, .. } => format!("{min} to {max} or {}", word.0),
             Values::Text { word, .. } => format!("a name or {}", word.0),
             Values::Texts(_) => "a list of texts".to_owned(),
+            Values::Map { word, .. } => format!("a map or {}", word.0),
         }
     }
 }

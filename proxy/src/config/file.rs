@@ -7,10 +7,11 @@ use std::{fmt, net::SocketAddr, num::NonZeroUsize};
 
 use clap::ValueEnum;
 use transom_engine::HttpRule;
+use transom_engine::exchange::BadManners;
 
 use super::answers::{self, AnswerKey, Answers, any_of};
 use super::http_rules;
-use super::yaml::{self, Entry, Fault, Node, Wrong, cut};
+use super::yaml::{self, Entry, Fault, Node, Value, Wrong, cut};
 use super::{Format, LISTEN_EXPECTED, Profile, UpstreamUrl};
 use crate::net::IoChoice;
 
@@ -186,6 +187,51 @@ impl ConfigFile {
         }
     }
 
+    /// Where a key of [`answers::KEYS`] stands, or the entry of this name in the map that is its value.
+    fn line_of(&self, name: &str, entry: Option<&str>) -> Option<usize> {
+        let is_named = |(index, _): &&(usize, Node)| answers::KEYS[*index].name == name;
+        let (_, node) = self.answers.iter().find(is_named)?;
+        match (&node.value, entry) {
+            (Value::Map(entries), Some(key)) => {
+                let entry = entries.iter().find(|entry| entry.key == key)?;
+                Some(entry.line)
+            }
+            _ => Some(node.line),
+        }
+    }
+
+    fn fault(&self, line: Option<usize>, text: String) -> Fault {
+        let path = self.path.display();
+        let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
+        Fault { place, text }
+    }
+
+    /// What to say of manners that do not fit the schema.
+    pub fn misfit(&self, bad: &BadManners) -> Fault {
+        const KEY: &str = "success_statuses";
+        let (BadManners::UnknownRpc(rpc) | BadManners::NoSuccess(rpc, _)) = bad;
+        let line = self.line_of(KEY, Some(rpc));
+        let text = match bad {
+            BadManners::UnknownRpc(_) => format!(
+                "{KEY}: {}: the schema has no such method; expected a full name, as in package.Service.Method",
+                cut(rpc)
+            ),
+            BadManners::NoSuccess(..) => format!("{KEY}: {bad}"),
+        };
+        self.fault(line, text)
+    }
+
+    /// What to say of a field for query keys that no request has.
+    pub fn captures_nowhere(&self, answers: &Answers) -> Fault {
+        const KEY: &str = "query_captured_by";
+        let field = answers.manners.query.captured_by.as_deref();
+        let text = format!(
+            "{KEY}: no request that takes a query has a field `{}` of the type google.protobuf.Struct or map<string, string>, outside of its body; name one that some request has, or leave the key out",
+            cut(field.unwrap_or_default())
+        );
+        self.fault(self.line_of(KEY, None), text)
+    }
+
     /// What to say of a key that the command needs and neither the file nor the command line has.
     pub fn lacks(&self, key: &str) -> Fault {
         Fault {
@@ -263,6 +309,7 @@ mod tests {
     use std::time::Duration;
 
     use clap::CommandFactory as _;
+    use transom_engine::exchange::{Coding, Compression, CorsSettings};
 
     use super::super::answers::{KEYS, Values};
     use super::super::{CommandLine, JsonArgs};
@@ -320,8 +367,8 @@ mod tests {
                 let node = Node {
                     line: 1,
                     value: match found {
-                        "[]" => yaml::Value::List(Vec::new()),
-                        word => yaml::Value::Scalar(word.to_owned()),
+                        "[]" => Value::List(Vec::new()),
+                        word => Value::Scalar(word.to_owned()),
                     },
                 };
                 key.set(&node, &mut answers).unwrap();
@@ -368,7 +415,7 @@ mod tests {
 
     #[test]
     fn each_option_of_a_command_that_takes_a_file_is_a_key() {
-        // The body of one request to explain is no setting.
+        // The body and the headers of one request to explain are no settings.
         let mut count = 0;
         for command in CommandLine::command().get_subcommands() {
             let names: Vec<_> = command
@@ -380,7 +427,7 @@ mod tests {
             }
             for name in names
                 .iter()
-                .filter(|name| !["config", "data", "help"].contains(name))
+                .filter(|name| !["config", "data", "header", "help"].contains(name))
             {
                 let key = name.replace('-', "_");
                 assert!(key_names().any(|known| known == key), "{key}");
@@ -406,12 +453,11 @@ mod tests {
             }
         }
         let file = read("over", "profile: envoy\njson_names: proto\n").unwrap();
-        let text = "query_ignored_keys: [a, b]\nquery_captured_by: extra\njson_indent: 3\ntimeout_default_ms: 1500\ntimeout_max_ms: 99999999\ncompression_from: 77\n";
+        let text = "query_ignored_keys: [a, b]\nquery_captured_by: extra\njson_indent: 3\ntimeout_default_ms: 1500\ntimeout_max_ms: 99999999\n";
         let answers = JsonArgs::default().answers(&read("lists", text).unwrap());
         let manners = &answers.manners;
         assert_eq!(manners.timeout_default, Some(Duration::from_millis(1500)));
         assert_eq!(manners.timeout_max, Some(Duration::from_millis(99_999_999)));
-        assert_eq!(manners.compression.as_ref().unwrap().len_min, 77);
         assert_eq!(answers.manners.query.ignored_keys, ["a", "b"]);
         assert_eq!(answers.manners.query.captured_by.as_deref(), Some("extra"));
         assert_eq!(answers.options.indent, Some(3));
@@ -421,6 +467,167 @@ mod tests {
             ..JsonArgs::default()
         };
         assert_eq!(flags.answers(&file), Profile::GrpcGateway.answers());
+    }
+
+    #[test]
+    fn example_of_each_map_on_the_page_is_read() {
+        let page = page();
+        let example = page.split("## Keys that are maps\n\n").nth(1).unwrap();
+        let example = example.split("\n\n").next().unwrap();
+        let text = example.replace("\n    ", "\n");
+        let file = read("maps", text.trim_start()).unwrap();
+        let answers = JsonArgs::default().answers(&file);
+        let manners = answers.manners;
+        let statuses: Vec<_> = manners
+            .success_statuses
+            .iter()
+            .map(|each| (&*each.rpc, each.status))
+            .collect();
+        assert_eq!(statuses, [("shop.v1.Shop.CreateItem", 201)]);
+        let cors = manners.cors.unwrap();
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let expected = CorsSettings {
+            origins: texts(&[
+                "https://shop.example",
+                "https://*.shop.example",
+                "http://localhost:3000",
+            ]),
+            origin_patterns: texts(&["https://pr-[0-9]+\\.preview\\.example"]),
+            allow_credentials: true,
+            allow_headers: texts(&["authorization", "content-type"]),
+            expose_headers: texts(&["etag", "grpc-metadata-request-id"]),
+            max_age_seconds: Some(600),
+        };
+        assert_eq!(cors.settings(), &expected);
+        let expected = Compression {
+            len_min: 1024,
+            codings: vec![Coding::Zstd, Coding::Brotli, Coding::Gzip],
+            content_types: texts(&["application/json"]),
+        };
+        assert_eq!(manners.compression, Some(expected));
+    }
+
+    #[test]
+    fn maps_take_both_ends_of_their_ranges_and_what_is_left_out_is_the_default() {
+        let manners = |text: &str| {
+            let file = read("ranges", text).unwrap();
+            JsonArgs::default().answers(&file).manners
+        };
+        assert_eq!(
+            manners("compression: {}").compression,
+            Some(Compression::default())
+        );
+        assert_eq!(manners("compression: none").compression, None);
+        for len_min in [0, 4_194_304] {
+            let compression = manners(&format!("compression: {{from: {len_min}}}")).compression;
+            assert_eq!(compression.unwrap().len_min, len_min);
+        }
+        for age in [0, 86_400] {
+            let cors = manners(&format!("cors: {{origins: ['*'], max_age_seconds: {age}}}")).cors;
+            assert_eq!(cors.unwrap().settings().max_age_seconds, Some(age));
+        }
+        for status in [200, 299] {
+            let statuses = manners(&format!("success_statuses: {{a.S.M: {status}}}"));
+            assert_eq!(statuses.success_statuses[0].status, status);
+        }
+        let json = manners("compression: {codings: [deflate], content_types: [text/plain]}");
+        let compression = json.compression.unwrap();
+        assert_eq!(compression.codings, [Coding::Deflate]);
+        assert_eq!(compression.content_types, ["text/plain"]);
+    }
+
+    #[test]
+    fn wrong_map_is_refused_with_line_key_and_what_was_expected() {
+        for (text, line, words) in [
+            ("cors: on", 1, "cors: found `on`; expected a map or none"),
+            (
+                "cors: {}",
+                1,
+                "cors: no origin is let in; give origins or origin_patterns",
+            ),
+            (
+                "cors:\n  origin: ['*']",
+                2,
+                "cors: origin: there is no such key; did you mean origins?",
+            ),
+            (
+                "cors:\n  origins: https://a.example",
+                2,
+                "cors: origins: found `https://a.example`; expected a list of texts",
+            ),
+            (
+                "cors:\n  origins:\n    - https://a.example\n    - https://a.example/\n",
+                4,
+                "cors: origins: found `https://a.example/`; expected *, null, or a scheme and a host",
+            ),
+            (
+                "cors:\n  origin_patterns: ['(']",
+                2,
+                "cors: origin_patterns: found `(`; expected a regular expression",
+            ),
+            (
+                "cors:\n  origins: ['*']\n  allow_headers: [x y]",
+                3,
+                "cors: allow_headers: found `x y`; expected the name of a header",
+            ),
+            (
+                "cors:\n  origins: ['*']\n  expose_headers: ['']",
+                3,
+                "cors: expose_headers: found ``; expected the name of a header",
+            ),
+            (
+                "cors:\n  origins: ['*']\n  allow_credentials: true",
+                2,
+                "cors: the origin * and allow_credentials exclude each other; list the origins",
+            ),
+            (
+                "cors: {origins: ['*'], allow_credentials: yes}",
+                1,
+                "cors: allow_credentials: found `yes`; expected true or false",
+            ),
+            (
+                "cors: {origins: ['*'], max_age_seconds: 86401}",
+                1,
+                "cors: max_age_seconds: found `86401`; expected 0 to 86400",
+            ),
+            (
+                "compression:\n  from: -1",
+                2,
+                "compression: from: found `-1`; expected 0 to 4194304",
+            ),
+            ("compression: {from: 4194305}", 1, "expected 0 to 4194304"),
+            (
+                "compression: {codings: [gzip, lzma]}",
+                1,
+                "compression: codings: found `lzma`; expected zstd, br, gzip or deflate",
+            ),
+            (
+                "compression: {content_types: [json]}",
+                1,
+                "compression: content_types: found `json`; expected a content type without parameters",
+            ),
+            (
+                "compression: {content_types: ['text/plain; charset=utf-8']}",
+                1,
+                "expected a content type without parameters",
+            ),
+            (
+                "success_statuses: [201]",
+                1,
+                "found a list; expected a map or none",
+            ),
+            (
+                "success_statuses:\n  a.S.M: 300",
+                2,
+                "success_statuses: a.S.M: found `300`; expected 200 to 299",
+            ),
+            ("success_statuses: {a.S.M: 199}", 1, "expected 200 to 299"),
+        ] {
+            let fault = read("wrong-map", text).unwrap_err();
+            assert!(fault.text.contains(words), "{text}: {fault}");
+            let place = format!(".yaml:{line}");
+            assert!(fault.place.ends_with(&place), "{text}: {fault}");
+        }
     }
 
     #[test]

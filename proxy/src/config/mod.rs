@@ -10,6 +10,7 @@
 mod answers;
 mod file;
 mod http_rules;
+mod maps;
 mod profile;
 mod yaml;
 
@@ -372,7 +373,12 @@ impl OfflineSchemaArgs {
 
     /// What the schema is compiled with, for commands that have no flags for it: the profile, changed by the file.
     pub fn options(&self, file: &ConfigFile) -> Options {
-        JsonArgs::default().answers(file).options
+        self.answers(file).options
+    }
+
+    /// How to answer, for commands that have no flags for it.
+    pub fn answers(&self, file: &ConfigFile) -> Answers {
+        JsonArgs::default().answers(file)
     }
 
     /// Where the schema comes from.
@@ -403,6 +409,9 @@ pub struct ExplainArgs {
     /// The body of the request
     #[arg(long, value_name = "JSON")]
     pub data: Option<String>,
+    /// A header of the request; may be repeated
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
     /// Answer as transom, grpc-gateway, grpc-gateway-v1 or envoy [default: transom]
     #[arg(long, value_enum, value_name = "PROFILE", hide_possible_values = true)]
     pub profile: Option<Profile>,

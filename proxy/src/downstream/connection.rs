@@ -150,17 +150,19 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         let request_len = head_len + body.inlet_len;
-        let mut envelope = self.closing_if_last(envelope, request_len);
-        let outgoing = self.begin(head_len, body, envelope.clone());
+        let envelope = self.closing_if_last(envelope, request_len);
+        let mut keeps_open = envelope.keeps_open();
+        let outgoing = self.begin(head_len, body, &envelope);
         self.inlet.consume(request_len);
         self.chunked.clear();
         if let Some(outgoing) = outgoing {
             let reply = self.call(&outgoing).await?;
-            envelope = self.closing_if_last(envelope, 0);
+            let envelope = self.closing_if_last(envelope, 0);
+            keeps_open = envelope.keeps_open();
             self.context
-                .finish(outgoing, envelope.clone(), reply, &mut self.out);
+                .finish(outgoing, envelope, reply, &mut self.out);
         }
-        Ok(match (envelope.keeps_open(), self.inlet.bytes()) {
+        Ok(match (keeps_open, self.inlet.bytes()) {
             (true, _) => None,
             // A client that asked for the end sends no more; one that did not may have, and a reset would cost it the answer.
             (false, []) if !self.head.keep_alive() => Some(End::Read),
@@ -347,7 +349,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 
     /// Makes the call out of the request, or answers it here.
-    fn begin(&mut self, head_len: usize, body: Body, envelope: Envelope) -> Option<Outgoing> {
+    fn begin(&mut self, head_len: usize, body: Body, envelope: &Envelope) -> Option<Outgoing> {
         let bytes = self.inlet.bytes();
         let body = if body.is_chunked {
             &*self.chunked
@@ -360,14 +362,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             &self.head,
             bytes,
             body,
-            (self.client, envelope.clone()),
+            (self.client, envelope),
             &mut self.out,
         ) {
             Ok(outgoing) => outgoing,
             Err(error) => {
                 let request = Some((&self.head, bytes, body));
                 self.context
-                    .write_error(envelope, error, request, &mut self.out);
+                    .write_error(envelope.clone(), error, request, &mut self.out);
                 None
             }
         }
