@@ -100,6 +100,7 @@ impl SharedBuffer {
         SharedBytes {
             bytes: Rc::clone(&self.bytes),
             offset: 0,
+            end: self.bytes.len(),
         }
     }
 }
@@ -112,17 +113,33 @@ impl SharedBuffer {
 )]
 pub struct SharedBytes {
     bytes: Rc<Vec<u8>>,
-    /// Bytes already read. `offset <= bytes.len()`.
+    /// Bytes already read. `offset <= end`.
     offset: usize,
+    /// Where these bytes end. `end <= bytes.len()`.
+    end: usize,
+}
+
+impl SharedBytes {
+    /// Takes the first `len` bytes off, or all if there are fewer. Nothing is copied.
+    #[must_use]
+    pub fn split_to(&mut self, len: usize) -> Self {
+        let start = self.offset;
+        self.offset += len.min(self.remaining());
+        Self {
+            bytes: Rc::clone(&self.bytes),
+            offset: start,
+            end: self.offset,
+        }
+    }
 }
 
 impl Buf for SharedBytes {
     fn remaining(&self) -> usize {
-        self.bytes.len() - self.offset
+        self.end - self.offset
     }
 
     fn chunk(&self) -> &[u8] {
-        self.bytes.get(self.offset..).unwrap_or_default()
+        self.bytes.get(self.offset..self.end).unwrap_or_default()
     }
 
     fn advance(&mut self, count: usize) {
@@ -186,5 +203,20 @@ mod tests {
         assert_eq!(lent.chunk(), b"rst");
         assert_eq!(lent.remaining(), 3);
         assert_eq!(buffer.as_slice(), b"second");
+    }
+
+    #[test]
+    fn lent_bytes_are_split_without_a_copy() {
+        let mut buffer = SharedBuffer::new();
+        buffer.start().extend_from_slice(b"abcdef");
+        let mut lent = buffer.share();
+        lent.advance(1);
+        let mut first = lent.split_to(2);
+        assert_eq!((first.chunk(), lent.chunk()), (&b"bc"[..], &b"def"[..]));
+        assert_eq!(first.chunk().as_ptr(), buffer.as_slice()[1..].as_ptr());
+        first.advance(2);
+        assert!(!first.has_remaining());
+        assert_eq!(lent.split_to(9).chunk(), b"def");
+        assert!(!lent.has_remaining());
     }
 }

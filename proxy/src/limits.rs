@@ -96,6 +96,16 @@ pub const BODY_ROOM_LEN: usize = 64 * 1024;
 /// Bytes an idle connection may keep for its next read; what a large request needed is given back.
 pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
 
+/// How long neither direction of a call may be heard of while its client has not ended its stream. Once it has, the answer may take as
+/// long as it likes.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Bytes of framed messages that a client's stream is turned into before they are sent, unless one message is longer.
+pub const STREAM_SEND_LEN: usize = 16 * 1024;
+
+/// Bytes of a stream's response that are gathered before they are written, if the upstream has sent them already.
+pub const STREAM_WRITE_LEN: usize = 32 * 1024;
+
 /// HTTP/2 connections each worker holds to an upstream. Two, since a server that runs one connection on one
 /// thread would otherwise serialise a worker's calls, and more would thin out the batching of writes.
 pub const UPSTREAM_CONNECTION_COUNT: usize = 2;
@@ -139,12 +149,21 @@ pub const UPSTREAM_CANCELLED_COUNT_MAX: usize = 8 * 1024;
 /// and answers that come too late are among them: its default of 1024 would be a matter of time.
 pub const UPSTREAM_STRAY_COUNT_MAX: usize = 64 * 1024;
 
-/// HTTP/2 window of one stream, bytes.
-pub const UPSTREAM_STREAM_WINDOW_LEN: u32 = 1024 * 1024;
+/// HTTP/2 window of one stream, bytes: what a client that does not read its stream makes us hold of it (THREATS E8).
+pub const UPSTREAM_STREAM_WINDOW_LEN: u32 = 512 * 1024;
 
-/// HTTP/2 window of a connection, bytes. h2 derives its budget for small DATA frames from it (one half), which
-/// gRPC streams of small messages need: with the default window they lose the whole connection.
-pub const UPSTREAM_CONNECTION_WINDOW_LEN: u32 = 16 * 1024 * 1024;
+/// HTTP/2 window of a connection, bytes: that of all its streams together, so that streams whose clients do not read never stop the
+/// others. h2 derives its budget for small DATA frames from it (one half), which gRPC streams of small messages need: with the default
+/// window they lose the whole connection.
+pub const UPSTREAM_CONNECTION_WINDOW_LEN: u32 = 512 * 1024 * 1024;
+
+const _: () = assert!(
+    UPSTREAM_CONNECTION_WINDOW_LEN as usize
+        >= UPSTREAM_STREAM_WINDOW_LEN as usize * UPSTREAM_STREAM_COUNT_MAX
+);
+
+/// Bytes of a client's stream that wait in h2 for the connection to the upstream to take them.
+pub const UPSTREAM_SEND_LEN_MAX: usize = 64 * 1024;
 
 /// Headers or trailers of a response, bytes, counted as HTTP/2 counts them. A `grpc-message` of 64 KiB fits.
 pub const UPSTREAM_HEADER_LIST_LEN_MAX: u32 = 256 * 1024;

@@ -6,12 +6,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    self, BadManners, Call, Envelope, Manners, Request, Scratch, Transcoder,
+    self, BadManners, Call, CallKind, End, Envelope, Failure, Framing, Manners, Replies, ReplyHead,
+    Request, Requests, Scratch, Transcoder,
 };
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
@@ -20,8 +22,10 @@ use transom_engine::{Error, Schema};
 use crate::buffers::SharedBuffer;
 use crate::clock;
 use crate::clock::Date;
-use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
-use crate::upstream::{CallError, CallRequest, Pool, Reply, Upstream};
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, STREAM_SEND_LEN};
+use crate::upstream::{
+    Answer, CallError, CallRequest, Pool, ReceiveHalf, Reply, SendHalf, Upstream,
+};
 use crate::worker::Worker;
 
 /// What is served and how: made once, shared by all workers, never changed.
@@ -31,6 +35,8 @@ pub struct Gateway {
     upstream: Arc<Upstream>,
     /// The `:path` of each method's calls, in the order of [`Schema::methods`].
     method_paths: Box<[PathAndQuery]>,
+    /// How often a stream of events without any shows that it is alive.
+    keep_alive: Option<Duration>,
 }
 
 impl Gateway {
@@ -52,12 +58,14 @@ impl Gateway {
                     .map_err(|_invalid| BadGateway::MethodName(method.full_name().to_owned()))
             })
             .collect::<Result<_, _>>()?;
+        let keep_alive = manners.streams.keep_alive;
         let transcoder = Transcoder::new(schema, manners);
         transcoder.check_manners().map_err(BadGateway::Manners)?;
         Ok(Self {
             transcoder,
             upstream,
             method_paths,
+            keep_alive,
         })
     }
 
@@ -114,7 +122,47 @@ pub struct Context {
 pub struct Outgoing {
     call: Call,
     metadata: HeaderMap,
+    /// Empty if the requests stream.
     message: SharedBuffer,
+    /// What streams of it; `None` for a unary call.
+    streams: Option<Directions>,
+}
+
+/// How the body of a request is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// All of it before the call.
+    Whole,
+    /// While it comes.
+    Streaming,
+}
+
+/// The directions of a call that stream.
+#[derive(Debug)]
+pub enum Directions {
+    /// One message goes to the upstream, many come back.
+    Replies(Box<Replies>),
+    /// Many go, one comes back.
+    Requests(Box<Requests>),
+    /// Many each way.
+    BothWays(Box<Requests>, Box<Replies>),
+}
+
+impl Directions {
+    /// How the body of the request is read.
+    pub fn intake(&self) -> Intake {
+        match self {
+            Self::Replies(_) => Intake::Whole,
+            Self::Requests(_) | Self::BothWays(..) => Intake::Streaming,
+        }
+    }
+}
+
+impl Outgoing {
+    /// What streams of the call; `None` for a unary call.
+    pub fn take_streams(&mut self) -> Option<Directions> {
+        self.streams.take()
+    }
 }
 
 impl Context {
@@ -145,14 +193,17 @@ impl Context {
         self.gateway.transcoder.envelope(head, bytes)
     }
 
-    /// Refuses what a head alone decides to be wrong, before its body is waited for.
+    /// Refuses what a head alone decides to be wrong, before its body is waited for, and tells how the body is to be read.
     ///
     /// # Errors
     /// As [`Transcoder::handle_head`].
-    pub fn check(&self, head: &RequestHead, bytes: &[u8]) -> Result<(), Error> {
+    pub fn check(&self, head: &RequestHead, bytes: &[u8]) -> Result<Intake, Error> {
         let scratch = &mut *self.scratch.borrow_mut();
         let transcoder = &self.gateway.transcoder;
-        transcoder.handle_head(head, bytes, scratch).map(drop)
+        Ok(match transcoder.handle_head(head, bytes, scratch)? {
+            Request::Call(call) if call.kind(transcoder).has_requests() => Intake::Streaming,
+            Request::Call(_) | Request::Preflight | Request::Options => Intake::Whole,
+        })
     }
 
     /// Turns a request into a call. Nothing when the answer, to `OPTIONS`, needs none and has been appended to `out`.
@@ -198,17 +249,46 @@ impl Context {
         {
             metadata.append("x-forwarded-for", value);
         }
-        match call.write_request(transcoder, head, bytes, body, scratch, message.start()) {
-            Ok(()) => Ok(Some(Outgoing {
+        let request = (head, bytes, body);
+        match self.write_requests(&call, request, scratch, message.start()) {
+            Ok(streams) => Ok(Some(Outgoing {
                 call,
                 metadata,
                 message,
+                streams,
             })),
             Err(error) => {
-                self.recycle(message);
+                self.keep(message);
                 Err(error)
             }
         }
+    }
+
+    /// Writes the message of a request that is one, or prepares for those to come.
+    fn write_requests(
+        &self,
+        call: &Call,
+        (head, bytes, body): (&RequestHead, &[u8], &[u8]),
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Directions>, Error> {
+        let transcoder = &self.gateway.transcoder;
+        let kind = call.kind(transcoder);
+        if matches!(kind, CallKind::Unary | CallKind::ServerStream) {
+            call.write_request(transcoder, head, bytes, body, scratch, out)?;
+        }
+        let requests = |scratch| {
+            call.requests(transcoder, head, bytes, scratch)
+                .map(Box::new)
+        };
+        let replies = || Box::new(call.replies(transcoder, head, bytes));
+        let streams = match kind {
+            CallKind::Unary => return Ok(None),
+            CallKind::ServerStream => Directions::Replies(replies()),
+            CallKind::ClientStream => Directions::Requests(requests(scratch)?),
+            CallKind::BothWays => Directions::BothWays(requests(scratch)?, replies()),
+        };
+        Ok(Some(streams))
     }
 
     /// Sends a call and waits for its reply. Dropping the future cancels it upstream.
@@ -216,17 +296,7 @@ impl Context {
     /// # Errors
     /// As [`Pool::call`].
     pub async fn call(&self, outgoing: &Outgoing) -> Result<Reply, CallError> {
-        let index = outgoing.call.method_index(&self.gateway.transcoder);
-        // The index comes from the schema that the paths were made of.
-        let Some(path) = self.method_paths.get(index) else {
-            return Err(CallError::RequestInvalid);
-        };
-        let request = CallRequest {
-            path,
-            metadata: &outgoing.metadata,
-            message: outgoing.message.share(),
-            timeout: outgoing.call.timeout,
-        };
+        let request = self.call_request(outgoing)?;
         let since = request.timeout.map(|limit| (clock::now(), limit));
         let reply = self.pool.call(request).await?;
         match since {
@@ -239,6 +309,136 @@ impl Context {
             }
             _ => Ok(reply),
         }
+    }
+
+    /// Sends a call whose replies stream and waits for the headers. Dropping the future, or the half, cancels it upstream.
+    ///
+    /// # Errors
+    /// As [`Pool::start`].
+    pub async fn start(&self, outgoing: &Outgoing) -> Result<(Answer, ReceiveHalf), CallError> {
+        self.pool.start(&self.call_request(outgoing)?).await
+    }
+
+    /// Begins a call whose requests stream. Dropping the future, or both halves, cancels it upstream.
+    ///
+    /// # Errors
+    /// As [`Pool::open`].
+    pub async fn open(&self, outgoing: &Outgoing) -> Result<(SendHalf, ReceiveHalf), CallError> {
+        self.pool.open(&self.call_request(outgoing)?.head()).await
+    }
+
+    fn call_request<'a>(&'a self, outgoing: &'a Outgoing) -> Result<CallRequest<'a>, CallError> {
+        let index = outgoing.call.method_index(&self.gateway.transcoder);
+        Ok(CallRequest {
+            // The index comes from the schema that the paths were made of.
+            path: self
+                .method_paths
+                .get(index)
+                .ok_or(CallError::RequestInvalid)?,
+            metadata: &outgoing.metadata,
+            message: outgoing.message.share(),
+            timeout: outgoing.call.timeout,
+        })
+    }
+
+    /// Turns a piece of a body into framed messages, and tells how much of it was used: less than all of it when there are many.
+    ///
+    /// # Errors
+    /// When the body is wrong.
+    pub fn push_request(
+        &self,
+        requests: &mut Requests,
+        piece: &[u8],
+        messages: &mut Vec<u8>,
+    ) -> Result<usize, Failure> {
+        let scratch = &mut *self.scratch.borrow_mut();
+        let transcoder = &self.gateway.transcoder;
+        requests.push(transcoder, piece, STREAM_SEND_LEN, scratch, messages)
+    }
+
+    /// The body has ended: the last message may end with it.
+    ///
+    /// # Errors
+    /// When something of it is missing.
+    pub fn finish_requests(
+        &self,
+        requests: &mut Requests,
+        messages: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let scratch = &mut *self.scratch.borrow_mut();
+        requests.finish(&self.gateway.transcoder, scratch, messages)
+    }
+
+    /// Takes the headers of a stream of replies, and appends what the response begins with. Gives the end where they are all there is.
+    pub fn take_headers(
+        &self,
+        replies: &mut Replies,
+        envelope: &Envelope,
+        answer: &Answer,
+        out: &mut Vec<u8>,
+    ) -> Option<End> {
+        let head = ReplyHead {
+            http_status: answer.http_status.as_u16(),
+            headers: || pairs(&answer.headers),
+            ends_stream: answer.is_all,
+        };
+        let scratch = &mut *self.scratch.borrow_mut();
+        let envelope = &self.dated(envelope.clone());
+        replies.take_headers(&self.gateway.transcoder, envelope, &head, scratch, out)
+    }
+
+    /// Takes bytes of a stream of replies, and appends the messages that they make whole. Gives the end if they are at fault.
+    pub fn push_reply(
+        &self,
+        replies: &mut Replies,
+        envelope: &Envelope,
+        piece: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<End> {
+        let scratch = &mut *self.scratch.borrow_mut();
+        replies.push(&self.gateway.transcoder, envelope, piece, scratch, out)
+    }
+
+    /// Appends the end of a stream of replies.
+    pub fn finish_replies(
+        &self,
+        replies: &mut Replies,
+        envelope: &Envelope,
+        trailers: Option<&HeaderMap>,
+        out: &mut Vec<u8>,
+    ) -> End {
+        let scratch = &mut *self.scratch.borrow_mut();
+        let envelope = &self.dated(envelope.clone());
+        let trailers = || trailers.into_iter().flat_map(pairs);
+        replies.finish(&self.gateway.transcoder, envelope, trailers, scratch, out)
+    }
+
+    /// Appends the end of a stream of replies that went wrong.
+    pub fn fail_replies(
+        &self,
+        replies: &mut Replies,
+        envelope: &Envelope,
+        failure: Failure,
+        out: &mut Vec<u8>,
+    ) -> End {
+        let scratch = &mut *self.scratch.borrow_mut();
+        let envelope = &self.dated(envelope.clone());
+        replies.fail(&self.gateway.transcoder, envelope, failure, scratch, out)
+    }
+
+    /// How long a client that gets these may be left without a sign of life (SEMANTICS 128).
+    pub fn keep_alive_of(&self, replies: &Replies) -> Option<Duration> {
+        let is_asked_for = replies.framing() == Framing::Events;
+        self.gateway.keep_alive.filter(|_| is_asked_for)
+    }
+
+    /// Appends the response to a stream of requests that went wrong.
+    pub fn write_failure(&self, envelope: Envelope, failure: &Failure, out: &mut Vec<u8>) {
+        let scratch = &mut *self.scratch.borrow_mut();
+        let envelope = &self.dated(envelope);
+        self.gateway
+            .transcoder
+            .write_stream_failure(envelope, failure, scratch, out);
     }
 
     /// Appends the response to what came of a call.
@@ -271,7 +471,7 @@ impl Context {
                 transcoder.write_status(&self.dated(envelope), &status_of(error), scratch, out);
             }
         }
-        self.recycle(outgoing.message);
+        self.recycle(outgoing);
     }
 
     /// Appends the response to a request that is refused; `request` is as in [`Transcoder::write_error`].
@@ -291,7 +491,12 @@ impl Context {
         envelope.dated(self.date.text())
     }
 
-    fn recycle(&self, message: SharedBuffer) {
+    /// Takes back the memory of a call that has been sent.
+    pub fn recycle(&self, outgoing: Outgoing) {
+        self.keep(outgoing.message);
+    }
+
+    fn keep(&self, message: SharedBuffer) {
         let mut messages = self.messages.borrow_mut();
         if messages.len() < BUFFER_KEEP_COUNT_MAX && message.capacity() <= BUFFER_KEEP_LEN_MAX {
             messages.push(message);
@@ -307,9 +512,19 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// Whether the upstream gave the call up.
 fn is_cancelled(reply: &Reply) -> bool {
-    let ends = reply.trailers.as_ref().unwrap_or(&reply.headers);
+    says_cancelled(reply.trailers.as_ref().unwrap_or(&reply.headers))
+}
+
+/// Whether these headers or trailers say that the upstream gave the call up.
+pub fn says_cancelled(ends: &HeaderMap) -> bool {
     ends.get("grpc-status")
         .is_some_and(|code| code.as_bytes() == b"1")
+}
+
+/// What the client of a stream is told of a call without an end.
+#[cold]
+pub fn failure_of(error: CallError) -> Failure {
+    status_of(error).into()
 }
 
 /// The status of a call that has no answer (SEMANTICS 110, 111; what `CallError` documents, case by case).

@@ -126,16 +126,19 @@ pub(crate) fn accepted(value: &[u8], offered: &[Coding]) -> Option<Coding> {
 
 /// The weight of the first member with such a name, in thousandths.
 fn weight_of(value: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Option<u16> {
-    list_members(value).find_map(|member| {
+    weights(value).find_map(|(name, weight)| is_wanted(name).then_some(weight))
+}
+
+/// What is before the first semicolon of each member of a list, and its weight in thousandths (RFC 9110 section 12.4.2).
+pub(crate) fn weights(value: &[u8]) -> impl Iterator<Item = (&[u8], u16)> {
+    list_members(value).map(|member| {
         let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
-        is_wanted(name).then(|| {
-            let q = parts.find_map(|part| match part {
-                [b'q' | b'Q', b'=', digits @ ..] => Some(read_weight(digits)),
-                _ => None,
-            });
-            q.unwrap_or(1000)
-        })
+        let q = parts.find_map(|part| match part {
+            [b'q' | b'Q', b'=', digits @ ..] => Some(read_weight(digits)),
+            _ => None,
+        });
+        (name, q.unwrap_or(1000))
     })
 }
 

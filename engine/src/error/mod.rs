@@ -46,6 +46,8 @@ pub enum Place {
     Request,
     /// The request body, as JSON text.
     Body,
+    /// The value with this number, from 1, in the body of a client stream; the offset is that in the value.
+    Message(u32),
     /// The variable of the path with this index in the route.
     Path(u16),
     /// The query; the offset is that of the parameter in the request target.
@@ -131,7 +133,6 @@ pub enum ErrorKind {
     MethodNotAllowed,
     MethodNotImplemented,
     RequestTimeout,
-    StreamingUnsupported,
     // The upstream: a reply that is no valid message.
     WireTruncated,
     WireVarint,
@@ -271,7 +272,7 @@ impl ErrorKind {
             Self::UnsupportedExpectation => (417, Code::InvalidArgument),
             Self::NotFound => (404, Code::NotFound),
             Self::MethodNotAllowed => (405, Code::Unimplemented),
-            Self::MethodNotImplemented | Self::StreamingUnsupported => (501, Code::Unimplemented),
+            Self::MethodNotImplemented => (501, Code::Unimplemented),
             // SEMANTICS 73: a reply above the limit is never cut.
             Self::ReplyTooLarge => (500, Code::ResourceExhausted),
             Self::WireTruncated

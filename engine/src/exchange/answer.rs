@@ -4,6 +4,7 @@
 use super::crossing::{Metadata, Pair};
 use super::details;
 use super::envelope::Envelope;
+use super::stream::Failure;
 use super::{
     Call, ErrorForm, MetadataScratch, PLAIN_LEN_KEPT, RetryAfter, Scratch, Transcoder, raw,
 };
@@ -58,7 +59,7 @@ impl Call {
         if let Err(status) = read_status(http_status, headers(), body, trailers.map(|each| each()))
         {
             let trailers = trailers.map(|each| each().collect());
-            let metadata = collect(http_status, headers().collect(), body, trailers);
+            let metadata = collect(http_status, headers().collect(), body.is_empty(), trailers);
             return transcoder.write_failure(envelope, &status, &metadata, scratch, out);
         }
         let trailers = || trailers.map(|each| each()).into_iter().flatten();
@@ -209,12 +210,12 @@ impl Call {
     }
 }
 
-/// What crosses of a reply that failed.
+/// What crosses of a reply that failed. `is_empty` if it has no body.
 #[cold]
-fn collect<'r>(
+pub(super) fn collect<'r>(
     http_status: u16,
     headers: Vec<Pair<'r>>,
-    body: &[u8],
+    is_empty: bool,
     trailers: Option<Vec<Pair<'r>>>,
 ) -> Metadata<'r> {
     let is_grpc = http_status == 200
@@ -233,7 +234,7 @@ fn collect<'r>(
     match trailers {
         Some(trailers) => Metadata { headers, trailers },
         // In a reply that ends with its headers these are the trailers, as gRPC has it.
-        None if body.is_empty() => Metadata {
+        None if is_empty => Metadata {
             headers: Vec::new(),
             trailers: headers,
         },
@@ -283,6 +284,21 @@ impl Transcoder {
         self.write_failure(envelope, status, &Metadata::default(), scratch, out);
     }
 
+    /// The same for a client stream, whose body may be at fault with words of its own.
+    #[cold]
+    pub fn write_stream_failure(
+        &self,
+        envelope: &Envelope,
+        failure: &Failure,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let metadata = Metadata::default();
+        let http_status = Some(failure.http_status());
+        Answer::of_status(self, failure.status(), http_status, &metadata)
+            .write(self, envelope, scratch, out);
+    }
+
     /// Appends the response to a call that failed, with what the upstream sent beside the status.
     #[cold]
     fn write_failure(
@@ -293,19 +309,7 @@ impl Transcoder {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
-        // SEMANTICS 135: an error is no success, whatever its upstream may wish.
-        let chosen = self.manners.chosen_status(metadata.pairs());
-        let answer = Answer {
-            http_status: chosen
-                .filter(|chosen| *chosen >= 400)
-                .unwrap_or_else(|| self.http_status(status.code, status.http_status())),
-            code: status.code,
-            message: &status.message,
-            details: &status.details,
-            metadata,
-            allow: "",
-        };
-        answer.write(self, envelope, scratch, out);
+        Answer::of_status(self, status, None, metadata).write(self, envelope, scratch, out);
     }
 
     /// SEMANTICS 109: grpc-gateway v1 has 412 where everybody else has 400.
@@ -362,6 +366,7 @@ impl Transcoder {
             details: &[],
             metadata: &Metadata::default(),
             allow: &allow,
+            is_wrapped: false,
         };
         answer.write(self, envelope, scratch, out);
     }
@@ -451,7 +456,7 @@ impl Transcoder {
 }
 
 /// One error as it is answered.
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     http_status: u16,
     code: u32,
     message: &'a str,
@@ -461,10 +466,40 @@ struct Answer<'a> {
     metadata: &'a Metadata<'a>,
     /// The value of `Allow`, or nothing.
     allow: &'a str,
+    /// Whether the body is `{"error":..}` around it all, as in a stream.
+    is_wrapped: bool,
 }
 
-impl Answer<'_> {
-    fn write(
+impl<'a> Answer<'a> {
+    /// A call that failed, with what the upstream sent beside the status, and the HTTP status if it is not that of the code.
+    pub(super) fn of_status(
+        transcoder: &Transcoder,
+        status: &'a Status,
+        http_status: Option<u16>,
+        metadata: &'a Metadata<'a>,
+    ) -> Self {
+        // SEMANTICS 135: an error is no success, whatever its upstream may wish.
+        let chosen = transcoder.manners.chosen_status(metadata.pairs());
+        Self {
+            http_status: chosen
+                .filter(|chosen| *chosen >= 400)
+                .or(http_status)
+                .unwrap_or_else(|| transcoder.http_status(status.code, status.http_status())),
+            code: status.code,
+            message: &status.message,
+            details: &status.details,
+            metadata,
+            allow: "",
+            is_wrapped: false,
+        }
+    }
+
+    /// The same inside of `{"error":..}`, if that is wanted (SEMANTICS 122).
+    pub(super) const fn in_stream(self, is_wrapped: bool) -> Self {
+        Self { is_wrapped, ..self }
+    }
+
+    pub(super) fn write(
         &self,
         transcoder: &Transcoder,
         envelope: &Envelope,
@@ -501,7 +536,11 @@ impl Answer<'_> {
         }
         self.write_demands(transcoder, are_joined, &mut head, out);
         let pending = head.open_body(out);
-        self.write_body(transcoder, scratch, out);
+        if self.is_wrapped {
+            self.write_in_stream(transcoder, scratch, out);
+        } else {
+            self.write_body(transcoder, scratch, out);
+        }
         let mut pending = pending.close_chunk(out);
         let trailers = self.metadata.trailers.iter().copied();
         manners.write_trailers(trailers, &mut scratch.metadata.name, &mut pending, out);
@@ -537,7 +576,48 @@ impl Answer<'_> {
         }
     }
 
-    fn write_body(&self, transcoder: &Transcoder, scratch: &mut Scratch, out: &mut Vec<u8>) {
+    /// Appends the error as a message of a stream (SEMANTICS 123).
+    pub(super) fn write_in_stream(
+        &self,
+        transcoder: &Transcoder,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(b"{\"error\":");
+        if transcoder.manners.errors == ErrorForm::GrpcGatewayV1 {
+            self.write_stream_error(transcoder, scratch, out);
+        } else {
+            self.write_body(transcoder, scratch, out);
+        }
+        out.push(b'}');
+    }
+
+    /// Appends the error as grpc-gateway v1 has it in streams: its `StreamError`.
+    fn write_stream_error(
+        &self,
+        transcoder: &Transcoder,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(b"{\"grpc_code\":");
+        out.extend_from_slice(digits.format(self.code).as_bytes());
+        out.extend_from_slice(b",\"http_code\":");
+        out.extend_from_slice(digits.format(self.http_status).as_bytes());
+        out.extend_from_slice(b",\"message\":");
+        json::write::string(self.message, out);
+        out.extend_from_slice(b",\"http_status\":");
+        json::write::string(http1::reason_phrase(self.http_status), out);
+        self.write_details(transcoder, scratch, out);
+        out.push(b'}');
+    }
+
+    pub(super) fn write_body(
+        &self,
+        transcoder: &Transcoder,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
         out.push(b'{');
         if transcoder.manners.errors == ErrorForm::GrpcGatewayV1 {
             out.extend_from_slice(b"\"error\":");

@@ -77,7 +77,7 @@ impl Transcoder {
     }
 
     /// SEMANTICS 65.
-    fn refuse_unwanted_body(&self) -> Result<(), Error> {
+    pub(super) fn refuse_unwanted_body(&self) -> Result<(), Error> {
         match self.manners.unwanted_bodies {
             UnwantedBodies::Ignored => Ok(()),
             UnwantedBodies::Refused => Err(Error::request(ErrorKind::BodyUnwanted)),

@@ -23,7 +23,9 @@ use crate::http1::{Connection, RequestHead, ResponseHead, Version, list_members}
 pub struct Envelope {
     connection: Connection,
     /// Whether the request was `HEAD`: the head says how long the body would be, and the body is left out.
-    answers_head: bool,
+    pub(super) answers_head: bool,
+    /// Whether the client knows chunks: those of HTTP/1.0 do not.
+    pub(super) takes_chunks: bool,
     /// Whether the client wants trailers: it said `TE: trailers`, and can be sent chunks.
     pub(super) takes_trailers: bool,
     /// Which origin may read the answer (SEMANTICS 138).
@@ -39,6 +41,7 @@ impl Envelope {
     pub const REFUSED: Self = Self {
         connection: Connection::Close,
         answers_head: false,
+        takes_chunks: false,
         takes_trailers: false,
         reader: Reader::Unsaid,
         coding: None,
@@ -50,6 +53,7 @@ impl Envelope {
         Self {
             connection: head.connection(),
             answers_head: head.method(bytes) == b"HEAD",
+            takes_chunks: head.version() == Version::Http11,
             takes_trailers: takes_trailers(head, bytes),
             reader: Reader::Unsaid,
             coding: None,

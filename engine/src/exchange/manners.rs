@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Coding, ContentTypes, Cors, Forms, QueryRule, Transcoder, UnwantedBodies};
+use super::{Coding, ContentTypes, Cors, Forms, QueryRule, Streams, Transcoder, UnwantedBodies};
 use crate::bind;
 use crate::compile::Schema;
 use crate::grpc::metadata::HeaderRule;
@@ -72,6 +72,8 @@ pub struct Manners {
     pub unwanted_bodies: UnwantedBodies,
     /// What of a query counts.
     pub query: QueryRule,
+    /// How streams of replies are laid out.
+    pub streams: Streams,
 }
 
 /// How replies are compressed (SEMANTICS 137).

@@ -56,6 +56,7 @@ mod explain;
 mod manners;
 mod mask;
 mod raw;
+mod stream;
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -81,6 +82,10 @@ pub use envelope::Envelope;
 pub use explain::{Explanation, Fate, Outcome, Parameter};
 pub use manners::{
     BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WrongMethod,
+};
+pub use stream::{
+    CallKind, End, Failure, Framing, Messages, Pushed, Replies, ReplyHead, Requests, StreamErrors,
+    StreamHead, Streams,
 };
 
 /// A schema and the manners in which it is served: made once, shared by all threads (`Send`, `Sync`), never changed. The example of a whole call is
@@ -164,7 +169,7 @@ impl Transcoder {
     /// one again after waiting for the body.
     ///
     /// # Errors
-    /// Unknown path or method, a method that streams, a media type or a timeout that cannot be.
+    /// Unknown path or method, a media type or a timeout that cannot be.
     pub fn handle_head(
         &self,
         head: &RequestHead,
@@ -191,16 +196,23 @@ impl Transcoder {
             return Err(self.wrong_method());
         }
         let method = schema.method_plan(plan.method);
-        if method.is_client_streaming || method.is_server_streaming {
-            return Err(Error::request(ErrorKind::StreamingUnsupported));
-        }
         let binds_form = is_form && plan.body == BodyPlan::Ignored;
         let coding = self.check_body(plan, head, bytes, binds_form)?;
+        if method.is_client_streaming {
+            // A coding is undone, and a form is read, as a whole, which a stream never is.
+            if coding.is_some() {
+                return Err(Error::request(ErrorKind::UnsupportedContentEncoding));
+            }
+            if binds_form || self.reads_form(plan, head, bytes) {
+                return Err(Error::request(ErrorKind::UnsupportedContentType));
+            }
+        }
+        let is_stream = method.is_client_streaming || method.is_server_streaming;
         Ok(Request::Call(Call {
             route,
             binds_form,
             coding,
-            timeout: self.timeout(head, bytes)?,
+            timeout: self.timeout(head, bytes, is_stream)?,
         }))
     }
 
@@ -235,8 +247,13 @@ impl Transcoder {
         (route::find(routes, wanted, path, scratch), true)
     }
 
-    /// How long a call may take: what the client says, else the default, and never more than the maximum (SEMANTICS 133).
-    fn timeout(&self, head: &RequestHead, bytes: &[u8]) -> Result<Option<Duration>, Error> {
+    /// How long a call may take: what the client says, else the default, unless it streams, and never more than the maximum (SEMANTICS 133).
+    fn timeout(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        is_stream: bool,
+    ) -> Result<Option<Duration>, Error> {
         let mut wanted = None;
         let mut wanted_otherwise = None;
         for (index, (name, value)) in head.headers(bytes).enumerate() {
@@ -257,7 +274,9 @@ impl Transcoder {
                 wanted_otherwise = Some(read(value).map_err(in_header(index))?);
             }
         }
-        let wanted = wanted.or(wanted_otherwise).or(self.manners.timeout_default);
+        // What streams may have nothing to say for hours.
+        let default = self.manners.timeout_default.filter(|_| !is_stream);
+        let wanted = wanted.or(wanted_otherwise).or(default);
         let limit = self.manners.timeout_max;
         Ok(match (wanted, limit) {
             (Some(wanted), Some(limit)) => Some(wanted.min(limit)),

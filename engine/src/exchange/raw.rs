@@ -18,10 +18,19 @@ pub(super) fn write_body(
     body: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let body = HttpBody {
-        content_type: content_type(head, bytes)?,
-        data: body,
-    };
+    write_bytes(input, plan, content_type(head, bytes)?, body, out);
+    Ok(())
+}
+
+/// Appends what bytes of this type say of the input.
+pub(super) fn write_bytes(
+    input: &MessagePlan,
+    plan: BodyPlan,
+    content_type: &[u8],
+    data: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let body = HttpBody { content_type, data };
     match plan {
         BodyPlan::Ignored => {}
         BodyPlan::Whole => body.write(out),
@@ -31,11 +40,10 @@ pub(super) fn write_body(
             body.write_as_field(out);
         }
     }
-    Ok(())
 }
 
 /// The media type with its parameters, as it was sent, or nothing.
-fn content_type<'b>(head: &'b RequestHead, bytes: &'b [u8]) -> Result<&'b [u8], Error> {
+pub(super) fn content_type<'b>(head: &'b RequestHead, bytes: &'b [u8]) -> Result<&'b [u8], Error> {
     let mut headers = head.headers(bytes).enumerate();
     match headers.find(|(_, (name, _))| name.eq_ignore_ascii_case(b"content-type")) {
         // A string of protobuf is UTF-8, a header need not be.

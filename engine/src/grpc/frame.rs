@@ -7,7 +7,7 @@
 //! ```
 //!
 //! In: the buffer a message is appended to; the bytes of a reply. Out: the prefix, written once the length is known; the one message
-//! of a unary reply. Always: a length is compared with the limit and with what is there, and never allocated from (THREATS E6).
+//! of a unary reply, or the messages of a stream as their bytes come. Always: a length is compared with the limit and with what is there, and never allocated from (THREATS E6).
 
 use crate::error::{Error, ErrorKind};
 
@@ -88,6 +88,131 @@ pub fn deframe(reply: &[u8], limit: usize) -> Result<&[u8], Error> {
     Ok(message)
 }
 
+/// Finds the messages in the body of a stream, which arrives in pieces cut anywhere. Nothing of a message is kept here.
+///
+/// # Examples
+/// ```
+/// use transom_engine::{grpc::frame::{Deframer, Part}, limits::BODY_LEN_MAX};
+///
+/// let mut deframer = Deframer::default();
+/// let mut piece = &b"\0\0\0\0\x02\x08\x01\0\0\0\0\x03ab"[..];
+/// let whole = deframer.next(&mut piece, BODY_LEN_MAX)?;
+/// assert_eq!(whole, Some(Part { bytes: b"\x08\x01", len: 2, is_first: true, is_last: true }));
+/// let cut = deframer.next(&mut piece, BODY_LEN_MAX)?;
+/// assert_eq!(cut, Some(Part { bytes: b"ab", len: 3, is_first: true, is_last: false }));
+/// assert_eq!(deframer.next(&mut piece, BODY_LEN_MAX)?, None);
+/// assert!(!deframer.is_between());
+/// # Ok::<(), transom_engine::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deframer {
+    /// The first bytes of a prefix that is cut: so many. `prefix_len < PREFIX_LEN`
+    prefix: [u8; PREFIX_LEN],
+    prefix_len: usize,
+    /// The message whose prefix was whole, if more of it is to come.
+    open: Option<OpenMessage>,
+}
+
+/// A message of which not all has come.
+#[derive(Clone, Copy, Debug)]
+struct OpenMessage {
+    len: usize,
+    /// `left <= len`
+    left: usize,
+}
+
+/// Bytes of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'p> {
+    /// As many as the piece had.
+    pub bytes: &'p [u8],
+    /// Bytes of the whole message.
+    pub len: usize,
+    /// Whether the message begins with them.
+    pub is_first: bool,
+    /// Whether the message ends with them.
+    pub is_last: bool,
+}
+
+impl Deframer {
+    /// Takes the next part of a message from the front of `piece`; none if there is nothing more in it. `limit` is in bytes of one message.
+    ///
+    /// # Errors
+    /// `ReplyTooLarge`, `ReplyCompressed` or `ReplyFrame`, as [`deframe`] has them; there is no going on then.
+    pub fn next<'p>(
+        &mut self,
+        piece: &mut &'p [u8],
+        limit: usize,
+    ) -> Result<Option<Part<'p>>, Error> {
+        let mut is_first = false;
+        let mut open = match self.open {
+            Some(open) => open,
+            None => {
+                let Some(len) = self.prefix(piece, limit)? else {
+                    return Ok(None);
+                };
+                is_first = true;
+                OpenMessage { len, left: len }
+            }
+        };
+        // A message whose prefix has come is told of only with bytes of it, unless it has none.
+        if piece.is_empty() && open.left > 0 {
+            self.open = Some(open);
+            return Ok(is_first.then_some(Part {
+                bytes: b"",
+                len: open.len,
+                is_first,
+                is_last: false,
+            }));
+        }
+        let (bytes, rest) = piece.split_at(open.left.min(piece.len()));
+        *piece = rest;
+        open.left -= bytes.len();
+        self.open = (open.left > 0).then_some(open);
+        Ok(Some(Part {
+            bytes,
+            len: open.len,
+            is_first,
+            is_last: open.left == 0,
+        }))
+    }
+
+    /// Whether a stream may end here: no message is cut.
+    pub const fn is_between(&self) -> bool {
+        self.open.is_none() && self.prefix_len == 0
+    }
+
+    /// Takes what there is of a prefix, and gives the length that it says once it is whole.
+    fn prefix(&mut self, piece: &mut &[u8], limit: usize) -> Result<Option<usize>, Error> {
+        while let Some((&byte, rest)) = piece.split_first() {
+            *piece = rest;
+            if self.prefix_len == 0 {
+                match byte {
+                    0 => {}
+                    // Nothing is decompressed, so nothing was offered in grpc-accept-encoding (SEMANTICS 134).
+                    1 => return Err(Error::reply(ErrorKind::ReplyCompressed, 0)),
+                    _ => return Err(Error::reply(ErrorKind::ReplyFrame, 0)),
+                }
+            }
+            if let Some(place) = self.prefix.get_mut(self.prefix_len) {
+                *place = byte;
+            }
+            self.prefix_len += 1;
+            if self.prefix_len == PREFIX_LEN {
+                self.prefix_len = 0;
+                let [_, len @ ..] = self.prefix;
+                // A length that does not fit is above any limit.
+                let len = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
+                if len > limit {
+                    return Err(Error::reply(ErrorKind::ReplyTooLarge, 0));
+                }
+                return Ok(Some(len));
+            }
+        }
+        Ok(None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +261,47 @@ mod tests {
     fn closing_what_was_not_opened_is_an_error() {
         assert!(close(&mut [0; 4], 0).is_err());
         assert!(close(&mut [0; 9], 10).is_err());
+    }
+
+    /// Goal: what is found does not depend on where the pieces are cut.
+    #[test]
+    fn messages_of_a_stream_are_found_wherever_it_is_cut() {
+        let stream = b"\0\0\0\0\x03abc\0\0\0\0\0\0\0\0\0\x02de";
+        for first in 0..=stream.len() {
+            for second in first..=stream.len() {
+                let (mut deframer, mut found) = (Deframer::default(), Vec::new());
+                for mut piece in [&stream[..first], &stream[first..second], &stream[second..]] {
+                    while let Some(part) = deframer.next(&mut piece, 3).unwrap() {
+                        if part.is_first {
+                            found.push((part.len, Vec::new()));
+                        }
+                        let (len, bytes) = found.last_mut().unwrap();
+                        bytes.extend_from_slice(part.bytes);
+                        assert_eq!(part.is_last, bytes.len() == *len);
+                    }
+                }
+                assert!(deframer.is_between());
+                let expected = [(3, b"abc".to_vec()), (0, Vec::new()), (2, b"de".to_vec())];
+                assert_eq!(found, expected, "{first} {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn bad_prefixes_end_a_stream_as_soon_as_they_are_seen() {
+        let kind = |stream: &[u8]| {
+            let (mut deframer, mut piece) = (Deframer::default(), stream);
+            loop {
+                match deframer.next(&mut piece, 2) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(error) => return Some(error.kind),
+                }
+            }
+        };
+        assert_eq!(kind(b"\0\0\0\0\0\x01"), Some(ErrorKind::ReplyCompressed));
+        assert_eq!(kind(b"\0\0\0\0\0\x02"), Some(ErrorKind::ReplyFrame));
+        assert_eq!(kind(b"\0\0\0\0\x03"), Some(ErrorKind::ReplyTooLarge));
+        assert_eq!(kind(b"\0\0\0\0\x02a"), None);
     }
 }

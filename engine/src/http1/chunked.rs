@@ -31,6 +31,8 @@ pub struct ChunkedBody {
     body_len: u64,
     /// Bytes that were not body: size lines, line ends, trailers.
     overhead_len: u64,
+    /// How many of those each chunk has for nothing.
+    allowance_len: u64,
 }
 
 /// How far [`ChunkedBody::decode`] came.
@@ -71,6 +73,9 @@ enum State {
     Done,
 }
 
+/// Bytes that a chunk of a stream may spend on its size line and line ends. A short message a chunk is what such a body is made of.
+const STREAM_ALLOWANCE_LEN: u64 = 16;
+
 /// Digits a chunk size may have: as many as 64 bits need.
 const SIZE_DIGIT_COUNT_MAX: u8 = 16;
 
@@ -82,6 +87,15 @@ impl ChunkedBody {
             chunk_len: 0,
             body_len: 0,
             overhead_len: 0,
+            allowance_len: 0,
+        }
+    }
+
+    /// At the start of a body that goes on for as long as its client likes, in chunks as short as its messages.
+    pub const fn of_stream() -> Self {
+        Self {
+            allowance_len: STREAM_ALLOWANCE_LEN,
+            ..Self::new()
         }
     }
 
@@ -172,6 +186,7 @@ impl ChunkedBody {
             return Err(Error::request(ErrorKind::BodyTooLarge));
         }
         self.body_len += self.chunk_len;
+        self.overhead_len = self.overhead_len.saturating_sub(self.allowance_len);
         Ok(State::Content)
     }
 }
@@ -185,6 +200,28 @@ impl Default for ChunkedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stream_may_have_any_number_of_short_chunks_but_no_long_size_lines() {
+        let mut out = Vec::new();
+        let mut stream = ChunkedBody::of_stream();
+        for _ in 0..100_000 {
+            assert!(
+                stream
+                    .decode(b"3\r\n{}\n\r\n", &mut out, usize::MAX)
+                    .is_ok()
+            );
+            out.clear();
+        }
+        let mut long_line = b"1;".to_vec();
+        long_line.resize(100, b'x');
+        long_line.extend_from_slice(b"\r\na\r\n");
+        let mut stream = ChunkedBody::of_stream();
+        let error = (0..1000)
+            .find_map(|_| stream.decode(&long_line, &mut out, usize::MAX).err())
+            .map(|error| error.kind);
+        assert_eq!(error, Some(ErrorKind::BadChunk));
+    }
 
     fn decode(input: &[u8], limit: usize) -> Result<(Vec<u8>, Decoded), ErrorKind> {
         let mut out = Vec::new();

@@ -45,9 +45,10 @@ pub use chunked::{ChunkedBody, Decoded};
 pub use framing::{BodyFraming, Version};
 pub use head::{Headers, Parsed, RequestHead};
 pub(crate) use media::{BodyForm, check_media, essence, is_form};
+pub(crate) use response::reason_phrase;
 pub use response::{
     Connection, PendingBody, PendingHead, PendingTrailers, ResponseHead, begin, begin_chunked,
-    write_continue,
+    begin_stream, close_chunk, end_chunks, open_chunk, write_continue,
 };
 
 /// Whether `byte` may stand in a method or header name: `tchar` of RFC 9110 section 5.6.2.

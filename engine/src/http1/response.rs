@@ -13,6 +13,8 @@
 //! ```
 //!
 //! After `begin_chunked` the body is one chunk, whose size has its room behind the head; `close_chunk` and trailers come before `finish`.
+//! After `begin_stream` and `end_head` the body is any number of chunks, `open_chunk` to `close_chunk`, and then `end_chunks`; or, for clients that know no
+//! chunks, whatever is appended until the connection is closed.
 
 use super::{is_token_byte, is_value_byte};
 
@@ -123,7 +125,7 @@ const OWN_NAMES: [&[u8]; 7] = [
 /// assert_eq!(out, b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello");
 /// ```
 pub fn begin(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
-    begin_framed(out, head, false)
+    begin_framed(out, head, Framing::Length)
 }
 
 /// The same for a response that ends in trailers, which only a client of HTTP/1.1 understands: the body is one chunk. The answer to `HEAD`, and a status
@@ -151,11 +153,87 @@ pub fn begin(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
 /// assert!(out.ends_with(b"\r\n\r\n00000005\r\nhello\r\n0\r\nx-cost: 7\r\n\r\n"));
 /// ```
 pub fn begin_chunked(out: &mut Vec<u8>, head: &ResponseHead<'_>) -> PendingHead {
-    begin_framed(out, head, true)
+    begin_framed(out, head, Framing::Chunk)
+}
+
+/// The same for a response whose body is written while its head is on its way: in chunks, or up to the end of the connection, which `head` then has to
+/// close. It goes on with [`PendingHead::header`] and ends with [`PendingHead::end_head`].
+///
+/// # Examples
+/// ```
+/// use transom_engine::http1::{self, Connection, ResponseHead};
+///
+/// let mut out = Vec::new();
+/// let head = ResponseHead {
+///     status: 200,
+///     connection: Connection::KeepAlive,
+///     answers_head: false,
+///     content_type: Some(b"text/plain"),
+///     date: None,
+/// };
+/// http1::begin_stream(&mut out, &head, true).end_head(&mut out);
+/// for text in ["hel", "lo"] {
+///     let chunk = http1::open_chunk(&mut out);
+///     out.extend_from_slice(text.as_bytes());
+///     http1::close_chunk(&mut out, chunk);
+/// }
+/// http1::end_chunks(&mut out).finish(&mut out);
+/// assert!(out.ends_with(b"\r\n\r\n00000003\r\nhel\r\n00000002\r\nlo\r\n0\r\n\r\n"));
+/// ```
+pub fn begin_stream(out: &mut Vec<u8>, head: &ResponseHead<'_>, is_chunked: bool) -> PendingHead {
+    let framing = if is_chunked {
+        Framing::Chunks
+    } else {
+        Framing::Close
+    };
+    begin_framed(out, head, framing)
+}
+
+/// Reserves the size of a chunk that is going to be appended to `out`, and returns where it is, for [`close_chunk`].
+#[inline]
+pub fn open_chunk(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.extend_from_slice(&[b'0'; CHUNK_DIGIT_COUNT]);
+    out.extend_from_slice(b"\r\n");
+    at
+}
+
+/// Fills in the size of the chunk that [`open_chunk`] began at `at`. A chunk without bytes, which would end the body, is taken back.
+pub fn close_chunk(out: &mut Vec<u8>, at: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let len = out.len().saturating_sub(at + CHUNK_DIGIT_COUNT + 2);
+    if len == 0 {
+        out.truncate(at);
+        return;
+    }
+    let room = out.iter_mut().skip(at).take(CHUNK_DIGIT_COUNT).rev();
+    for (index, digit) in room.enumerate() {
+        *digit = DIGITS.get(len >> (4 * index) & 15).copied().unwrap_or(b'0');
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the chunk that ends a body. Trailers may follow.
+pub fn end_chunks(out: &mut Vec<u8>) -> PendingTrailers {
+    out.extend_from_slice(b"0\r\n");
+    PendingTrailers { is_chunked: true }
+}
+
+/// What tells where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// Its length.
+    Length,
+    /// One chunk and the end of chunks.
+    Chunk,
+    /// Chunks that come one by one.
+    Chunks,
+    /// The end of the connection.
+    Close,
 }
 
 #[inline(always)]
-fn begin_framed(out: &mut Vec<u8>, head: &ResponseHead<'_>, is_chunked: bool) -> PendingHead {
+fn begin_framed(out: &mut Vec<u8>, head: &ResponseHead<'_>, framing: Framing) -> PendingHead {
     let start = out.len();
     write_status_line(out, head.status);
     match head.connection {
@@ -177,12 +255,15 @@ fn begin_framed(out: &mut Vec<u8>, head: &ResponseHead<'_>, is_chunked: bool) ->
     {
         write_header(out, b"content-type", content_type);
     }
-    let is_chunked = is_chunked && body_rule == BodyRule::Send;
-    if is_chunked {
+    let is_chunked = framing == Framing::Chunk && body_rule == BodyRule::Send;
+    // RFC 9112 section 6.1: the answer to HEAD may say how the body would come.
+    let has_chunks = framing == Framing::Chunks && body_rule != BodyRule::Discard;
+    if is_chunked || has_chunks {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
+    let is_open = has_chunks || (framing == Framing::Close && body_rule != BodyRule::Discard);
     // RFC 9112 section 6.3: 204 and 304 end with their head; a length there would be that of another answer.
-    let has_length = !is_chunked && !matches!(head.status, 204 | 304);
+    let has_length = !is_chunked && !is_open && !matches!(head.status, 204 | 304);
     let length_at = has_length.then(|| {
         out.extend_from_slice(b"content-length: ");
         let at = out.len();
@@ -219,12 +300,20 @@ impl PendingHead {
         }
     }
 
+    /// Ends the head of a response that was begun by [`begin_stream`].
+    pub fn end_head(self, out: &mut Vec<u8>) {
+        let body = self.open_body(out);
+        // Only a status without content has a length here, which is 0.
+        if body.length_at.is_some() {
+            body.fill_length(out);
+        }
+    }
+
     /// Ends the head. What the caller appends from here on is the body.
     pub fn open_body(self, out: &mut Vec<u8>) -> PendingBody {
         out.extend_from_slice(b"\r\n");
         if self.body.is_chunked {
-            out.extend_from_slice(&[b'0'; CHUNK_DIGIT_COUNT]);
-            out.extend_from_slice(b"\r\n");
+            open_chunk(out);
         }
         PendingBody {
             body_start: out.len(),
@@ -241,30 +330,12 @@ impl PendingBody {
 
     /// The same, but trailers may follow if the response was begun for them. Without, those that are given are dropped.
     pub fn close_chunk(self, out: &mut Vec<u8>) -> PendingTrailers {
-        let is_chunked = self.is_chunked;
-        if is_chunked {
-            self.fill_chunk(out);
-        } else {
-            self.fill_length(out);
+        if self.is_chunked {
+            close_chunk(out, self.body_start - (CHUNK_DIGIT_COUNT + 2));
+            return end_chunks(out);
         }
-        PendingTrailers { is_chunked }
-    }
-
-    fn fill_chunk(&self, out: &mut Vec<u8>) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let len = out.len() - self.body_start;
-        let room_at = self.body_start - (CHUNK_DIGIT_COUNT + 2);
-        if len == 0 {
-            // A chunk of no bytes is the end of the body.
-            out.truncate(room_at);
-        } else {
-            let room = out.iter_mut().skip(room_at).take(CHUNK_DIGIT_COUNT).rev();
-            for (index, digit) in room.enumerate() {
-                *digit = DIGITS.get(len >> (4 * index) & 15).copied().unwrap_or(b'0');
-            }
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(b"0\r\n");
+        self.fill_length(out);
+        PendingTrailers { is_chunked: false }
     }
 
     fn fill_length(&self, out: &mut Vec<u8>) {
@@ -357,7 +428,7 @@ fn write_status_line(out: &mut Vec<u8>, status: u16) {
 }
 
 /// The reason phrase of RFC 9110, RFC 6585 and RFC 7538; 499 is nginx's and google/rpc/code.proto's.
-const fn reason_phrase(status: u16) -> &'static str {
+pub(crate) const fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",

@@ -20,7 +20,7 @@ mod tests;
 mod value;
 mod well_known;
 
-pub use pieces::Pieces;
+pub use pieces::{Paused, Pieces};
 
 use crate::error::{Error, ErrorKind};
 use crate::json;
@@ -87,10 +87,24 @@ pub fn to_json(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let start = out.len();
+    to_line(message, wire, scratch, out)?;
+    indent(message.plan, start, scratch, out)
+}
+
+/// The same on one line, whatever the options say: where lines are for another purpose.
+///
+/// # Errors
+/// As [`to_json()`].
+#[inline]
+pub(crate) fn to_line(
+    message: Message<'_>,
+    wire: &[u8],
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     convert(message.plan, wire, false, scratch, out, |converter| {
         converter.message(message.index, Content::whole(wire), 1)
-    })?;
-    indent(message.plan, start, scratch, out)
+    })
 }
 
 /// Converts one field of a message, to stand alone as a whole HTTP body (`response_body`).
@@ -109,10 +123,26 @@ pub(crate) fn field_to_json(
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let start = out.len();
+    field_to_line(plan, message, field, wire, scratch, out)?;
+    indent(plan, start, scratch, out)
+}
+
+/// The same on one line.
+///
+/// # Errors
+/// As [`to_json()`].
+#[inline]
+pub(crate) fn field_to_line(
+    plan: &Plan,
+    message: MessageIndex,
+    field: FieldIndex,
+    wire: &[u8],
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     convert(plan, wire, false, scratch, out, |converter| {
         converter.lone_field(message, field, Content::whole(wire))
-    })?;
-    indent(plan, start, scratch, out)
+    })
 }
 
 /// Converts a `google.protobuf.Any` inside an error detail: what cannot be resolved or read becomes its type and base64

@@ -88,6 +88,28 @@ pub struct Pieces<'p, 's> {
     look_count: usize,
 }
 
+/// A message that waits for its next piece, without the plan and the scratch: what [`Pieces::pause`] leaves and [`Pieces::resume`] takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Paused {
+    root: MessageIndex,
+    held_len_max: usize,
+    is_begun: bool,
+    base: usize,
+    needs: Needs,
+    out_len: usize,
+    state: State,
+    fault: Option<Error>,
+    #[cfg(test)]
+    look_count: usize,
+}
+
+impl Paused {
+    /// Whether anything has been written of the message.
+    pub const fn is_begun(&self) -> bool {
+        self.out_len > 0
+    }
+}
+
 /// What has to be there before carried bytes are looked at again.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Needs {
@@ -126,6 +148,41 @@ impl<'p, 's> Pieces<'p, 's> {
             fault: None,
             #[cfg(test)]
             look_count: 0,
+        }
+    }
+
+    /// Puts the message aside, so that nothing is borrowed while its next piece is waited for. The scratch has to stay as it is: a message that may wait
+    /// needs one of its own.
+    pub fn pause(self) -> Paused {
+        Paused {
+            root: self.root,
+            held_len_max: self.held_len_max,
+            is_begun: self.is_begun,
+            base: self.base,
+            needs: self.needs,
+            out_len: self.out_len,
+            state: self.state,
+            fault: self.fault,
+            #[cfg(test)]
+            look_count: self.look_count,
+        }
+    }
+
+    /// Goes on with a message that was paused. `message` is any one of the same schema.
+    pub fn resume(message: Message<'p>, scratch: &'s mut Scratch, paused: Paused) -> Self {
+        Self {
+            plan: message.plan,
+            root: paused.root,
+            scratch,
+            held_len_max: paused.held_len_max,
+            is_begun: paused.is_begun,
+            base: paused.base,
+            needs: paused.needs,
+            out_len: paused.out_len,
+            state: paused.state,
+            fault: paused.fault,
+            #[cfg(test)]
+            look_count: paused.look_count,
         }
     }
 

@@ -19,7 +19,7 @@ mod scalar;
 mod trial;
 mod well_known;
 
-pub use pieces::{Pieces, Progress};
+pub use pieces::{Paused, Pieces, Progress};
 
 use crate::error::{Error, ErrorKind, Expected};
 use crate::json::Cursor;

@@ -87,6 +87,21 @@ pub struct Pieces<'p, 's> {
     handled_len: usize,
 }
 
+/// A text that waits for its next piece, without the plan and the scratch: what [`Pieces::pause`] leaves and [`Pieces::resume`] takes.
+#[derive(Debug)]
+pub struct Paused {
+    root: MessageIndex,
+    border: Border,
+    base: usize,
+    start: Option<usize>,
+    depth: u32,
+    expects: Expects,
+    held: Option<(u32, usize)>,
+    fault: Option<Error>,
+    #[cfg(test)]
+    handled_len: usize,
+}
+
 /// What has come of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -116,6 +131,41 @@ impl<'p, 's> Pieces<'p, 's> {
             fault: None,
             #[cfg(test)]
             handled_len: 0,
+        }
+    }
+
+    /// Puts the text aside, so that nothing is borrowed while its next piece is waited for. The scratch and the output have to stay as they are: a
+    /// text that may wait needs a scratch of its own.
+    pub fn pause(self) -> Paused {
+        Paused {
+            root: self.root,
+            border: self.border,
+            base: self.base,
+            start: self.start,
+            depth: self.depth,
+            expects: self.expects,
+            held: self.held,
+            fault: self.fault,
+            #[cfg(test)]
+            handled_len: self.handled_len,
+        }
+    }
+
+    /// Goes on with a text that was paused. `message` is any one of the same schema.
+    pub fn resume(message: Message<'p>, scratch: &'s mut Scratch, paused: Paused) -> Self {
+        Self {
+            plan: message.plan,
+            root: paused.root,
+            scratch,
+            border: paused.border,
+            base: paused.base,
+            start: paused.start,
+            depth: paused.depth,
+            expects: paused.expects,
+            held: paused.held,
+            fault: paused.fault,
+            #[cfg(test)]
+            handled_len: paused.handled_len,
         }
     }
 

@@ -13,10 +13,13 @@ use std::time::Duration;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::Envelope;
-use transom_engine::http1::{BodyFraming, ChunkedBody, Parsed, RequestHead, write_continue};
+use transom_engine::http1::{
+    BodyFraming, ChunkedBody, Parsed, RequestHead, Version, write_continue,
+};
 use transom_engine::limits::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
 use super::inlet::{Inlet, ReadDone, read};
+use super::streaming::{self, Carrier, Incoming};
 use crate::clock::{self, Instant};
 use crate::limits::{
     BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, BUSY_PAUSE,
@@ -24,7 +27,7 @@ use crate::limits::{
     LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
 };
 use crate::net::{Accepted, Elapsed, WriteHalf, sleep, timeout};
-use crate::relay::{Context, Outgoing};
+use crate::relay::{Context, Directions, Intake, Outgoing};
 use crate::upstream::{CallError, Reply};
 
 /// Serves a client's connection until either side ends it.
@@ -135,11 +138,17 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         let envelope = self.context.envelope(&self.head, self.inlet.bytes());
-        if !self.is_body_near(head_len)
-            && let Err(error) = self.context.check(&self.head, self.inlet.bytes())
-        {
-            self.refuse(envelope, error);
-            return Ok(Some(End::Unread));
+        if !self.is_body_here(head_len) {
+            match self.context.check(&self.head, self.inlet.bytes()) {
+                Ok(Intake::Whole) => {}
+                Ok(Intake::Streaming) => return self.begin_upload(head_len, envelope).await,
+                // A body that is near is read first, so that the connection can stay.
+                Err(_) if self.is_body_near(head_len) => {}
+                Err(error) => {
+                    self.refuse(envelope, error);
+                    return Ok(Some(End::Unread));
+                }
+            }
         }
         let body = match self.read_body(head_len).await? {
             Part::Whole(body) => body,
@@ -152,22 +161,101 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         let request_len = head_len + body.inlet_len;
         let envelope = self.closing_if_last(envelope, request_len);
         let mut keeps_open = envelope.keeps_open();
-        let outgoing = self.begin(head_len, body, &envelope);
-        self.inlet.consume(request_len);
+        let mut outgoing = self.begin(head_len, body, &envelope);
         self.chunked.clear();
-        if let Some(outgoing) = outgoing {
-            let reply = self.call(&outgoing).await?;
-            let envelope = self.closing_if_last(envelope, 0);
-            keeps_open = envelope.keeps_open();
-            self.context
-                .finish(outgoing, envelope, reply, &mut self.out);
+        let streams = outgoing.as_mut().and_then(Outgoing::take_streams);
+        let used_len = match &streams {
+            // It is all here, and is sent on from there.
+            Some(streams) if streams.intake() == Intake::Streaming => head_len,
+            _ => request_len,
+        };
+        self.inlet.consume(used_len);
+        match (outgoing, streams) {
+            (Some(outgoing), Some(streams)) => {
+                return self.stream(outgoing, streams, envelope).await;
+            }
+            (Some(outgoing), None) => {
+                let reply = self.call(&outgoing).await?;
+                let envelope = self.closing_if_last(envelope, 0);
+                keeps_open = envelope.keeps_open();
+                self.context
+                    .finish(outgoing, envelope, reply, &mut self.out);
+            }
+            (None, _) => {}
         }
-        Ok(match (keeps_open, self.inlet.bytes()) {
+        Ok(self.end_after(keeps_open))
+    }
+
+    /// How the connection goes on after an answer.
+    fn end_after(&self, keeps_open: bool) -> Option<End> {
+        match (keeps_open, self.inlet.bytes()) {
             (true, _) => None,
             // A client that asked for the end sends no more; one that did not may have, and a reset would cost it the answer.
             (false, []) if !self.head.keep_alive() => Some(End::Read),
             (false, _) => Some(End::Unread),
-        })
+        }
+    }
+
+    /// Begins a call whose body is still to come, all or some of it, and is sent on as it does.
+    async fn begin_upload(
+        &mut self,
+        head_len: usize,
+        envelope: Envelope,
+    ) -> io::Result<Option<End>> {
+        let begun = self.context.begin(
+            &self.head,
+            self.inlet.bytes(),
+            &[],
+            (self.client, &envelope),
+            &mut self.out,
+        );
+        let begun = begun.map(|outgoing| {
+            outgoing
+                .and_then(|mut outgoing| outgoing.take_streams().map(|streams| (outgoing, streams)))
+        });
+        match begun {
+            Ok(Some((outgoing, streams))) => {
+                self.inlet.consume(head_len);
+                self.stream(outgoing, streams, envelope).await
+            }
+            // Nothing else has such a body.
+            Ok(None) => Ok(Some(End::Unread)),
+            Err(error) => {
+                self.refuse(envelope, error);
+                Ok(Some(End::Unread))
+            }
+        }
+    }
+
+    /// Carries a call that streams. Of its request the head has been used, and the body if that does not stream.
+    async fn stream(
+        &mut self,
+        outgoing: Outgoing,
+        streams: Directions,
+        mut envelope: Envelope,
+    ) -> io::Result<Option<End>> {
+        let incoming = Incoming::of(self.head.framing());
+        if streams.intake() == Intake::Streaming && self.inlet.bytes().is_empty() {
+            self.promise_to_read();
+        }
+        // Without chunks only the end of the connection ends a response whose length nobody knows.
+        if self.head.version() == Version::Http10 || self.context.worker().is_draining() {
+            envelope = envelope.closing();
+        }
+        let carrier = Carrier {
+            inlet: &mut self.inlet,
+            writer: &mut self.writer,
+            out: &mut self.out,
+            context: &self.context,
+            envelope,
+        };
+        // In memory of its own, which a connection without streams does without.
+        let carrying = Box::pin(streaming::carry(carrier, outgoing, streams, incoming));
+        let carried = carrying.await?;
+        if carried.is_whole {
+            return Ok(self.end_after(carried.keeps_open));
+        }
+        Ok(Some(End::Unread))
     }
 
     /// Reads up to the end of a head, and says how long it is.
@@ -236,6 +324,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         }
         timeout(DRAIN_GRACE, more).await.ok()
+    }
+
+    fn is_body_here(&self, head_len: usize) -> bool {
+        match self.head.framing() {
+            BodyFraming::None => true,
+            BodyFraming::Length(len) => len <= (self.inlet.bytes().len() - head_len) as u64,
+            BodyFraming::Chunked => false,
+        }
     }
 
     /// Whether the body is here already, or so short that it costs less to wait for it than to end the connection. The head of any
@@ -465,7 +561,7 @@ fn may_parse_further(bytes: &[u8], parsed_len: usize) -> bool {
 }
 
 /// Writes what `out` holds, and leaves it empty with its memory.
-async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
     if out.is_empty() {
         return Ok(());
     }

@@ -91,10 +91,12 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
     }
 
     /// Makes room, so that the next read can bring as much at once, and hardly more: what it brings of the next request would be
-    /// carried along with this one.
+    /// carried along with this one. A read in flight has its room already.
     pub(super) fn expect(&mut self, len: usize) {
-        self.compact();
-        self.received.reserve_exact(len);
+        if self.half.is_some() {
+            self.compact();
+            self.received.reserve_exact(len);
+        }
     }
 
     /// Waits for more bytes behind those received. Zero means that the client sends no more.

@@ -3,5 +3,6 @@
 
 mod connection;
 mod inlet;
+mod streaming;
 
 pub(crate) use connection::serve;

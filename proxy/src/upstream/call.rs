@@ -8,32 +8,18 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
-use http::header::{CONTENT_TYPE, HeaderName, TE, USER_AGENT};
-use http::uri::{Parts, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
-use transom_engine::grpc::timeout as timeout_text;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, StatusCode};
 
 use super::Pool;
 use super::error::{CallError, Failure, call_error};
+use super::head::{Begun, CallHead, is_grpc};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 use crate::net::timeout;
 
 /// Bytes in front of a gRPC message: the flag of compression and the length.
-const PREFIX_LEN: usize = 5;
-
-/// Headers of every call: `te: trailers` is how gRPC detects proxies that lose trailers.
-const FIXED_HEADERS: [(HeaderName, HeaderValue); 3] = [
-    (CONTENT_TYPE, HeaderValue::from_static("application/grpc")),
-    (TE, HeaderValue::from_static("trailers")),
-    (
-        USER_AGENT,
-        HeaderValue::from_static(concat!("transom/", env!("CARGO_PKG_VERSION"))),
-    ),
-];
-
-/// Waiting for a connection or a stream that takes no longer than this is not taken off the timeout that the upstream is told.
-const WAIT_NOT_TOLD: Duration = Duration::from_millis(1);
+pub(super) const PREFIX_LEN: usize = 5;
 
 /// What a call sends.
 #[derive(Debug)]
@@ -46,6 +32,17 @@ pub struct CallRequest<'a> {
     pub message: SharedBytes,
     /// How long the call may take, waiting for a connection included.
     pub timeout: Option<Duration>,
+}
+
+impl CallRequest<'_> {
+    /// What is sent before the message.
+    pub fn head(&self) -> CallHead<'_> {
+        CallHead {
+            path: self.path,
+            metadata: self.metadata,
+            timeout: self.timeout,
+        }
+    }
 }
 
 /// What came back. Whether it is a success is for `transom_engine` to say.
@@ -101,24 +98,12 @@ impl Pool {
         request: &CallRequest<'_>,
         deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
-        let lease = self
-            .lease(request.timeout.is_some())
-            .await
-            .map_err(|why| Failure::final_error(CallError::Unavailable(why)))?;
-        let mut head = self.request_head(request)?;
-        if let Some(rest) = deadline
-            .zip(request.timeout)
-            .and_then(|(deadline, limit)| rest_worth_telling(limit, deadline))
-        {
-            head.headers_mut().insert("grpc-timeout", rest);
-        }
-        let (response, mut sender) = lease.send(head).map_err(|error| {
-            let failure = Failure::of_refused_head(error.as_ref());
-            if failure.is_unstarted {
-                lease.leave();
-            }
-            failure
-        })?;
+        // The lease stands first, so that it is dropped last.
+        let Begun {
+            lease,
+            response,
+            mut sender,
+        } = self.begin(&request.head(), deadline).await?;
         // If the connection has just ended this fails, and so does the response, which tells why.
         let sent = sender.send_data(request.message.clone(), true);
         let response = response
@@ -145,52 +130,10 @@ impl Pool {
             trailers,
         })
     }
-
-    fn request_head(&self, request: &CallRequest<'_>) -> Result<Request<()>, Failure> {
-        let mut uri = Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.authority().clone());
-        uri.path_and_query = Some(request.path.clone());
-        let uri = Uri::from_parts(uri)
-            .map_err(|_invalid| Failure::final_error(CallError::RequestInvalid))?;
-
-        let mut headers = HeaderMap::with_capacity(request.metadata.len() + FIXED_HEADERS.len());
-        for (name, value) in request.metadata {
-            headers.append(name, value.clone());
-        }
-        for (name, value) in FIXED_HEADERS {
-            headers.insert(name, value);
-        }
-        let mut head = Request::new(());
-        *head.method_mut() = Method::POST;
-        *head.uri_mut() = uri;
-        *head.version_mut() = Version::HTTP_2;
-        *head.headers_mut() = headers;
-        Ok(head)
-    }
-}
-
-/// SEMANTICS 133: what is left of the time of a call that had to wait, as the upstream is told.
-fn rest_worth_telling(limit: Duration, deadline: Instant) -> Option<HeaderValue> {
-    let rest = deadline.saturating_duration_since(clock::now());
-    // Most calls do not wait, and keep the words of their client.
-    if rest + WAIT_NOT_TOLD >= limit {
-        return None;
-    }
-    let mut text = Vec::new();
-    timeout_text::write(rest, &mut text);
-    HeaderValue::from_bytes(&text).ok()
-}
-
-/// Whether the body is one of gRPC: on any other the status of HTTP decides (SEMANTICS 110).
-fn is_grpc(status: StatusCode, headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    status == StatusCode::OK
-        && content_type.is_some_and(|text| text.starts_with(b"application/grpc"))
 }
 
 /// Reads a body and its trailers, giving the window back as the bytes are taken.
-async fn gather(
+pub(super) async fn gather(
     mut body: RecvStream,
     body_len_max: usize,
 ) -> Result<(Bytes, Option<HeaderMap>), CallError> {
@@ -220,26 +163,4 @@ async fn gather(
         .await
         .map_err(|error| call_error(&error))?;
     Ok((joined.map_or(whole, BytesMut::freeze), trailers))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn upstream_is_told_what_waiting_has_left_of_a_timeout() {
-        let limit = Duration::from_secs(5);
-        let now = clock::now();
-        assert_eq!(rest_worth_telling(limit, now + limit * 2), None);
-        let told = rest_worth_telling(limit, now + limit / 2).unwrap();
-        let micros: u64 = told
-            .to_str()
-            .unwrap()
-            .strip_suffix('u')
-            .unwrap()
-            .parse()
-            .unwrap();
-        assert!((1..=2_500_000).contains(&micros), "{micros}");
-        assert_eq!(rest_worth_telling(limit, now).unwrap(), "0n");
-    }
 }

@@ -23,7 +23,8 @@ use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 use crate::limits::{
     UPSTREAM_CANCELLED_COUNT_MAX, UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX,
-    UPSTREAM_STRAY_COUNT_MAX, UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
+    UPSTREAM_SEND_LEN_MAX, UPSTREAM_STRAY_COUNT_MAX, UPSTREAM_STREAM_COUNT_MAX,
+    UPSTREAM_STREAM_WINDOW_LEN,
 };
 use crate::net::{Notify, PollStream, sleep, timeout};
 
@@ -189,6 +190,7 @@ pub(super) async fn open(
         .initial_max_send_streams(0)
         .initial_window_size(UPSTREAM_STREAM_WINDOW_LEN)
         .initial_connection_window_size(UPSTREAM_CONNECTION_WINDOW_LEN)
+        .max_send_buffer_size(UPSTREAM_SEND_LEN_MAX)
         .max_header_list_size(UPSTREAM_HEADER_LIST_LEN_MAX)
         .max_concurrent_reset_streams(UPSTREAM_CANCELLED_COUNT_MAX)
         .max_local_error_reset_streams(Some(UPSTREAM_STRAY_COUNT_MAX))

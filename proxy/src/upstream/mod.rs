@@ -6,15 +6,18 @@
 //!   Upstream (process)   target, settings, resolver
 //!     Pool (worker)      slots, waiting calls
 //!       Connection       h2, its keep-alive, calls in flight
-//!         call           one stream
+//!         call           one stream, a message each way
+//!         stream         one stream, messages as they come
 //! ```
 
 mod backoff;
 mod call;
 mod connection;
 mod error;
+mod head;
 mod pool;
 mod resolve;
+mod stream;
 mod target;
 
 use std::io;
@@ -23,7 +26,9 @@ use std::time::Duration;
 
 pub use call::{CallRequest, Reply};
 pub use error::{CallError, Unavailable};
+pub use head::CallHead;
 pub use pool::Pool;
+pub use stream::{Answer, ReceiveHalf, SendHalf};
 pub use target::{Place, Target, TargetError};
 
 use crate::limits;

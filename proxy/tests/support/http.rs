@@ -141,26 +141,8 @@ impl Client {
         self.read_body(&head.headers)
     }
 
-    /// The next chunk of a chunked body as it comes; empty at its end.
-    pub(crate) fn read_chunk(&mut self) -> Result<Vec<u8>> {
-        let line = self.read_line(&mut { HEAD_LEN_MAX })?;
-        let digits = line.split(';').next().unwrap_or_default();
-        let length = u64::from_str_radix(digits, 16)
-            .map_err(|error| wrong(&format!("chunk size {line:?}: {error}")))?;
-        let mut chunk = Vec::new();
-        if length == 0 {
-            // What follows the last chunk are trailers, which no caller asks for yet.
-            self.read_headers(&mut { HEAD_LEN_MAX })?;
-            return Ok(chunk);
-        }
-        self.read_exactly(length, &mut chunk)?;
-        if !self.read_line(&mut { 2 })?.is_empty() {
-            return Err(wrong("a chunk is longer than its size says"));
-        }
-        Ok(chunk)
-    }
-
-    fn read_head(&mut self) -> Result<(u16, Vec<(String, String)>)> {
+    /// The next head, be it that of an interim response.
+    pub(crate) fn read_head(&mut self) -> Result<(u16, Vec<(String, String)>)> {
         let mut left = HEAD_LEN_MAX;
         let status_line = self.read_line(&mut left)?;
         let status = status_line
@@ -218,16 +200,32 @@ impl Client {
     }
 
     fn read_chunks(&mut self, body: &mut Vec<u8>) -> Result<()> {
-        loop {
-            let chunk = self.read_chunk()?;
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            body.extend_from_slice(&chunk);
-            if body.len() as u64 > BODY_LEN_MAX {
+        while let Some(chunk) = self.read_chunk()? {
+            if (body.len() + chunk.len()) as u64 > BODY_LEN_MAX {
                 return Err(wrong("the body is longer than this client takes"));
             }
+            body.extend_from_slice(&chunk);
         }
+        Ok(())
+    }
+
+    /// The next chunk of a body; nothing after the last one.
+    pub(crate) fn read_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        let line = self.read_line(&mut { HEAD_LEN_MAX })?;
+        let digits = line.split(';').next().unwrap_or_default();
+        let length = u64::from_str_radix(digits, 16)
+            .map_err(|error| wrong(&format!("chunk size {line:?}: {error}")))?;
+        if length == 0 {
+            // What follows the last chunk are trailers, which no caller asks for yet.
+            self.read_headers(&mut { HEAD_LEN_MAX })?;
+            return Ok(None);
+        }
+        let mut chunk = Vec::new();
+        self.read_exactly(length, &mut chunk)?;
+        if !self.read_line(&mut { 2 })?.is_empty() {
+            return Err(wrong("a chunk is longer than its size says"));
+        }
+        Ok(Some(chunk))
     }
 
     fn read_exactly(&mut self, length: u64, body: &mut Vec<u8>) -> Result<()> {

@@ -92,10 +92,9 @@ impl Lines {
             if self.head.is_none() {
                 self.head = Some(self.client.read_reply_head()?);
             }
-            let chunk = self.client.read_chunk()?;
-            if chunk.is_empty() {
+            let Some(chunk) = self.client.read_chunk()? else {
                 return Ok(None);
-            }
+            };
             self.rest.extend_from_slice(&chunk);
         }
     }
@@ -162,10 +161,13 @@ impl Lines {
             }
             return Ok(());
         }
-        let chunk = self.client.read_chunk()?;
-        self.has_ended = chunk.is_empty();
-        self.chunk_count += usize::from(!chunk.is_empty());
-        self.rest.extend_from_slice(&chunk);
+        match self.client.read_chunk()? {
+            Some(chunk) => {
+                self.chunk_count += 1;
+                self.rest.extend_from_slice(&chunk);
+            }
+            None => self.has_ended = true,
+        }
         // An error in the middle of a stream has no line feed in grpc-gateway v1.
         if self.has_ended && !self.rest.is_empty() {
             self.rest.push(b'\n');

@@ -29,7 +29,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 pub const MAX_CONCURRENT_STREAMS: u16 = 3;
-const INITIAL_WINDOW_SIZE: u16 = 4;
+pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// A listening peer; each connection runs the script with its index on a thread of its own.
 pub struct Peer {

@@ -12,7 +12,7 @@ use crate::text::percent;
 /// [`Error::write_text`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
-    /// The request body.
+    /// The request body; of a client stream the value that is at fault.
     pub body: &'a [u8],
     /// The name of the field whose value the body is, when the rule names one.
     pub body_field: Option<&'a str>,
@@ -51,7 +51,11 @@ impl Error {
         let offset = self.offset as usize;
         match self.place {
             Place::Request => self.kind.write_text(None, out),
-            Place::Body => {
+            Place::Body | Place::Message(_) => {
+                match self.place {
+                    Place::Message(number) => _ = write!(out, "message {number}"),
+                    _ => out.push_str("body"),
+                }
                 write_body_path(context, offset, out);
                 out.push_str(": ");
                 // Without the body nothing can be said of what is there, not even that it ends.
@@ -106,7 +110,7 @@ impl Error {
     }
 }
 
-/// `body.items[3].name`: the field that the body is the value of, then the steps from the root of the text to the byte at fault.
+/// `.items[3].name`: the field that the body is the value of, then the steps from the root of the text to the byte at fault.
 fn write_body_path(context: &Context<'_>, offset: usize, out: &mut String) {
     let mut path = String::new();
     if let Some(field) = context.body_field {
@@ -127,7 +131,6 @@ fn write_body_path(context: &Context<'_>, offset: usize, out: &mut String) {
             }
         }
     }
-    out.push_str("body");
     // The end of a long path tells more than its start.
     let cut = path.ceil_char_boundary(path.len().saturating_sub(limits::ERROR_PATH_LEN_MAX));
     if cut > 0 {
@@ -360,7 +363,6 @@ impl ErrorKind {
             Self::NotFound => "not found",
             Self::MethodNotAllowed | Self::MethodNotImplemented => "method not allowed",
             Self::RequestTimeout => "the request did not come in time",
-            Self::StreamingUnsupported => "streaming calls are not supported",
             Self::WireTruncated => "the message ends too early",
             Self::WireVarint => "malformed varint",
             Self::WireTag => "malformed tag",

@@ -1,0 +1,210 @@
+//! Framed gRPC messages as they arrive, to JSON or raw bytes. In: pieces of the body of a reply. Out: what one message after the other becomes.
+//! Always: a message that is whole in its piece is converted where it is; of one that is cut and short the bytes are carried, one that is longer than
+//! `HELD_LEN_MAX` is converted while it comes.
+
+use super::super::{Call, Scratch, Transcoder, raw};
+use crate::error::{Error, ErrorKind};
+use crate::grpc::frame::{Deframer, Part};
+use crate::limits::{BODY_LEN_MAX, HELD_LEN_MAX};
+use crate::plan::Message;
+use crate::to_json;
+
+/// Bytes of memory for a message that is cut, kept for the next one.
+const HELD_LEN_KEPT: usize = 16 * 1024;
+
+/// The messages of a reply, one by one and without a framing of HTTP: what a protocol with frames of its own sends on. Made by [`Call::messages`].
+#[derive(Debug)]
+pub struct Messages {
+    call: Call,
+    deframer: Deframer,
+    /// The bytes of a message that is cut, unless it is converted as it comes.
+    held: Vec<u8>,
+    /// Of a message that is converted as it comes. Scratch of its own, which nobody else touches meanwhile.
+    json: to_json::Scratch,
+    paused: Option<to_json::Paused>,
+    is_raw: bool,
+    /// The type of the raw bytes, from the first message.
+    content_type: Vec<u8>,
+    /// Messages that have ended.
+    ended_count: u64,
+}
+
+/// What has come of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Bytes of the piece that were used. With the end of a message they may be fewer than there are.
+    pub used: usize,
+    /// Whether a message begins with what was appended.
+    pub is_first: bool,
+    /// Whether a message ends with what was appended.
+    pub is_last: bool,
+}
+
+impl Call {
+    /// Begins the messages of a reply, for a protocol that has frames of its own.
+    pub fn messages(&self, transcoder: &Transcoder) -> Messages {
+        Messages {
+            call: *self,
+            deframer: Deframer::default(),
+            held: Vec::new(),
+            json: to_json::Scratch::default(),
+            paused: None,
+            is_raw: self.plan(transcoder).gives_raw_body,
+            content_type: Vec::new(),
+            ended_count: 0,
+        }
+    }
+}
+
+impl Messages {
+    /// Whether the messages are raw bytes and no JSON (SEMANTICS 72).
+    pub const fn is_raw(&self) -> bool {
+        self.is_raw
+    }
+
+    /// The type of raw bytes, once the first message has come; it may be empty.
+    pub fn content_type(&self) -> &[u8] {
+        &self.content_type
+    }
+
+    /// Whether the reply may end here: no message is cut.
+    pub const fn is_between(&self) -> bool {
+        self.deframer.is_between()
+    }
+
+    /// Messages that have ended.
+    pub const fn ended_count(&self) -> u64 {
+        self.ended_count
+    }
+
+    /// Bytes that are carried until more come.
+    pub fn carried_len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Takes bytes up to the end of a message, and appends what can be written of it. All of the piece has been used once `is_last` is not set.
+    ///
+    /// # Errors
+    /// When the message is too large, no protobuf, or has no JSON form. Nothing more can be read then; what was appended before, of a long
+    /// message, is no whole value.
+    pub fn push(
+        &mut self,
+        transcoder: &Transcoder,
+        piece: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Pushed, Error> {
+        let mut pushed = Pushed {
+            used: 0,
+            is_first: false,
+            is_last: false,
+        };
+        let mut rest = piece;
+        let start = out.len();
+        while !pushed.is_last
+            && let Some(part) = self.deframer.next(&mut rest, BODY_LEN_MAX)?
+        {
+            let is_begun = self.paused.is_some_and(|paused| paused.is_begun());
+            self.take(transcoder, &part, scratch, out)?;
+            pushed.is_last = part.is_last;
+            pushed.is_first = !is_begun && (part.is_last || out.len() > start);
+        }
+        pushed.used = piece.len() - rest.len();
+        self.ended_count += u64::from(pushed.is_last);
+        Ok(pushed)
+    }
+
+    /// Takes one part of a message.
+    fn take(
+        &mut self,
+        transcoder: &Transcoder,
+        part: &Part<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if part.is_first && part.is_last {
+            return self.write(transcoder, part.bytes, scratch, out);
+        }
+        let route = self.call.plan(transcoder);
+        // What is one field of the message, or its bytes, is taken from all of it.
+        if part.len > HELD_LEN_MAX && !self.is_raw && route.response_body.is_none() {
+            return self.take_long(transcoder, part, out);
+        }
+        if part.is_first {
+            self.held.clear();
+        }
+        self.held.extend_from_slice(part.bytes);
+        if !part.is_last {
+            return Ok(());
+        }
+        let held = std::mem::take(&mut self.held);
+        let written = self.write(transcoder, &held, scratch, out);
+        self.held = held;
+        self.held.clear();
+        self.held.shrink_to(HELD_LEN_KEPT);
+        written
+    }
+
+    /// Takes a part of a message that is converted as it comes.
+    fn take_long(
+        &mut self,
+        transcoder: &Transcoder,
+        part: &Part<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let schema = &transcoder.schema;
+        let index = schema.method_plan(self.call.plan(transcoder).method).output;
+        let message = Message {
+            plan: &schema.plan,
+            index,
+        };
+        let mut pieces = match self.paused.take() {
+            Some(paused) => to_json::Pieces::resume(message, &mut self.json, paused),
+            None => to_json::Pieces::new(message, &mut self.json),
+        };
+        let pushed = pieces.push(part.bytes, out);
+        if pushed.is_ok() && part.is_last {
+            return pieces.finish(out);
+        }
+        self.paused = Some(pieces.pause());
+        pushed
+    }
+
+    /// Appends what a whole message becomes.
+    fn write(
+        &mut self,
+        transcoder: &Transcoder,
+        message: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let route = self.call.plan(transcoder);
+        let plan = &transcoder.schema.plan;
+        let index = transcoder.schema.method_plan(route.method).output;
+        if self.is_raw {
+            let body = raw::read_reply(plan.message(index), route.response_body, message)?;
+            if self.ended_count == 0 {
+                self.content_type.extend_from_slice(body.content_type);
+            }
+            out.extend_from_slice(body.data);
+            return Ok(());
+        }
+        let scratch = &mut scratch.to_json;
+        match route.response_body {
+            Some(field) => to_json::field_to_line(plan, index, field, message, scratch, out),
+            None => to_json::to_line(Message { plan, index }, message, scratch, out),
+        }
+    }
+
+    pub(super) const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// What is wrong if the reply ends here.
+    pub(super) fn check_end(&self) -> Result<(), Error> {
+        if self.is_between() {
+            return Ok(());
+        }
+        Err(Error::reply(ErrorKind::ReplyFrame, 0))
+    }
+}
