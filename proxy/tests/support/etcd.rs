@@ -21,22 +21,39 @@ pub(crate) const VOLATILE_NAMES: [&str; 3] = ["cluster_id", "member_id", "raft_t
 
 /// Transom as a stand-in for etcd's own gateway.
 pub(crate) fn serve_before(etcd: &Etcd) -> Gateway {
+    serve(etcd, &[])
+}
+
+/// The same with a configuration file.
+pub(crate) fn serve_before_with(etcd: &Etcd, config: &str) -> Gateway {
+    let path = etcd.folder.join("transom.yaml");
+    fs::write(&path, config).unwrap();
+    serve(etcd, &["--config", &path.display().to_string()])
+}
+
+fn serve(etcd: &Etcd, more: &[&str]) -> Gateway {
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protos/test/etcd");
     let proto = |name: &str| protos.join(name).display().to_string();
-    Gateway::serve(&[
+    let upstream = format!("http://{}", etcd.address);
+    let folder = protos.display().to_string();
+    let files = [
+        proto("etcd/api/etcdserverpb/rpc.proto"),
+        proto("etcd/server/etcdserver/api/v3lock/v3lockpb/v3lock.proto"),
+        proto("etcd/server/etcdserver/api/v3election/v3electionpb/v3election.proto"),
+    ];
+    let mut arguments = vec![
         "--upstream",
-        &format!("http://{}", etcd.address),
+        &upstream,
         "--profile",
         "grpc-gateway-v1",
         "--proto-path",
-        &protos.display().to_string(),
-        "--proto",
-        &proto("etcd/api/etcdserverpb/rpc.proto"),
-        "--proto",
-        &proto("etcd/server/etcdserver/api/v3lock/v3lockpb/v3lock.proto"),
-        "--proto",
-        &proto("etcd/server/etcdserver/api/v3election/v3electionpb/v3election.proto"),
-    ])
+        &folder,
+    ];
+    for file in &files {
+        arguments.extend(["--proto", file]);
+    }
+    arguments.extend(more);
+    Gateway::serve(&arguments)
 }
 
 /// A server of one member, with nothing in it.
