@@ -148,7 +148,7 @@ fn serve_for_pages(demo: &Gateway) -> Gateway {
     ])
 }
 
-/// Gives the page at any path, and hands on what is POSTed.
+/// Gives the page at any path, and hands on what is sent to it.
 fn serve_page() -> (SocketAddr, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -17,6 +17,7 @@ mod support {
     pub(crate) mod tools;
 }
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -71,11 +72,8 @@ fn transom_streams_as_the_gateway_of_etcd_does() {
     for row in rows() {
         let (expected, found) = ((row.play)(own), (row.play)(ours));
         let (verdict, wrong) = judge(&row, &expected, &found);
-        table.push_str(&format!(
-            "| {} | {} | {verdict} |\n",
-            row.name,
-            summary(&expected)
-        ));
+        let told = summary(&expected);
+        writeln!(table, "| {} | {told} | {verdict} |", row.name).unwrap();
         if !wrong.is_empty() {
             faults.push(format!(
                 "- {}\n    {}\n    etcd: {expected}\n    here: {found}",
@@ -173,9 +171,8 @@ fn snapshot_that_nobody_reads_stops_at_the_source() {
         .unwrap();
         assert_eq!(reply.status, 200);
     }
-    assert_eq!(
-        etcd.calls_in_flight("Snapshot"),
-        8.0,
+    assert!(
+        (etcd.calls_in_flight("Snapshot") - 8.0).abs() < 0.5,
         "a snapshot has ended though nobody reads it"
     );
     let growth = gateway.peak_resident_len().saturating_sub(before);
@@ -776,7 +773,10 @@ fn read_snapshot(address: SocketAddr) -> Snapshot {
     }
     drop(hashed);
     let digest = digest.join().unwrap();
-    let expected: String = held.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut expected = String::new();
+    for byte in &held {
+        write!(expected, "{byte:02x}").unwrap();
+    }
     Snapshot {
         length,
         message_count,
@@ -799,7 +799,7 @@ fn decode_base64(text: &str, out: &mut Vec<u8>) {
         let bits = group.iter().fold(0_u32, |bits, &digit| {
             bits << 6 | u32::from(table[usize::from(digit)])
         });
-        let padding = group.iter().filter(|&&digit| digit == b'=').count();
+        let padding = usize::from(group[2] == b'=') + usize::from(group[3] == b'=');
         out.extend_from_slice(&bits.to_be_bytes()[1..4 - padding]);
     }
 }

@@ -387,7 +387,7 @@ impl Bookstore for Shop {
         let mut content = first.content.unwrap_or_default();
         manuscript.content_type = std::mem::take(&mut content.content_type);
         loop {
-            let line_count = content.data.iter().filter(|&&byte| byte == b'\n').count();
+            let line_count = content.data.split(|&byte| byte == b'\n').count() - 1;
             manuscript.length += i64::try_from(content.data.len()).unwrap_or(i64::MAX);
             manuscript.line_count += i64::try_from(line_count).unwrap_or(i64::MAX);
             match requests.message().await? {

@@ -19,7 +19,8 @@ pub(crate) struct Lines {
     head: Option<Reply>,
     /// What has come after the last line feed.
     rest: Vec<u8>,
-    lines: Vec<Value>,
+    /// The lines that have come.
+    values: Vec<Value>,
     /// Chunks that have come, as long as the body is chunked.
     chunk_count: usize,
     has_ended: bool,
@@ -58,7 +59,7 @@ impl Lines {
             client,
             head: None,
             rest: Vec::new(),
-            lines: Vec::new(),
+            values: Vec::new(),
             chunk_count: 0,
             has_ended: false,
         }
@@ -75,11 +76,11 @@ impl Lines {
 
     /// Waits for the next line; none if the reply ends before it.
     pub(crate) fn next(&mut self) -> Result<Option<Value>> {
-        let count = self.lines.len();
-        while self.lines.len() == count && !self.has_ended {
+        let count = self.values.len();
+        while self.values.len() == count && !self.has_ended {
             self.read_piece()?;
         }
-        Ok(self.lines.get(count).cloned())
+        Ok(self.values.get(count).cloned())
     }
 
     /// Reads one piece of the reply without keeping its lines; the line it completed, if any, as text.
@@ -117,7 +118,7 @@ impl Lines {
     pub(crate) fn seen(&mut self, line_count: usize) -> Value {
         let mut end = "whole";
         while !self.has_ended {
-            if self.lines.len() >= line_count && self.is_silent() {
+            if self.values.len() >= line_count && self.is_silent() {
                 end = "open";
                 break;
             }
@@ -127,7 +128,7 @@ impl Lines {
                     end = "cut";
                     break;
                 }
-                Err(error) => panic!("{error}; up to then: {:?}", self.lines),
+                Err(error) => panic!("{error}; up to then: {:?}", self.values),
             }
         }
         let Some(head) = &self.head else {
@@ -137,7 +138,7 @@ impl Lines {
             "status": head.status,
             "media_type": head.media_type(),
             "metadata": head.header("grpc-metadata-content-type"),
-            "lines": self.lines,
+            "lines": self.values,
             "end": end,
         });
         if !self.rest.is_empty() {
@@ -157,7 +158,7 @@ impl Lines {
             self.has_ended = true;
             if let Ok(value) = serde_json::from_slice(&self.rest) {
                 self.rest.clear();
-                self.lines.push(value);
+                self.values.push(value);
             }
             return Ok(());
         }
@@ -176,7 +177,7 @@ impl Lines {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
             let value = serde_json::from_slice(&line)
                 .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&line)));
-            self.lines.push(value);
+            self.values.push(value);
         }
         Ok(())
     }
