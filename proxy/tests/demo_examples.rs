@@ -16,7 +16,7 @@ use std::process::Command;
 use support::gateway::Gateway;
 use support::http::Client;
 use support::tools;
-use transom::demo::EXAMPLES;
+use transom::demo::{EXAMPLES, Example};
 
 #[test]
 fn printed_lines_give_the_status_they_promise() {
@@ -48,23 +48,37 @@ fn printed_lines_give_the_status_they_promise() {
             String::from_utf8_lossy(&output.stderr)
         );
         let (body, written) = text.rsplit_once('\n').unwrap();
+        let (status, content_type) = written.split_once(' ').unwrap();
+        let media_type = content_type.split(';').next().unwrap();
         assert_eq!(
-            written,
-            format!("{} application/json", example.status),
+            (status, media_type),
+            (&*example.status.to_string(), example.media_type),
             "{line}: {body}"
         );
-        let value: serde_json::Value =
-            serde_json::from_str(body).unwrap_or_else(|error| panic!("{line}: {error}: {body}"));
-        if example.status == 200 {
+        check_body(example, body, line);
+    }
+}
+
+/// A body that is JSON is one value, and lines are one each; other ones are there at all.
+fn check_body(example: &Example, body: &str, line: &str) {
+    let parse = |text: &str| -> serde_json::Value {
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))
+    };
+    match example.media_type {
+        "application/json" if example.status == 200 => {
+            let value = parse(body);
             assert!(value.get("code").is_none(), "{line}: {body}");
-        } else {
-            assert!(
-                value["message"]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
-                "{line}: {body}"
-            );
         }
+        "application/json" => {
+            let value = parse(body);
+            let message = value["message"].as_str().unwrap_or_default();
+            assert!(!message.is_empty(), "{line}: {body}");
+        }
+        "application/x-ndjson" => {
+            let lines: Vec<_> = body.lines().map(parse).collect();
+            assert!(lines.len() > 2, "{line}: {body}");
+        }
+        _ => assert!(!body.is_empty(), "{line}"),
     }
 }
 
@@ -75,8 +89,9 @@ fn examples_give_their_status_over_one_connection() {
     let mut client = Client::connect(gateway.address()).unwrap();
     for example in EXAMPLES {
         let body = example.body.map(str::as_bytes);
+        let header = example.header.and_then(|header| header.split_once(": "));
         let reply = client
-            .send(example.method, example.path, &[], body)
+            .send(example.method, example.path, header.as_slice(), body)
             .unwrap();
         assert_eq!(
             reply.status,
@@ -85,6 +100,7 @@ fn examples_give_their_status_over_one_connection() {
             example.shows,
             reply.text()
         );
-        reply.json();
+        assert_eq!(reply.media_type(), example.media_type);
+        check_body(example, reply.text().trim_end(), example.path);
     }
 }

@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-const GENERATED: [&str; 3] = ["bookstore.v1.rs", "google.rpc.rs", "bookstore.binpb"];
+const GENERATED: [&str; 4] = [
+    "bookstore.v1.rs",
+    "google.api.rs",
+    "google.rpc.rs",
+    "bookstore.binpb",
+];
 
 fn crate_path() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,27 +23,37 @@ fn crate_path() -> &'static Path {
 /// Writes the files of `GENERATED`, and some that nobody needs, into `folder`.
 fn generate_into(folder: &Path) {
     let protos = crate_path().join("../protos");
-    let mut compiler = protox::Compiler::new([&protos]).unwrap();
-    compiler.include_imports(true).include_source_info(true);
-    compiler
-        .open_files([
-            "example/bookstore.proto",
-            "google/rpc/error_details.proto",
-            "google/rpc/status.proto",
-        ])
-        .unwrap();
-    let mut files = compiler.file_descriptor_set().file;
-    for file in &mut files {
-        // Google's long comments are to be read in protos/google.
-        if file.name().starts_with("google/") {
-            file.source_code_info = None;
+    let compile = |names: &[&str]| {
+        let mut compiler = protox::Compiler::new([&protos]).unwrap();
+        compiler.include_imports(true).include_source_info(true);
+        compiler.open_files(names).unwrap();
+        let mut set = compiler.file_descriptor_set();
+        for file in &mut set.file {
+            // Google's long comments are to be read in protos/google.
+            if file.name().starts_with("google/") {
+                file.source_code_info = None;
+            }
         }
-    }
-    tonic_prost_build::configure()
-        .out_dir(folder)
-        .build_client(false)
-        .build_transport(false)
-        .compile_fds(FileDescriptorSet { file: files })
+        set
+    };
+    let configure = || {
+        tonic_prost_build::configure()
+            .out_dir(folder)
+            .build_client(false)
+            .build_transport(false)
+    };
+    let shop = compile(&[
+        "example/bookstore.proto",
+        "google/rpc/error_details.proto",
+        "google/rpc/status.proto",
+    ]);
+    // The modules stand side by side, however deep the packages are.
+    configure()
+        .extern_path(".google.api", "crate::demo::generated::google_api")
+        .compile_fds(shop)
+        .unwrap();
+    configure()
+        .compile_fds(compile(&["google/api/httpbody.proto"]))
         .unwrap();
 
     // The descriptor set is the service's schema alone, with comments: later they become its OpenAPI texts.

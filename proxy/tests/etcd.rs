@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod support {
+    pub(crate) mod etcd;
     pub(crate) mod gateway;
     pub(crate) mod http;
     pub(crate) mod json;
@@ -14,23 +15,17 @@ mod support {
     pub(crate) mod tools;
 }
 
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use support::gateway::Gateway;
+use support::etcd::{Etcd, VOLATILE_NAMES, serve_before};
 use support::http::{Client, Reply};
 use support::json::differences;
 use support::process::Process;
 use support::tools;
 
-const START_TIME: Duration = Duration::from_mins(1);
-/// Another program may take a port between our look and etcd's bind.
-const START_ATTEMPTS: usize = 5;
-/// What two servers never have in common, wherever it stands.
-const VOLATILE_NAMES: [&str; 3] = ["cluster_id", "member_id", "raft_term"];
+const CLIENT_TIME: Duration = Duration::from_mins(1);
 /// etcd up to 3.5 repeats the message under this name (SEMANTICS 114).
 const GATEWAY_TEXTS: [&str; 2] = ["message", "error"];
 
@@ -39,7 +34,7 @@ fn transom_answers_as_the_gateway_of_etcd_does() {
     let cases = read_cases();
     let (reference, behind) = (Etcd::start("reference"), Etcd::start("behind"));
     let gateway = serve_before(&behind);
-    let failures = run_cases(&cases, reference.address, gateway.address(), judge);
+    let failures = run_cases(&cases, reference.address(), gateway.address(), judge);
     assert!(
         failures.is_empty(),
         "{} of {} rows differ:\n{}\n{}",
@@ -59,7 +54,7 @@ fn transom_answers_as_the_gateway_of_etcd_does() {
 #[test]
 fn a_client_of_the_rest_gateway_runs_unchanged() {
     let etcd = Etcd::start("client");
-    run_etcd3gw(etcd.address);
+    run_etcd3gw(etcd.address());
     let etcd = Etcd::start("client-behind");
     let gateway = serve_before(&etcd);
     run_etcd3gw(gateway.address());
@@ -71,17 +66,22 @@ fn a_client_of_the_rest_gateway_runs_unchanged() {
 fn two_etcds_give_equal_answers_to_every_case() {
     let cases = read_cases();
     let (left, right) = (Etcd::start("left"), Etcd::start("right"));
-    let failures = run_cases(&cases, left.address, right.address, |case, left, right| {
-        if case.differs.is_none() {
-            return judge(case, left, right);
-        }
-        let statuses = [left.status, right.status];
-        if statuses == [case.status; 2] {
-            Vec::new()
-        } else {
-            vec![format!("statuses: {statuses:?}")]
-        }
-    });
+    let failures = run_cases(
+        &cases,
+        left.address(),
+        right.address(),
+        |case, left, right| {
+            if case.differs.is_none() {
+                return judge(case, left, right);
+            }
+            let statuses = [left.status, right.status];
+            if statuses == [case.status; 2] {
+                Vec::new()
+            } else {
+                vec![format!("statuses: {statuses:?}")]
+            }
+        },
+    );
     assert!(
         failures.is_empty(),
         "{} of {} rows differ:\n{}",
@@ -219,32 +219,13 @@ fn a_difference_is_noticed() {
     );
 }
 
-fn serve_before(etcd: &Etcd) -> Gateway {
-    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protos/test/etcd");
-    let proto = |name: &str| protos.join(name).display().to_string();
-    Gateway::serve(&[
-        "--upstream",
-        &format!("http://{}", etcd.address),
-        "--profile",
-        "grpc-gateway-v1",
-        "--proto-path",
-        &protos.display().to_string(),
-        "--proto",
-        &proto("etcd/api/etcdserverpb/rpc.proto"),
-        "--proto",
-        &proto("etcd/server/etcdserver/api/v3lock/v3lockpb/v3lock.proto"),
-        "--proto",
-        &proto("etcd/server/etcdserver/api/v3election/v3electionpb/v3election.proto"),
-    ])
-}
-
 fn run_etcd3gw(address: SocketAddr) {
     let mut command = tools::python().command();
     command
         .arg(tools::python_folder().join("etcd_client.py"))
         .arg(address.port().to_string());
     let mut client = Process::start("etcd_client.py", &mut command);
-    let status = client.wait_for_end(START_TIME);
+    let status = client.wait_for_end(CLIENT_TIME);
     let transcript = client.transcript();
     assert!(
         status.success() && transcript.contains(" passed, 0 failed"),
@@ -582,86 +563,4 @@ impl Caller {
         }
         Ok(reply)
     }
-}
-
-/// A server of one member, with nothing in it.
-struct Etcd {
-    process: Process,
-    folder: PathBuf,
-    /// gRPC and its own gateway both answer here.
-    address: SocketAddr,
-}
-
-impl Etcd {
-    fn start(name: &str) -> Self {
-        let etcd = tools::etcd();
-        let folder = tools::scratch_folder(&format!("etcd-{name}"));
-        let mut reason = String::new();
-        for attempt in 0..START_ATTEMPTS {
-            let [client_port, peer_port] = find_free_ports();
-            let (client_url, peer_url) = (
-                format!("http://127.0.0.1:{client_port}"),
-                format!("http://127.0.0.1:{peer_port}"),
-            );
-            let mut command = etcd.command();
-            command
-                .arg("--data-dir")
-                .arg(folder.join(attempt.to_string()));
-            command.args([
-                "--listen-client-urls",
-                &client_url,
-                "--advertise-client-urls",
-                &client_url,
-            ]);
-            command.args([
-                "--listen-peer-urls",
-                &peer_url,
-                "--initial-advertise-peer-urls",
-                &peer_url,
-            ]);
-            command.args([
-                "--name",
-                "test",
-                "--initial-cluster",
-                &format!("test={peer_url}"),
-            ]);
-            // etcd takes its options from the environment too.
-            for (variable, _) in std::env::vars_os()
-                .filter(|(variable, _)| variable.to_string_lossy().starts_with("ETCD_"))
-            {
-                command.env_remove(variable);
-            }
-            let mut process = Process::start("etcd", &mut command);
-            match process.find_line(START_TIME, |line| {
-                line.contains("ready to serve client requests")
-                    .then_some(())
-            }) {
-                Ok(()) => {
-                    return Self {
-                        process,
-                        folder,
-                        address: SocketAddr::from(([127, 0, 0, 1], client_port)),
-                    };
-                }
-                Err(text) => reason = text,
-            }
-        }
-        panic!("etcd did not start in {START_ATTEMPTS} attempts: {reason}");
-    }
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.process.stop();
-        }
-        // A server that is being killed may still write; what is left lies in the target folder.
-        fs::remove_dir_all(&self.folder).unwrap_or_default();
-    }
-}
-
-/// Two ports that were free a moment ago.
-fn find_free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }

@@ -2,19 +2,21 @@
 //! Always: the store is locked for the time of one plain step, never across an await.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prost_types::{FieldMask, Timestamp};
-use tokio_stream::Iter;
-use tonic::{Request, Response, Status};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
 
 use super::failure;
 use super::generated::bookstore_v1 as v1;
 use super::generated::bookstore_v1::bookstore_server::Bookstore;
 use super::generated::bookstore_v1::{Book, BookFilter, EveryKind, Genre, Shelf};
+use super::generated::google_api::HttpBody;
 use super::seed;
 use super::store::{Store, shelf_of};
+use super::streams::{self, Watch};
 
 const DELAY_MAX: Duration = Duration::from_secs(10);
 const NANOS_IN_UNIT: i128 = 1_000_000_000;
@@ -27,7 +29,8 @@ const FIELDS_OF_SERVER: [&str; 4] = ["name", "archived", "create_time", "update_
 /// The shop: what is on its shelves, and how to ask for it.
 #[derive(Debug)]
 pub(super) struct Shop {
-    store: Mutex<Store>,
+    /// Shared with the streams that go on after their method has returned.
+    store: Arc<Mutex<Store>>,
     files: Vec<v1::File>,
 }
 
@@ -45,7 +48,7 @@ impl Default for Shop {
                 .expect("the seed has each book once, on a shelf that it has");
         }
         Self {
-            store: Mutex::new(store),
+            store: Arc::new(Mutex::new(store)),
             files: seed::files(),
         }
     }
@@ -53,8 +56,19 @@ impl Default for Shop {
 
 impl Shop {
     fn store(&self) -> MutexGuard<'_, Store> {
-        // Each step of the store leaves it whole, so what a panicking thread left is good.
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        open(&self.store)
+    }
+
+    /// Puts a new book on a shelf.
+    fn add_book(&self, shelf: &str, id: &str, mut book: Book) -> Result<Book, Status> {
+        check_book(&book)?;
+        let mut store = self.store();
+        store.shelf(shelf)?;
+        book.name = store.new_name(&format!("{shelf}/books"), "book_id", id)?;
+        book.archived = false;
+        book.create_time = Some(now());
+        book.update_time = book.create_time;
+        store.add_book(book)
     }
 
     /// Changes one book and notes when.
@@ -146,16 +160,9 @@ impl Bookstore for Shop {
 
     async fn create_book(&self, request: Request<v1::CreateBookRequest>) -> Answer<Book> {
         let request = request.into_inner();
-        let mut book = request.book.unwrap_or_default();
-        check_book(&book)?;
-        let mut store = self.store();
-        store.shelf(&request.parent)?;
-        let collection = format!("{}/books", request.parent);
-        book.name = store.new_name(&collection, "book_id", &request.book_id)?;
-        book.archived = false;
-        book.create_time = Some(now());
-        book.update_time = book.create_time;
-        Ok(Response::new(store.add_book(book)?))
+        let book = request.book.unwrap_or_default();
+        let book = self.add_book(&request.parent, &request.book_id, book)?;
+        Ok(Response::new(book))
     }
 
     async fn update_book(&self, request: Request<v1::UpdateBookRequest>) -> Answer<Book> {
@@ -274,9 +281,7 @@ impl Bookstore for Shop {
     }
 
     async fn wait(&self, request: Request<v1::WaitRequest>) -> Answer<v1::WaitResponse> {
-        let delay = request.get_ref().delay.unwrap_or_default();
-        let delay = bounded_delay(delay)
-            .ok_or_else(|| failure::bad_field("delay", "must be 0 to 10 seconds"))?;
+        let delay = bounded_delay("delay", request.get_ref().delay)?;
         let start = tokio::time::Instant::now();
         tokio::time::sleep(delay).await;
         Ok(Response::new(v1::WaitResponse {
@@ -305,26 +310,114 @@ impl Bookstore for Shop {
         Ok(Response::new(v1::CountBooksResponse { count, by_shelf }))
     }
 
-    type WatchBooksStream = Iter<std::vec::IntoIter<Result<Book, Status>>>;
+    type WatchBooksStream = ReceiverStream<Result<Book, Status>>;
 
     async fn watch_books(
         &self,
         request: Request<v1::WatchBooksRequest>,
     ) -> Answer<Self::WatchBooksStream> {
-        let shelf = &request.get_ref().parent;
-        let store = self.store();
-        store.shelf(shelf)?;
-        let books: Vec<Result<Book, Status>> = store.books(shelf).cloned().map(Ok).collect();
-        Ok(Response::new(tokio_stream::iter(books)))
+        let request = request.into_inner();
+        self.store().shelf(&request.parent)?;
+        let watch = Watch::new(request)?;
+        Ok(streams::watch(Arc::clone(&self.store), watch))
+    }
+
+    async fn import_books(
+        &self,
+        request: Request<Streaming<v1::ImportBooksRequest>>,
+    ) -> Answer<v1::ImportBooksResponse> {
+        let mut requests = request.into_inner();
+        let mut shelf = String::new();
+        let mut names = Vec::new();
+        while let Some(request) = requests.message().await? {
+            if !request.parent.is_empty() {
+                shelf = request.parent;
+            }
+            let book = self.add_book(&shelf, "", request.book.unwrap_or_default())?;
+            names.push(book.name);
+        }
+        Ok(Response::new(v1::ImportBooksResponse {
+            count: i32::try_from(names.len()).unwrap_or(i32::MAX),
+            names,
+        }))
+    }
+
+    type AskForBooksStream = ReceiverStream<Result<v1::Answer, Status>>;
+
+    async fn ask_for_books(
+        &self,
+        request: Request<Streaming<v1::Question>>,
+    ) -> Answer<Self::AskForBooksStream> {
+        Ok(streams::answer(
+            Arc::clone(&self.store),
+            request.into_inner(),
+        ))
+    }
+
+    type ReadBookStream = ReceiverStream<Result<HttpBody, Status>>;
+
+    async fn read_book(
+        &self,
+        request: Request<v1::ReadBookRequest>,
+    ) -> Answer<Self::ReadBookStream> {
+        let request = request.into_inner();
+        let (title, all) = {
+            let store = self.store();
+            let book = store.book(&request.name)?;
+            (book.title.clone(), book.page_count)
+        };
+        match request.page_count {
+            ..0 => Err(failure::bad_field("page_count", "must not be negative")),
+            0 => Ok(streams::read(title, all)),
+            wanted => Ok(streams::read(title, wanted.min(all))),
+        }
+    }
+
+    async fn upload_manuscript(
+        &self,
+        request: Request<Streaming<v1::UploadManuscriptRequest>>,
+    ) -> Answer<v1::Manuscript> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.unwrap_or_default();
+        let name = self.store().book(&first.name)?.name.clone();
+        let mut manuscript = v1::Manuscript {
+            name,
+            ..v1::Manuscript::default()
+        };
+        let mut content = first.content.unwrap_or_default();
+        manuscript.content_type = std::mem::take(&mut content.content_type);
+        loop {
+            let line_count = content.data.split(|&byte| byte == b'\n').count() - 1;
+            manuscript.length += i64::try_from(content.data.len()).unwrap_or(i64::MAX);
+            manuscript.line_count += i64::try_from(line_count).unwrap_or(i64::MAX);
+            match requests.message().await? {
+                Some(request) => content = request.content.unwrap_or_default(),
+                None => return Ok(Response::new(manuscript)),
+            }
+        }
     }
 }
 
-/// Not by `Duration::try_from`, which panics on the most negative seconds.
-fn bounded_delay(delay: prost_types::Duration) -> Option<Duration> {
-    let seconds = u64::try_from(delay.seconds).ok()?;
-    let nanos = u32::try_from(delay.nanos).ok()?;
-    let delay = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()))?;
-    (delay <= DELAY_MAX).then_some(delay)
+/// Locks the store for one step.
+pub(super) fn open(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    // Each step of the store leaves it whole, so what a panicking thread left is good.
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The time that `field` gives, at most `DELAY_MAX`; none if it is unset.
+pub(super) fn bounded_delay(
+    field: &str,
+    delay: Option<prost_types::Duration>,
+) -> Result<Duration, Status> {
+    // Not by `Duration::try_from`, which panics on the most negative seconds.
+    let bounded = |delay: prost_types::Duration| {
+        let seconds = u64::try_from(delay.seconds).ok()?;
+        let nanos = u32::try_from(delay.nanos).ok()?;
+        let delay = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()))?;
+        (delay <= DELAY_MAX).then_some(delay)
+    };
+    bounded(delay.unwrap_or_default())
+        .ok_or_else(|| failure::bad_field(field, "must be 0 to 10 seconds"))
 }
 
 fn passes(filter: &BookFilter, book: &Book) -> bool {

@@ -11,10 +11,14 @@ pub struct Example {
     pub method: &'static str,
     /// Path and query.
     pub path: &'static str,
-    /// The JSON to send, if any.
+    /// What to send, if anything: JSON, one value or several, unless `header` says that it is something else.
     pub body: Option<&'static str>,
+    /// A header that the call needs, as `Name: value`.
+    pub header: Option<&'static str>,
     /// The HTTP status of the answer.
     pub status: u16,
+    /// The media type of the answer.
+    pub media_type: &'static str,
     /// What there is to see, in a few words.
     pub shows: &'static str,
 }
@@ -23,7 +27,11 @@ impl Example {
     /// The line to paste into a shell; `base` is `http://host:port` of the gateway.
     pub fn curl(&self, base: &str) -> String {
         let Self {
-            method, path, body, ..
+            method,
+            path,
+            body,
+            header,
+            ..
         } = self;
         let mut line = "curl".to_owned();
         // curl picks GET, and POST for a body, by itself.
@@ -31,13 +39,33 @@ impl Example {
         if !is_implied {
             let _infallible = write!(line, " -X {method}");
         }
+        if let Some(header) = header {
+            let _infallible = write!(line, " -H '{header}'");
+        }
         if let Some(body) = body {
             let _infallible = write!(line, " -d '{body}'");
+        }
+        // Lines and events are shown as they come.
+        if matches!(self.media_type, "application/x-ndjson" | EVENTS) {
+            line.push_str(" -N");
         }
         let _infallible = write!(line, " '{base}{path}'");
         line
     }
 }
+
+const EVENTS: &str = "text/event-stream";
+
+/// What most examples have in common.
+const PLAIN: Example = Example {
+    method: "GET",
+    path: "/",
+    body: None,
+    header: None,
+    status: 200,
+    media_type: "application/json",
+    shows: "",
+};
 
 /// The examples, in an order in which each finds what it needs.
 pub static EXAMPLES: &[Example] = &[
@@ -47,6 +75,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "a list in pages; query parameters are request fields",
+        ..PLAIN
     },
     Example {
         method: "GET",
@@ -54,6 +83,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "a path variable over four segments, a FieldMask",
+        ..PLAIN
     },
     Example {
         method: "GET",
@@ -61,6 +91,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "an additional binding; nested query parameters",
+        ..PLAIN
     },
     Example {
         method: "POST",
@@ -70,6 +101,7 @@ pub static EXAMPLES: &[Example] = &[
         ),
         status: 200,
         shows: "the body is one field, book; book_id stays in the query",
+        ..PLAIN
     },
     Example {
         method: "PATCH",
@@ -77,6 +109,7 @@ pub static EXAMPLES: &[Example] = &[
         body: Some(r#"{"rating": 4.5, "labels": {"language": "en"}}"#),
         status: 200,
         shows: "the variable is a nested field, book.name",
+        ..PLAIN
     },
     Example {
         method: "POST",
@@ -84,6 +117,7 @@ pub static EXAMPLES: &[Example] = &[
         body: Some(r#"{"reason": "worn out"}"#),
         status: 200,
         shows: "a custom verb",
+        ..PLAIN
     },
     Example {
         method: "POST",
@@ -91,6 +125,7 @@ pub static EXAMPLES: &[Example] = &[
         body: Some(r#"{"count": 2}"#),
         status: 200,
         shows: "body: \"*\"",
+        ..PLAIN
     },
     Example {
         method: "POST",
@@ -98,6 +133,7 @@ pub static EXAMPLES: &[Example] = &[
         body: Some(r#"{"count": 100}"#),
         status: 429,
         shows: "an error with RetryInfo in its details",
+        ..PLAIN
     },
     Example {
         method: "POST",
@@ -105,6 +141,7 @@ pub static EXAMPLES: &[Example] = &[
         body: Some(r#"{"count": "many"}"#),
         status: 400,
         shows: "an error found by the gateway itself, with its place",
+        ..PLAIN
     },
     Example {
         method: "GET",
@@ -112,6 +149,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 404,
         shows: "NOT_FOUND, with ResourceInfo",
+        ..PLAIN
     },
     Example {
         method: "CHECKOUT",
@@ -119,6 +157,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "an HTTP method of one's own",
+        ..PLAIN
     },
     Example {
         method: "GET",
@@ -126,6 +165,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "response_body: a bare array",
+        ..PLAIN
     },
     Example {
         method: "GET",
@@ -133,6 +173,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "** takes the rest of the path; bytes are base64",
+        ..PLAIN
     },
     Example {
         method: "POST",
@@ -142,6 +183,7 @@ pub static EXAMPLES: &[Example] = &[
         ),
         status: 200,
         shows: "every kind of field, there and back",
+        ..PLAIN
     },
     Example {
         method: "GET",
@@ -149,6 +191,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "a slow method",
+        ..PLAIN
     },
     Example {
         method: "POST",
@@ -156,6 +199,49 @@ pub static EXAMPLES: &[Example] = &[
         body: Some("{}"),
         status: 200,
         shows: "a method without annotation, by its default route",
+        ..PLAIN
+    },
+    Example {
+        path: "/v1/shelves/fiction/books:watch?rounds=3&interval=0.5s",
+        media_type: "application/x-ndjson",
+        shows: "a stream: a line for each message, as it comes",
+        ..PLAIN
+    },
+    Example {
+        path: "/v1/shelves/fiction/books:watch?rounds=2&interval=0.5s",
+        header: Some("Accept: text/event-stream"),
+        media_type: EVENTS,
+        shows: "the same as events for a browser",
+        ..PLAIN
+    },
+    Example {
+        method: "POST",
+        path: "/v1/shelves/science/books:import",
+        body: Some(r#"{"title": "Optics"} {"title": "Almagest"}"#),
+        shows: "a stream of requests: one JSON value after the other",
+        ..PLAIN
+    },
+    Example {
+        method: "POST",
+        path: "/v1/books:ask",
+        body: Some(r#"{"words": "desert"} {"words": "darwin"} {"words": ""}"#),
+        media_type: "application/x-ndjson",
+        shows: "a stream both ways, and an error in the middle of it",
+        ..PLAIN
+    },
+    Example {
+        path: "/v1/shelves/poetry/books/leaves-of-grass:read?page_count=1",
+        media_type: "text/plain",
+        shows: "a download: bytes and no JSON",
+        ..PLAIN
+    },
+    Example {
+        method: "PUT",
+        path: "/v1/shelves/fiction/books/dune/manuscript",
+        body: Some("A beginning is the time for taking the most delicate care."),
+        header: Some("Content-Type: text/plain"),
+        shows: "an upload",
+        ..PLAIN
     },
     Example {
         method: "DELETE",
@@ -163,6 +249,7 @@ pub static EXAMPLES: &[Example] = &[
         body: None,
         status: 200,
         shows: "an empty answer",
+        ..PLAIN
     },
 ];
 
@@ -177,8 +264,7 @@ mod tests {
                 method,
                 path: "/p?a=b",
                 body,
-                status: 200,
-                shows: "",
+                ..PLAIN
             }
             .curl("http://h:1")
         };
@@ -189,12 +275,26 @@ mod tests {
             "curl -X PATCH -d '{}' 'http://h:1/p?a=b'"
         );
         assert_eq!(line("DELETE", None), "curl -X DELETE 'http://h:1/p?a=b'");
+        let events = Example {
+            header: Some("Accept: text/event-stream"),
+            media_type: EVENTS,
+            ..PLAIN
+        };
+        assert_eq!(
+            events.curl("http://h:1"),
+            "curl -H 'Accept: text/event-stream' -N 'http://h:1/'"
+        );
     }
 
     #[test]
     fn examples_survive_the_shell_and_bodies_are_json() {
         for example in EXAMPLES {
             let body = example.body.unwrap_or("null");
+            assert!(
+                !example.header.is_some_and(|header| header.contains('\'')),
+                "{:?}",
+                example.header
+            );
             // curl itself expands brackets and braces in a URL.
             assert!(
                 !example.path.contains(['\'', '[', ']', '{', '}', ' ']),
@@ -202,7 +302,11 @@ mod tests {
                 example.path
             );
             assert!(!body.contains('\''), "{body}");
-            serde_json::from_str::<serde_json::Value>(body).unwrap();
+            let is_json = !example
+                .header
+                .is_some_and(|header| header.starts_with("Content-Type: "));
+            let values = serde_json::Deserializer::from_str(body).into_iter::<serde_json::Value>();
+            assert!(!is_json || values.map(Result::unwrap).count() > 0, "{body}");
         }
     }
 }

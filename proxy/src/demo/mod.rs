@@ -12,6 +12,7 @@ mod generated;
 mod seed;
 mod server;
 mod store;
+mod streams;
 
 pub use examples::{EXAMPLES, Example};
 pub use server::{DemoServer, start};

@@ -12,17 +12,17 @@ use super::generated::bookstore_v1::every_kind::{Choice, Colour, Nested};
 use super::generated::google_rpc as rpc;
 use super::{DemoServer, start};
 
-const DUNE: &str = "shelves/fiction/books/dune";
+pub(super) const DUNE: &str = "shelves/fiction/books/dune";
 
-struct Client {
+pub(super) struct Client {
+    pub(super) channel: Channel,
+    pub(super) runtime: tokio::runtime::Runtime,
     // Dropped last: the fields above it still talk to the server.
-    channel: Channel,
-    runtime: tokio::runtime::Runtime,
     _server: DemoServer,
 }
 
 impl Client {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let server = start().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -37,13 +37,12 @@ impl Client {
         }
     }
 
-    fn call<Q, A>(&self, method: &str, request: Q) -> Result<A, Status>
+    pub(super) fn call<Q, A>(&self, method: &str, request: Q) -> Result<A, Status>
     where
         Q: Message + Send + Sync + 'static,
         A: Message + Default + Send + Sync + 'static,
     {
-        let path = format!("/bookstore.v1.Bookstore/{method}");
-        let path = PathAndQuery::try_from(path).unwrap();
+        let path = path_of(method);
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
         self.runtime.block_on(async {
             grpc.ready().await.unwrap();
@@ -55,9 +54,13 @@ impl Client {
         })
     }
 
-    fn dune(&self) -> v1::Book {
+    pub(super) fn dune(&self) -> v1::Book {
         self.call("GetBook", get_book(DUNE, &[])).unwrap()
     }
+}
+
+pub(super) fn path_of(method: &str) -> PathAndQuery {
+    PathAndQuery::try_from(format!("/bookstore.v1.Bookstore/{method}")).unwrap()
 }
 
 fn get_book(name: &str, mask: &[&str]) -> v1::GetBookRequest {

@@ -57,12 +57,27 @@ impl Gateway {
 
     /// Memory it has in use, in bytes.
     pub(crate) fn resident_len(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory it had in use since its start, or since [`Gateway::forget_peak`], in bytes.
+    pub(crate) fn peak_resident_len(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The peak is what is in use now.
+    pub(crate) fn forget_peak(&self) {
+        let path = format!("/proc/{}/clear_refs", self.pid());
+        std::fs::write(&path, "5").unwrap_or_else(|error| panic!("cannot write {path}: {error}"));
+    }
+
+    fn memory(&self, what: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid());
         let status = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(what))
             .and_then(|rest| rest.trim().strip_suffix(" kB"));
         let kibibytes = line.and_then(|number| number.trim().parse::<u64>().ok());
         kibibytes.expect("the kernel tells the memory of a process in kB") * 1024

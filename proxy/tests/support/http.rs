@@ -122,6 +122,25 @@ impl Client {
         self.stream.get_ref().shutdown(Shutdown::Write)
     }
 
+    /// Reads the head of a final reply and leaves its body to [`Client::read_chunk`].
+    pub(crate) fn read_reply_head(&mut self) -> Result<Reply> {
+        loop {
+            let (status, headers) = self.read_head()?;
+            if status >= 200 {
+                return Ok(Reply {
+                    status,
+                    headers,
+                    body: Vec::new(),
+                });
+            }
+        }
+    }
+
+    /// The rest of the reply whose head this is.
+    pub(crate) fn read_rest(&mut self, head: &Reply) -> Result<Vec<u8>> {
+        self.read_body(&head.headers)
+    }
+
     /// The next head, be it that of an interim response.
     pub(crate) fn read_head(&mut self) -> Result<(u16, Vec<(String, String)>)> {
         let mut left = HEAD_LEN_MAX;

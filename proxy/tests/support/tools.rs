@@ -49,6 +49,27 @@ pub(crate) fn etcd() -> Tool {
     find_or_fetch("etcd", &["etcd-server"])
 }
 
+/// Chromium without a window.
+pub(crate) fn browser() -> Tool {
+    const PACKAGE: &str = "chromium-headless-shell";
+    if let Some(program) = find_in_path(PACKAGE) {
+        return Tool {
+            program,
+            library_path: None,
+        };
+    }
+    let folder = tools_folder().join(PACKAGE);
+    let _lock = lock(PACKAGE);
+    if !folder.exists() {
+        fetch_debian_packages(&folder, &[PACKAGE], Extent::WithDependencies);
+    }
+    // The program in usr/bin is a script that looks for the real one in /usr.
+    Tool {
+        program: folder.join("usr/lib/chromium").join(PACKAGE),
+        library_path: library_path_below(&folder),
+    }
+}
+
 /// A Python that has grpcio, its reflection and tools, requests and httpx.
 pub(crate) fn python() -> Tool {
     let folder = tools_folder().join("python");
@@ -148,7 +169,7 @@ fn find_or_fetch(program: &str, packages: &[&str]) -> Tool {
     let folder = tools_folder().join(program);
     let _lock = lock(program);
     if !folder.exists() {
-        fetch_debian_packages(&folder, packages);
+        fetch_debian_packages(&folder, packages, Extent::Named);
     }
     let found = folder.join("usr/bin").join(program);
     assert!(
@@ -157,21 +178,38 @@ fn find_or_fetch(program: &str, packages: &[&str]) -> Tool {
         packages[0],
         packages[0]
     );
-    // The multiarch folder of shared libraries, whose name tells the processor.
-    let library_path = fs::read_dir(folder.join("usr/lib"))
+    Tool {
+        program: found,
+        library_path: library_path_below(&folder),
+    }
+}
+
+/// The multiarch folder of shared libraries, whose name tells the processor, and the one in it that has a program's private ones.
+fn library_path_below(folder: &Path) -> Option<PathBuf> {
+    let path = fs::read_dir(folder.join("usr/lib"))
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.path())
-        .find(|path| path.is_dir());
-    Tool {
-        program: found,
-        library_path,
+        .find(|path| path.to_string_lossy().ends_with("-linux-gnu"))?;
+    let private = path.join("pulseaudio");
+    if !private.is_dir() {
+        return Some(path);
     }
+    let joined = std::env::join_paths([path, private]).expect("no colon in a path under target");
+    Some(joined.into())
+}
+
+/// Which packages are fetched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Named,
+    /// And what they need that the machine does not have.
+    WithDependencies,
 }
 
 /// Unpacks Debian packages into `folder` without installing them. The folder appears as a whole or not at all.
-fn fetch_debian_packages(folder: &Path, packages: &[&str]) {
+fn fetch_debian_packages(folder: &Path, packages: &[&str], extent: Extent) {
     let help = format!(
         "the end-to-end tests need {0}; run: apt-get install {0}",
         packages[0]
@@ -188,12 +226,8 @@ fn fetch_debian_packages(folder: &Path, packages: &[&str]) {
     let downloads = unfinished.join("downloads");
     fs::create_dir_all(&downloads)
         .unwrap_or_else(|error| panic!("cannot make {}: {error}", downloads.display()));
-    let downloaded = try_run(
-        Command::new("apt-get")
-            .arg("download")
-            .args(packages)
-            .current_dir(&downloads),
-    );
+    let downloaded =
+        try_run(download(&mut Command::new("apt-get"), packages, extent).current_dir(&downloads));
     if downloaded.is_err() {
         // The machine has no package lists, or stale ones: take lists of our own, which needs no root and leaves the system alone.
         report("fetching Debian's package lists into target/tools (some seconds, once)");
@@ -205,14 +239,14 @@ fn fetch_debian_packages(folder: &Path, packages: &[&str]) {
         }
         run(private_apt(&state).arg("update"), &help);
         run(
-            private_apt(&state)
-                .arg("download")
-                .args(packages)
-                .current_dir(&downloads),
+            download(&mut private_apt(&state), packages, extent).current_dir(&downloads),
             &help,
         );
     }
     for entry in fs::read_dir(&downloads).into_iter().flatten().flatten() {
+        if entry.path().extension() != Some(OsStr::new("deb")) {
+            continue;
+        }
         run(
             Command::new("dpkg")
                 .arg("-x")
@@ -224,6 +258,26 @@ fn fetch_debian_packages(folder: &Path, packages: &[&str]) {
     fs::remove_dir_all(&downloads).unwrap_or_default();
     fs::rename(&unfinished, folder)
         .unwrap_or_else(|error| panic!("cannot rename {}: {error}", unfinished.display()));
+}
+
+/// Tells apt to put packages into the folder it runs in.
+fn download<'c>(apt: &'c mut Command, packages: &[&str], extent: Extent) -> &'c mut Command {
+    match extent {
+        Extent::Named => apt.arg("download"),
+        Extent::WithDependencies => apt.args([
+            "install",
+            "--download-only",
+            "--no-install-recommends",
+            "--yes",
+            "-o",
+            "Dir::Cache::archives=./",
+            "-o",
+            "Debug::NoLocking=1",
+            "-o",
+            "APT::Sandbox::User=root",
+        ]),
+    };
+    apt.args(packages)
 }
 
 fn private_apt(state: &Path) -> Command {

@@ -51,6 +51,8 @@ pub struct Messages {
     json: to_json::Scratch,
     paused: Option<to_json::Paused>,
     is_raw: bool,
+    /// Whether a message is written at once, however long it is.
+    is_whole: bool,
     /// The type of the raw bytes, from the first message.
     content_type: Vec<u8>,
     /// Messages that have ended.
@@ -78,6 +80,7 @@ impl Call {
             json: to_json::Scratch::default(),
             paused: None,
             is_raw: self.plan(transcoder).gives_raw_body,
+            is_whole: false,
             content_type: Vec::new(),
             ended_count: 0,
         }
@@ -85,6 +88,16 @@ impl Call {
 }
 
 impl Messages {
+    /// Messages that are written at once, however long they are, for clients that take what comes together for one message. Of one that is cut up to
+    /// [`BODY_LEN_MAX`] bytes are carried then.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self {
+            is_whole: true,
+            ..self
+        }
+    }
+
     /// Whether the messages are raw bytes and no JSON (SEMANTICS 72).
     pub const fn is_raw(&self) -> bool {
         self.is_raw
@@ -186,7 +199,8 @@ impl Messages {
         }
         let route = self.call.plan(transcoder);
         // What is one field of the message, or its bytes, is taken from all of it.
-        if part.len > HELD_LEN_MAX && !self.is_raw && route.response_body.is_none() {
+        let is_long = part.len > HELD_LEN_MAX && !self.is_whole;
+        if is_long && !self.is_raw && route.response_body.is_none() {
             return self.take_long(transcoder, part, out);
         }
         if part.is_first {

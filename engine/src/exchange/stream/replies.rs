@@ -1,5 +1,5 @@
 //! The reply of a stream as an HTTP response. In: headers, pieces of the body and trailers of an upstream, or why there are none. Out: a head, chunks of
-//! messages in their framing, and an end. Always: a piece becomes one chunk at most; an error is told by status where nothing has been answered, in the framing
+//! messages in their framing, and an end. Always: a message that is whole is one chunk; an error is told by status where nothing has been answered, in the framing
 //! where something has, and by a transfer that is cut where half a message has (SEMANTICS 122, 123).
 
 use super::super::answer::{self, Answer};
@@ -102,10 +102,15 @@ pub enum End {
 impl Call {
     /// Begins the reply of a stream, in the framing that the client accepts (SEMANTICS 120). `bytes` are those the head was parsed from.
     pub fn replies(&self, transcoder: &Transcoder, head: &RequestHead, bytes: &[u8]) -> Replies {
+        let layout = transcoder.manners.streams.layout(head, bytes);
+        let messages = self.messages(transcoder);
         Replies {
-            layout: transcoder.manners.streams.layout(head, bytes),
+            layout,
             stage: Stage::Awaited,
-            messages: self.messages(transcoder),
+            messages: match layout.framing {
+                Framing::Wrapped => messages.whole(),
+                Framing::Array | Framing::Lines | Framing::Events => messages,
+            },
             waiting: None,
             is_inside: false,
             begun_count: 0,
@@ -174,7 +179,7 @@ impl Replies {
         }
     }
 
-    /// Takes bytes of the upstream's body, cut anywhere, and appends what becomes of them, in one chunk. Gives the end if they are at fault, which has
+    /// Takes bytes of the upstream's body, cut anywhere, and appends what becomes of them, a chunk for each message. Gives the end if they are at fault, which has
     /// been told to the client then as far as it can be.
     pub fn push(
         &mut self,
@@ -188,9 +193,7 @@ impl Replies {
             return Some(End::Abort);
         }
         let start = out.len();
-        let chunk = open_chunk(envelope, out);
-        let written = self.write_messages(transcoder, piece, scratch, out);
-        close_chunk(chunk, out);
+        let written = self.write_messages(transcoder, envelope, piece, scratch, out);
         if let Err(error) = written {
             // Messages before the one at fault have been taken from upstream in order, and go out in order.
             if self.stage == Stage::Awaited && self.begun_count == 0 {
@@ -256,9 +259,13 @@ impl Replies {
     }
 
     /// Appends what becomes of a piece. After an error what was written of the message at fault has been taken back, but for what went out earlier.
+    ///
+    /// Each message is a chunk of its own, and under grpc-gateway's framing whole, as grpc-gateway has it: there are clients that parse chunk by chunk,
+    /// though nothing promises them borders (`etcd3gw` does).
     fn write_messages(
         &mut self,
         transcoder: &Transcoder,
+        envelope: &Envelope,
         piece: &[u8],
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
@@ -266,6 +273,7 @@ impl Replies {
         let mut rest = piece;
         while !rest.is_empty() {
             let at = out.len();
+            let chunk = open_chunk(envelope, out);
             if !self.is_inside {
                 self.open_message(out);
             }
@@ -287,6 +295,7 @@ impl Replies {
                 self.is_inside = false;
                 self.close_message(out);
             }
+            close_chunk(chunk, out);
             rest = rest.get(pushed.used..).unwrap_or_default();
         }
         Ok(())

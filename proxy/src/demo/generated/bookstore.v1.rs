@@ -292,6 +292,77 @@ pub struct CountBooksResponse {
 pub struct WatchBooksRequest {
     #[prost(string, tag = "1")]
     pub parent: ::prost::alloc::string::String,
+    /// How often to send the shelf: 0 means once, never more than 1000000.
+    #[prost(int32, tag = "2")]
+    pub rounds: i32,
+    /// Time between two rounds, 0 to 10 seconds.
+    #[prost(message, optional, tag = "3")]
+    pub interval: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ImportBooksRequest {
+    /// If empty, that of the message before.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub book: ::core::option::Option<Book>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImportBooksResponse {
+    #[prost(int32, tag = "1")]
+    pub count: i32,
+    /// Names of the new books, in the order in which they came.
+    #[prost(string, repeated, tag = "2")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Question {
+    /// Each of them has to stand in the title, an author's name or a tag of the
+    /// book; capitals make no difference. Must not be empty.
+    #[prost(string, tag = "1")]
+    pub words: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Answer {
+    /// The words of the question.
+    #[prost(string, tag = "1")]
+    pub words: ::prost::alloc::string::String,
+    /// Books that have them.
+    #[prost(int32, tag = "2")]
+    pub count: i32,
+    /// The first of them, if there is one.
+    #[prost(message, optional, tag = "3")]
+    pub book: ::core::option::Option<Book>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadBookRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// 0 means to the end.
+    #[prost(int32, tag = "2")]
+    pub page_count: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UploadManuscriptRequest {
+    /// Read in the first message only.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub content: ::core::option::Option<crate::demo::generated::google_api::HttpBody>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Manuscript {
+    /// The book's name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// As the upload said.
+    #[prost(string, tag = "2")]
+    pub content_type: ::prost::alloc::string::String,
+    /// Bytes.
+    #[prost(int64, tag = "3")]
+    pub length: i64,
+    #[prost(int64, tag = "4")]
+    pub line_count: i64,
 }
 /// One field of every kind that proto3 knows.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -705,14 +776,72 @@ pub mod bookstore_server {
             >
             + std::marker::Send
             + 'static;
-        /// A server stream: the books of a shelf, one message each. The gateway does
-        /// not carry streams yet and answers 501.
+        /// A server stream: the books of a shelf, one message each. With a number of
+        /// rounds it stays open and sends the shelf again after each `interval`, as it
+        /// is by then. `Accept` chooses the form: lines (application/x-ndjson), events
+        /// for a browser (text/event-stream) or one array (application/json).
         ///
         /// GET /v1/shelves/fiction/books:watch
+        /// GET /v1/shelves/fiction/books:watch?rounds=60&interval=1s
         async fn watch_books(
             &self,
             request: tonic::Request<super::WatchBooksRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchBooksStream>, tonic::Status>;
+        /// A client stream: each JSON value of the body is a book, added as it comes;
+        /// `parent` is the same for all of them. A book that cannot be added ends the
+        /// stream, and those before it stay.
+        ///
+        /// POST /v1/shelves/science/books:import   {"title": "Optics"} {"title": "Almagest"}
+        async fn import_books(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::ImportBooksRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImportBooksResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the AskForBooks method.
+        type AskForBooksStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Answer, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Both ways: each question is answered at once, while more of them may come.
+        /// A question without words gives INVALID_ARGUMENT, which is then the last
+        /// thing in the stream.
+        ///
+        /// POST /v1/books:ask   {"words": "desert"} {"words": "darwin"}
+        async fn ask_for_books(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::Question>>,
+        ) -> std::result::Result<
+            tonic::Response<Self::AskForBooksStream>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ReadBook method.
+        type ReadBookStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    crate::demo::generated::google_api::HttpBody,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A download: the text of a book, as bytes and not as JSON. No such text is
+        /// kept, so each page says where it is from, over and over, in 2048 bytes.
+        ///
+        /// GET /v1/shelves/fiction/books/dune:read?page_count=1
+        async fn read_book(
+            &self,
+            request: tonic::Request<super::ReadBookRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ReadBookStream>, tonic::Status>;
+        /// An upload: the bytes of the body as they are, in as many messages as it
+        /// takes. They are counted and not kept.
+        ///
+        /// PUT /v1/shelves/fiction/books/dune/manuscript   A beginning is the time...
+        async fn upload_manuscript(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::UploadManuscriptRequest>>,
+        ) -> std::result::Result<tonic::Response<super::Manuscript>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct BookstoreServer<T> {
@@ -1632,6 +1761,191 @@ pub mod bookstore_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bookstore.v1.Bookstore/ImportBooks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ImportBooksSvc<T: Bookstore>(pub Arc<T>);
+                    impl<
+                        T: Bookstore,
+                    > tonic::server::ClientStreamingService<super::ImportBooksRequest>
+                    for ImportBooksSvc<T> {
+                        type Response = super::ImportBooksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::ImportBooksRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Bookstore>::import_books(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ImportBooksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bookstore.v1.Bookstore/AskForBooks" => {
+                    #[allow(non_camel_case_types)]
+                    struct AskForBooksSvc<T: Bookstore>(pub Arc<T>);
+                    impl<T: Bookstore> tonic::server::StreamingService<super::Question>
+                    for AskForBooksSvc<T> {
+                        type Response = super::Answer;
+                        type ResponseStream = T::AskForBooksStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::Question>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Bookstore>::ask_for_books(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AskForBooksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bookstore.v1.Bookstore/ReadBook" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadBookSvc<T: Bookstore>(pub Arc<T>);
+                    impl<
+                        T: Bookstore,
+                    > tonic::server::ServerStreamingService<super::ReadBookRequest>
+                    for ReadBookSvc<T> {
+                        type Response = crate::demo::generated::google_api::HttpBody;
+                        type ResponseStream = T::ReadBookStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadBookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Bookstore>::read_book(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadBookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bookstore.v1.Bookstore/UploadManuscript" => {
+                    #[allow(non_camel_case_types)]
+                    struct UploadManuscriptSvc<T: Bookstore>(pub Arc<T>);
+                    impl<
+                        T: Bookstore,
+                    > tonic::server::ClientStreamingService<
+                        super::UploadManuscriptRequest,
+                    > for UploadManuscriptSvc<T> {
+                        type Response = super::Manuscript;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::UploadManuscriptRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Bookstore>::upload_manuscript(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UploadManuscriptSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

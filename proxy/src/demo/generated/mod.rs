@@ -7,6 +7,11 @@
 pub(super) mod bookstore_v1;
 
 #[rustfmt::skip]
+#[path = "google.api.rs"]
+#[allow(clippy::all, clippy::pedantic, dead_code, missing_docs, unnameable_types, unreachable_pub, unused_qualifications, reason = "generated code")]
+pub(super) mod google_api;
+
+#[rustfmt::skip]
 #[path = "google.rpc.rs"]
 #[allow(clippy::all, clippy::pedantic, dead_code, missing_docs, unnameable_types, unreachable_pub, unused_qualifications, reason = "generated code")]
 pub(super) mod google_rpc;
