@@ -114,6 +114,14 @@ fn a_browser_reads_and_sends_streams() {
         "{answers}"
     );
 
+    let socket = &seen["socket"];
+    let title = |index: usize| &socket["replies"][index]["book"]["title"];
+    assert_eq!(
+        (title(0), title(1), &socket["code"]),
+        (&json!("Dune"), &json!("On the Origin of Species"), &json!(1000)),
+        "{socket}"
+    );
+
     assert_eq!(seen["import"]["count"], 2, "{}", seen["import"]);
     assert_eq!(
         seen["upload"],
