@@ -118,7 +118,11 @@ fn a_browser_reads_and_sends_streams() {
     let title = |index: usize| &socket["replies"][index]["book"]["title"];
     assert_eq!(
         (title(0), title(1), &socket["code"]),
-        (&json!("Dune"), &json!("On the Origin of Species"), &json!(1000)),
+        (
+            &json!("Dune"),
+            &json!("On the Origin of Species"),
+            &json!(1000)
+        ),
         "{socket}"
     );
 

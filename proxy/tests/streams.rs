@@ -122,13 +122,11 @@ impl Talk {
                 let line: Vec<u8> = self.pending.drain(..=end).collect();
                 return Ok(Some(serde_json::from_slice(&line).unwrap()));
             }
-            match self.client.read_chunk()? {
-                Some(chunk) => self.pending.extend_from_slice(&chunk),
-                None => {
-                    assert!(self.pending.is_empty(), "the last line is cut");
-                    return Ok(None);
-                }
-            }
+            let Some(chunk) = self.client.read_chunk()? else {
+                assert!(self.pending.is_empty(), "the last line is cut");
+                return Ok(None);
+            };
+            self.pending.extend_from_slice(&chunk);
         }
     }
 

@@ -153,7 +153,7 @@ impl Transcoder {
         }
     }
 
-    /// Appends the field mask of a `PATCH` whose path and query left it unset (SEMANTICS 74).
+    /// Appends the field mask of a `PATCH`, if there is one to fill (SEMANTICS 74). The caller has seen that path and query left it unset.
     pub(super) fn write_mask(
         &self,
         route: &RoutePlan,
@@ -164,9 +164,6 @@ impl Transcoder {
         let (Some(mask), BodyPlan::Field(field)) = (route.mask, route.body) else {
             return Ok(());
         };
-        if scratch.bind.binds(mask) {
-            return Ok(());
-        }
         let plan = &self.schema.plan;
         let input = plan.message(self.schema.method_plan(route.method).input);
         let Kind::Message(message) = input.field(field).kind else {

@@ -504,7 +504,8 @@ impl Call {
         let input = schema.method_plan(route.method).input;
         let bind = &mut scratch.bind;
         bind::bind(&schema.plan, route, input, target, start, bind, out)?;
-        if !is_form {
+        let is_mask_given = route.mask.is_some_and(|mask| scratch.bind.binds(mask));
+        if !is_form && !is_mask_given {
             transcoder.write_mask(route, json, scratch, out)?;
         }
         Ok(())

@@ -163,7 +163,7 @@ impl WebSocket {
     }
 
     fn flush(&mut self) {
-        self.note(|context, wire| context.flush(wire));
+        self.note(WebSocketContext::flush);
     }
 
     /// Writing to memory fails only where the WebSocket has been closed, and then there is nobody to write to.

@@ -327,14 +327,12 @@ impl Call {
             }
             _ => {}
         }
-        match self.out.stream.as_mut() {
-            Some(stream) => stream.send_trailers(trailers),
-            None => {
-                let mut response = head();
-                response.headers_mut().extend(trailers);
-                self.out.respond.send_response(response, true).map(drop)
-            }
+        if let Some(stream) = self.out.stream.as_mut() {
+            return stream.send_trailers(trailers);
         }
+        let mut response = head();
+        response.headers_mut().extend(trailers);
+        self.out.respond.send_response(response, true).map(drop)
     }
 }
 

@@ -462,7 +462,11 @@ impl Replies {
             Stage::Over => return End::Abort,
             // SEMANTICS 122.
             Stage::Awaited => {
-                let is_wrapped = self.layout.framing == Framing::Wrapped && !self.messages.is_raw();
+                // grpc-gateway answers to a request that it cannot read as to one that does not stream.
+                let is_of_request = failure.http_status.is_some_and(|status| status < 500);
+                let is_wrapped = self.layout.framing == Framing::Wrapped
+                    && !self.messages.is_raw()
+                    && !is_of_request;
                 answer
                     .in_stream(is_wrapped)
                     .write(transcoder, envelope, scratch, out);

@@ -1,5 +1,5 @@
 //! The body of a client stream (SEMANTICS 124). In: its bytes as they arrive, cut anywhere, even inside a character. Out: framed gRPC messages, each as
-//! soon as its value is whole. Always: path and query are bound into every message; no more is kept than the message that is cut.
+//! soon as its value is whole. Always: path and query are bound into the first message only (SEMANTICS 69); no more is kept than the message that is cut.
 //!
 //! ```text
 //! {"a":1} {"a":2}     a sequence: values, with white space between them or not
@@ -435,16 +435,20 @@ impl Requests {
         let json = &mut scratch.to_wire;
         to_wire::field_to_wire(&schema.plan, index, field, value, json, out)
             .map_err(|error| self.in_message(error))?;
-        if route.mask.is_some() {
-            // Whether path or query fill it is known once they are bound.
+        if let Some(mask) = route.mask
+            && self.count == 0
+        {
+            // Whether path or query give it is known once they are bound.
             let end = self.message.len();
             self.bind(transcoder, scratch)?;
             self.message.truncate(end);
-            transcoder
-                .write_mask(route, value, scratch, &mut self.message)
-                .map_err(|error| self.in_message(error))?;
+            if scratch.bind.binds(mask) {
+                return Ok(());
+            }
         }
-        Ok(())
+        transcoder
+            .write_mask(route, value, scratch, &mut self.message)
+            .map_err(|error| self.in_message(error))
     }
 
     /// Appends what path and query say to the message at hand.
@@ -464,7 +468,7 @@ impl Requests {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        if !self.target.is_empty() {
+        if self.count == 0 && !self.target.is_empty() {
             self.bind(transcoder, scratch)?;
         }
         self.send(out)
@@ -497,10 +501,7 @@ impl Requests {
             b""
         };
         raw::write_bytes(input, route.body, content_type, bytes, &mut self.message);
-        if self.count == 0 {
-            return self.close(transcoder, scratch, out);
-        }
-        self.send(out)
+        self.close(transcoder, scratch, out)
     }
 
     /// Writes the one message that path and query are, if it has not been.
