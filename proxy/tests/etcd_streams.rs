@@ -349,8 +349,8 @@ fn lease_rows(same: Same) -> Vec<Row> {
                 Lines::post(front.address, "/v3/lease/keepalive", r#"{"ID":"x"}"#).seen(1)
             },
             differs: Some((
-                "SEMANTICS 122, 124: a mistake of the client is 400 and not 500, told as an error of the stream",
-                early_error(3, 400, "Bad Request"),
+                "SEMANTICS 124: a mistake of the client is 400 with code 3, and not 500 with code 2",
+                refusal(),
             )),
         },
         Row {
@@ -479,8 +479,8 @@ fn watch_rows(same: Same) -> Vec<Row> {
             name: "watch: broken JSON",
             play: |front| Lines::post(front.address, "/v3/watch", r#"{"create_request":"#).seen(1),
             differs: Some((
-                "SEMANTICS 122, 124: a mistake of the client is 400 and not 500, told as an error of the stream",
-                early_error(3, 400, "Bad Request"),
+                "SEMANTICS 124: a mistake of the client is 400 with code 3, and not 500 with code 2",
+                refusal(),
             )),
         },
         Row {

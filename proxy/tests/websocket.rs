@@ -1,4 +1,4 @@
-//! WebSockets through the whole gateway (SEMANTICS 127): each kind of streaming method, every way to an end, on both I/O drivers.
+//! `WebSocket` through the whole gateway (SEMANTICS 127): each kind of streaming method, every way to an end, on both I/O drivers.
 //! The client is that of a library, the upstream tells what it meets (`support/streams.rs`).
 
 #![cfg(test)]
