@@ -778,7 +778,7 @@ pub mod bookstore_server {
             + 'static;
         /// A server stream: the books of a shelf, one message each. With a number of
         /// rounds it stays open and sends the shelf again after each `interval`, as it
-        /// is by then. `Accept` chooses the form: lines (application/x-ndjson), events
+        /// is by then; a shelf that has gone ends it with NOT_FOUND. `Accept` chooses the form: lines (application/x-ndjson), events
         /// for a browser (text/event-stream) or one array (application/json).
         ///
         /// GET /v1/shelves/fiction/books:watch
