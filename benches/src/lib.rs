@@ -17,6 +17,6 @@ pub use contenders::{
 };
 pub use exchange::{Bookstore, exchange_contenders};
 pub use payloads::{BenchSchema, Payload, Workload, published, synthetic};
-pub use routing::{ThousandTemplates, routing_contenders};
+pub use routing::{ThousandTemplates, routing_contenders, single_routing_contenders};
 pub use stopwatch::{Figure, Race, time};
 pub use worst_cases::{WorstCase, worst_cases};

@@ -13,38 +13,51 @@ use crate::Contender;
 
 const COLLECTION_COUNT: usize = 100;
 
-/// What each collection has: a method, a template and a path that takes it. `#` is the number of the collection.
-const RULES: [(&str, &str, &str); 10] = [
-    ("GET", "/v1/things#", "/v1/things#"),
-    ("POST", "/v1/things#", "/v1/things#"),
-    ("GET", "/v1/{name=things#/*}", "/v1/things#/a-7"),
-    ("DELETE", "/v1/{name=things#/*}", "/v1/things#/a-7"),
+type Rule = (&'static str, &'static str, &'static str, &'static str);
+
+/// What each collection has: a name for it, a method, a template and a path that takes it. `#` is the number of the collection.
+const RULES: [Rule; 10] = [
+    ("list", "GET", "/v1/things#", "/v1/things#"),
+    ("create", "POST", "/v1/things#", "/v1/things#"),
+    ("get", "GET", "/v1/{name=things#/*}", "/v1/things#/a-7"),
     (
+        "delete",
+        "DELETE",
+        "/v1/{name=things#/*}",
+        "/v1/things#/a-7",
+    ),
+    (
+        "undelete",
         "POST",
         "/v1/{name=things#/*}:undelete",
         "/v1/things#/a-7:undelete",
     ),
     (
+        "list below",
         "GET",
         "/v1/{parent=projects/*/locations/*}/things#",
         "/v1/projects/acme-42/locations/europe-west1/things#",
     ),
     (
+        "get below",
         "GET",
         "/v1/{name=projects/*/locations/*/things#/*}",
         "/v1/projects/acme-42/locations/europe-west1/things#/a-7",
     ),
     (
+        "patch below",
         "PATCH",
         "/v1/{thing.name=projects/*/locations/*/things#/*}",
         "/v1/projects/acme-42/locations/europe-west1/things#/a-7",
     ),
     (
+        "move below",
         "POST",
         "/v1/{name=projects/*/locations/*/things#/*}:move",
         "/v1/projects/acme-42/locations/europe-west1/things#/a-7:move",
     ),
     (
+        "get part",
         "GET",
         "/v1/{name=projects/*/locations/*/things#/*/parts/*}",
         "/v1/projects/acme-42/locations/europe-west1/things#/a-7/parts/3",
@@ -65,15 +78,15 @@ impl ThousandTemplates {
     /// # Panics
     /// When a path does not find its template.
     pub fn load() -> Self {
-        let of_each = |text: fn(&(&'static str, &str, &str)) -> String| {
+        let of_each = |text: fn(&Rule) -> &'static str| {
             RULES.iter().flat_map(move |rule| {
                 let text = text(rule);
                 (0..COLLECTION_COUNT)
-                    .map(move |number| (rule.0, text.replace('#', &number.to_string())))
+                    .map(move |number| (rule.1, text.replace('#', &number.to_string())))
             })
         };
-        let templates: Vec<_> = of_each(|rule| rule.1.to_owned()).collect();
-        let requests: Vec<_> = of_each(|rule| rule.2.to_owned()).collect();
+        let templates: Vec<_> = of_each(|rule| rule.2).collect();
+        let requests: Vec<_> = of_each(|rule| rule.3).collect();
         let rules = templates
             .iter()
             .map(|(http_method, text)| (*http_method, text.as_str()));
@@ -113,17 +126,40 @@ pub fn routing_contenders(templates: &ThousandTemplates) -> Vec<Contender<'_>> {
     let mut contenders: Vec<_> = RULES
         .iter()
         .zip(templates.requests.chunks(COLLECTION_COUNT))
-        .map(|((http_method, template, _), requests)| {
+        .map(|((_, http_method, template, _), requests)| {
             templates.contender(&format!("{http_method} {template}"), requests)
         })
         .collect();
     contenders.push(templates.contender("all in turn", &templates.requests));
+    contenders.push(no_route(templates, "no route"));
+    contenders
+}
+
+/// The same by one path of each kind, named shortly: the figure in the middle is that of the median path, the largest that of the worst.
+///
+/// # Panics
+/// When the path without a route finds one.
+pub fn single_routing_contenders(templates: &ThousandTemplates) -> Vec<Contender<'_>> {
+    let kinds = RULES
+        .iter()
+        .zip(templates.requests.chunks(COLLECTION_COUNT));
+    let mut contenders: Vec<_> = kinds
+        .map(|((name, ..), requests)| {
+            let middle = requests.get(COLLECTION_COUNT / 2..=COLLECTION_COUNT / 2);
+            let middle = middle.expect("each collection has a path of each kind");
+            templates.contender(&format!("find/{name}"), middle)
+        })
+        .collect();
+    contenders.push(no_route(templates, "find/nothing"));
+    contenders
+}
+
+fn no_route<'t>(templates: &'t ThousandTemplates, name: &str) -> Contender<'t> {
     let mut scratch = Scratch::default();
     let mut find = move || {
         let path = b"/v1/projects/acme-42/locations/europe-west1/nothing/a-7";
         templates.table.find(b"GET", black_box(path), &mut scratch)
     };
     assert!(find().is_err());
-    contenders.push(Contender::new("no route", find));
-    contenders
+    Contender::new(name, find)
 }

@@ -23,7 +23,7 @@ use transom::clock;
 const CANCEL: u32 = 8;
 
 /// Streams that are stopped together where memory is measured: it comes in steps of megabytes.
-const STREAM_COUNT: u64 = 12;
+const STREAM_COUNT: u64 = 8;
 
 /// How long nothing may change before it is taken to have come to rest.
 const REST: Duration = Duration::from_millis(300);
