@@ -371,6 +371,11 @@ impl Requests {
             None => to_wire::Pieces::new(message, &mut self.to_wire),
         };
         match pieces.push(bytes, &mut self.message) {
+            Ok(Progress::Ended { used }) if is_run_on(bytes, used) => {
+                // Else it would depend on the cuts whether the value counts.
+                let offset = self.value_len + used;
+                Err(self.in_message(Error::body(ErrorKind::TrailingData, offset)))
+            }
             Ok(Progress::Ended { used }) => Ok(Some(used)),
             Ok(Progress::Open) => {
                 self.paused = Some(pieces.pause());
@@ -608,6 +613,21 @@ impl Requests {
         self.failure = Some(Box::new(failure.clone()));
         failure
     }
+}
+
+/// Whether a number or word is followed by what can stand behind neither: it is no value then, whoever reads it byte by byte.
+fn is_run_on(bytes: &[u8], used: usize) -> bool {
+    let last = used.checked_sub(1).and_then(|at| bytes.get(at));
+    let closes_itself = last.is_some_and(|byte| matches!(byte, b'}' | b']' | b'"'));
+    let next = bytes.get(used);
+    !closes_itself
+        && used > 0
+        && next.is_some_and(|byte| {
+            !matches!(
+                byte,
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b'[' | b']' | b'{' | b'}' | b'"'
+            )
+        })
 }
 
 impl Target {
