@@ -294,7 +294,7 @@ impl Transcoder {
         out: &mut Vec<u8>,
     ) {
         let metadata = Metadata::default();
-        let http_status = Some(failure.http_status());
+        let http_status = failure.http_status;
         Answer::of_status(self, failure.status(), http_status, &metadata)
             .write(self, envelope, scratch, out);
     }

@@ -1,4 +1,4 @@
-//! Metadata of a reply on its way to the client. In: names and values of headers and trailers. Out: headers and trailers of the
+//! Headers on their way to the upstream, metadata of a reply on its way to the client. In: names and values of headers and trailers. Out: headers and trailers of the
 //! response, and what the upstream asks of the answer. Always: what crosses, and under which name, is decided by `grpc::metadata`
 //! (SEMANTICS 131, 132).
 #![expect(
@@ -38,6 +38,14 @@ impl<'r> Metadata<'r> {
 }
 
 impl Manners {
+    /// What becomes of a header of a request (SEMANTICS 129).
+    pub(super) fn request_decision<'h>(&'h self, name: &'h [u8], value: &[u8]) -> Decision<'h> {
+        match &self.request_headers {
+            None => metadata::request_metadata(self.headers, name, value),
+            Some(lists) => lists.request_metadata(self.headers, name, value),
+        }
+    }
+
     /// Appends the headers that these become. With memory for it, an `etag` is made a weak one.
     pub(super) fn write_headers<'r>(
         &self,

@@ -342,18 +342,13 @@ impl Call {
         mut each: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), Error> {
         let manners = &transcoder.manners;
-        let rule = manners.headers;
         let scratch = &mut scratch.metadata;
         for (index, (name, value)) in head.headers(bytes).enumerate() {
             // RFC 9110 section 7.6.1: what Connection names is meant for us alone.
             if head.connection_lists(bytes, name) {
                 continue;
             }
-            let decision = match &manners.request_headers {
-                None => metadata::request_metadata(rule, name, value),
-                Some(lists) => lists.request_metadata(rule, name, value),
-            };
-            let crossed = match decision {
+            let crossed = match manners.request_decision(name, value) {
                 Decision::Drop => Ok(()),
                 Decision::Pass(name) => scratch.cross(name, value, &mut each),
                 Decision::PassTwice(first, second) => scratch

@@ -3,7 +3,7 @@
 
 use super::{Call, Manners, Scratch, Transcoder, WebSocketOrigins};
 use crate::error::{Error, ErrorKind};
-use crate::grpc::metadata::HeaderRule;
+use crate::grpc::metadata::{Decision, Name};
 use crate::http1::{self, RequestHead};
 use crate::route;
 
@@ -67,10 +67,21 @@ impl Call {
             return;
         };
         let value = [b"Bearer ", token].concat();
-        each(b"authorization", &value);
-        // SEMANTICS 129.
-        if transcoder.manners.headers == HeaderRule::GrpcGateway {
-            each(b"grpcgateway-authorization", &value);
+        let mut pass = |name: Name<'_>| {
+            let mut text = Vec::new();
+            name.write(&mut text);
+            each(&text, &value);
+        };
+        match transcoder
+            .manners
+            .request_decision(b"authorization", &value)
+        {
+            Decision::Drop => {}
+            Decision::Pass(name) => pass(name),
+            Decision::PassTwice(first, second) => {
+                pass(first);
+                pass(second);
+            }
         }
     }
 }

@@ -284,7 +284,7 @@ impl PassedResponse {
                     self.connection = Connection::Close;
                 }
                 if framing == BodyFraming::Chunked {
-                    State::Chunked(ChunkedBody::new())
+                    State::Chunked(ChunkedBody::of_stream())
                 } else {
                     State::UntilClose
                 }

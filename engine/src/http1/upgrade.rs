@@ -3,19 +3,20 @@
 
 use super::head::RequestHead;
 use super::list_members;
-use super::{Version, response};
+use super::{BodyFraming, Version, response};
 use crate::error::{Error, ErrorKind};
 
 /// Characters of a key: 16 bytes in base64.
 const KEY_LEN: usize = 24;
 
 impl RequestHead {
-    /// Whether the client wants to go on with WebSocket. The header counts only in a `GET` of HTTP/1.1 whose `Connection` names it; else it is one
+    /// Whether the client wants to go on with WebSocket. The header counts only in a `GET` of HTTP/1.1 without a body whose `Connection` names it; else it is one
     /// that may be ignored (RFC 9110 section 7.8).
     pub fn asks_for_websocket(&self, bytes: &[u8]) -> bool {
         self.connection_lists(bytes, b"upgrade")
             && self.version() == Version::Http11
             && self.method(bytes) == b"GET"
+            && self.framing() == BodyFraming::None
             && self.headers(bytes).any(|(name, value)| {
                 name.eq_ignore_ascii_case(b"upgrade")
                     && list_members(value).any(|each| each.eq_ignore_ascii_case(b"websocket"))
@@ -109,6 +110,7 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
             "GET / HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 8\r\n\r\n",
         ] {
             let bytes = other.as_bytes();
             assert!(!parse(bytes).asks_for_websocket(bytes), "{other}");

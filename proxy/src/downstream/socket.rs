@@ -28,7 +28,7 @@ use crate::limits::{
     SOCKET_PING_COUNT_MAX, SOCKET_PING_GAP, STREAM_WRITE_LEN,
 };
 use crate::net::{Elapsed, WriteHalf, sleep, timeout};
-use crate::relay::{Context, Socket, failure_of, says_cancelled};
+use crate::relay::{Context, Socket, failure_of, is_late};
 use crate::upstream::{CallError, ReceiveHalf, SendHalf};
 
 /// The connection of a client, as far as a WebSocket needs it.
@@ -152,6 +152,10 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
             if let Err(stop) = self.take_what_is_here().await {
                 return stop;
             }
+            // Answers to pings are to be read too: else they would pile up here, for as long as a write may take.
+            while self.shared.frames.borrow().output_len() >= STREAM_WRITE_LEN {
+                sleep(BUSY_PAUSE).await;
+            }
             if let Err(stop) = self.wait_for_more().await {
                 return stop;
             }
@@ -211,6 +215,10 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         }
         let messages = self.buffer.start();
         self.context.finish_requests(self.requests, messages)?;
+        if !self.takes_many && self.requests.count() == 0 {
+            let words = "the method takes one message, and there is none";
+            return Err(Failure::from(Status::new(Code::InvalidArgument, words)).into());
+        }
         self.send().await?;
         if let Some(sender) = self.sender.take() {
             // If it fails, the other direction learns why.
@@ -332,6 +340,12 @@ impl Answering<'_> {
             Err(ended) => return Ok(ended),
         };
         let goes_on = answer
+            .and_then(|answer| {
+                if is_late(&receiver, &answer.headers) {
+                    return Err(CallError::DeadlineExceeded);
+                }
+                Ok(answer)
+            })
             .map_err(failure_of)
             .and_then(|answer| self.context.take_socket_headers(self.replies, &answer));
         match goes_on {
@@ -342,6 +356,10 @@ impl Answering<'_> {
         // Bytes whose window is not given back yet.
         let mut taken_len = 0;
         loop {
+            // The upstream may have something at all times.
+            if let Some(ended) = self.shared.ended() {
+                return Ok(ended);
+            }
             let here = poll_fn(|task| Poll::Ready(receiver.poll_bytes(task))).await;
             let waiting_len = self.shared.frames.borrow().output_len();
             if here.is_pending() || waiting_len >= STREAM_WRITE_LEN {
@@ -374,7 +392,10 @@ impl Answering<'_> {
             Ok(trailers) => trailers,
             Err(error) => return Ok(failure_of(error).into()),
         };
-        if receiver.is_past_deadline() && trailers.as_ref().is_some_and(says_cancelled) {
+        if trailers
+            .as_ref()
+            .is_some_and(|ends| is_late(&receiver, ends))
+        {
             return Ok(failure_of(CallError::DeadlineExceeded).into());
         }
         let finished = self.context.finish_socket(self.replies, trailers.as_ref());
@@ -427,17 +448,23 @@ impl Answering<'_> {
 }
 
 impl Shared {
+    /// How the other direction has ended the exchange, if it has.
+    fn ended(&self) -> Option<Ended> {
+        if self.has_closed.get() {
+            return Some(Ended::Closed);
+        }
+        let failure = self.fault.take()?;
+        self.is_fault.set(true);
+        Some(failure.into())
+    }
+
     fn poll_with<T>(
         &self,
         work: Pin<&mut impl Future<Output = T>>,
         task: &mut Task<'_>,
     ) -> Poll<Event<T>> {
-        if self.has_closed.get() {
-            return Poll::Ready(Event::Ended(Ended::Closed));
-        }
-        if let Some(failure) = self.fault.take() {
-            self.is_fault.set(true);
-            return Poll::Ready(Event::Ended(failure.into()));
+        if let Some(ended) = self.ended() {
+            return Poll::Ready(Event::Ended(ended));
         }
         if self.frames.borrow().output_len() > 0 {
             return Poll::Ready(Event::Output);

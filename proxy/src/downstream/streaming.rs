@@ -32,7 +32,7 @@ use crate::limits::{
     STREAM_IDLE_TIMEOUT, STREAM_WRITE_LEN,
 };
 use crate::net::{Elapsed, WriteHalf, sleep, timeout};
-use crate::relay::{Context, Directions, Outgoing, failure_of, says_cancelled};
+use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late};
 use crate::upstream::{Answer, CallError, ReceiveHalf, SendHalf};
 
 /// The connection of a client, as far as a stream needs it.
@@ -406,7 +406,11 @@ impl Answering<'_> {
         let gathered = async {
             let (mut receiver, _) = begun?;
             let answer = receiver.answer().await?;
-            receiver.reply(answer).await
+            let reply = receiver.reply(answer).await?;
+            if is_late(&receiver, ends_of(&reply)) {
+                return Err(CallError::DeadlineExceeded);
+            }
+            Ok(reply)
         };
         let reply = unless_fault(self.shared, gathered).await;
         self.close_if_unread();
@@ -436,8 +440,7 @@ impl Answering<'_> {
             },
         };
         self.close_if_unread();
-        let is_late = receiver.is_past_deadline() && says_cancelled(&answer.headers);
-        if is_late {
+        if is_late(&receiver, &answer.headers) {
             return Ok(self.fail(replies, failure_of(CallError::DeadlineExceeded)));
         }
         let ended = self
@@ -493,8 +496,10 @@ impl Answering<'_> {
             Ok(trailers) => trailers,
             Err(error) => return self.fail(replies, failure_of(error)),
         };
-        // SEMANTICS 133: tonic ends a call whose time is up by CANCELLED, and may be quicker than our timer.
-        if receiver.is_past_deadline() && trailers.as_ref().is_some_and(says_cancelled) {
+        if trailers
+            .as_ref()
+            .is_some_and(|ends| is_late(&receiver, ends))
+        {
             return self.fail(replies, failure_of(CallError::DeadlineExceeded));
         }
         let trailers = trailers.as_ref();

@@ -331,7 +331,7 @@ impl Context {
             // SEMANTICS 133: tonic ends a call whose time is up by CANCELLED, and may be quicker than our timer.
             Some((since, limit))
                 if clock::now().saturating_duration_since(since) >= limit
-                    && is_cancelled(&reply) =>
+                    && says_cancelled(ends_of(&reply)) =>
             {
                 Err(CallError::DeadlineExceeded)
             }
@@ -560,13 +560,19 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
         .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
-/// Whether the upstream gave the call up.
-fn is_cancelled(reply: &Reply) -> bool {
-    says_cancelled(reply.trailers.as_ref().unwrap_or(&reply.headers))
+/// Whether a call was given up because its time is up: by the headers or trailers that it ends with. SEMANTICS 133: tonic ends such a call by
+/// CANCELLED, and may be quicker than our timer.
+pub fn is_late(receiver: &ReceiveHalf, ends: &HeaderMap) -> bool {
+    receiver.is_past_deadline() && says_cancelled(ends)
+}
+
+/// What a reply ends with.
+pub fn ends_of(reply: &Reply) -> &HeaderMap {
+    reply.trailers.as_ref().unwrap_or(&reply.headers)
 }
 
 /// Whether these headers or trailers say that the upstream gave the call up.
-pub fn says_cancelled(ends: &HeaderMap) -> bool {
+fn says_cancelled(ends: &HeaderMap) -> bool {
     ends.get("grpc-status")
         .is_some_and(|code| code.as_bytes() == b"1")
 }

@@ -272,25 +272,18 @@ impl ReceiveHalf {
     /// # Errors
     ///
     /// [`CallError`] if they are not complete.
-    pub async fn reply(self, answer: Answer) -> Result<Reply, CallError> {
-        let Self {
-            body,
-            deadline,
-            body_len_max,
-            lease,
-            ..
-        } = self;
-        let (body, trailers) = match (body, deadline) {
+    pub async fn reply(&mut self, answer: Answer) -> Result<Reply, CallError> {
+        let limit = self.body_len_max;
+        let (body, trailers) = match (self.body.take(), &self.deadline) {
             (None, _) => (Bytes::new(), None),
-            (Some(body), None) => gather(body, body_len_max).await?,
+            (Some(body), None) => gather(body, limit).await?,
             (Some(body), Some(deadline)) => {
                 let rest = deadline.at.saturating_duration_since(clock::now());
-                timeout(rest, gather(body, body_len_max))
+                timeout(rest, gather(body, limit))
                     .await
                     .unwrap_or(Err(CallError::DeadlineExceeded))?
             }
         };
-        drop(lease);
         Ok(Reply {
             http_status: answer.http_status,
             headers: answer.headers,
