@@ -67,6 +67,9 @@ pub fn write_passed_request(
     out.extend_from_slice(body);
 }
 
+/// Interim responses before the final one.
+const INTERIM_COUNT_MAX: usize = 32;
+
 /// A response on its way from another server to the client. Feed it what the connection reads.
 ///
 /// # Examples
@@ -88,6 +91,8 @@ pub struct PassedResponse {
     state: State,
     /// What has come of the head.
     head: Vec<u8>,
+    /// Interim responses that have been left out.
+    interim_count: usize,
     /// What has been taken out of its chunks.
     content: Vec<u8>,
     connection: Connection,
@@ -118,6 +123,7 @@ impl PassedResponse {
         Self {
             state: State::Head,
             head: Vec::new(),
+            interim_count: 0,
             content: Vec::new(),
             connection,
             answers_head: request.method(bytes) == b"HEAD",
@@ -240,7 +246,12 @@ impl PassedResponse {
         }
         match status {
             // RFC 9110 section 15.2: they may be left out. Nobody asked for another protocol.
-            100 | 102..=199 => return Ok(()),
+            100 | 102..=199 if self.interim_count < INTERIM_COUNT_MAX => {
+                self.interim_count += 1;
+                return Ok(());
+            }
+            // A flood of them costs a look at all that has come, each.
+            100 | 102..=199 => return Err(BadResponse),
             200..=599 => {}
             _ => return Err(BadResponse),
         }

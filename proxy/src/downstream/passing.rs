@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use transom_engine::http1::PassedResponse;
+use transom_engine::http1::{BadResponse, PassedResponse};
 
 use super::connection::write;
 use super::inlet::{Inlet, ReadDone};
@@ -76,8 +76,9 @@ pub(super) async fn pass<F: Future<Output = ReadDone>>(
                 response.receive(room.get(..len).unwrap_or_default(), client.out)
             }
             Ok(Err(error)) => {
+                // Not the end of a response, even of one that ends with its connection: a cut one must not look whole.
                 tracing::debug!(%error, "the server of unknown paths broke off");
-                response.end(client.out)
+                Err(BadResponse)
             }
             Err(Elapsed) if response.has_begun() => return Err(io::ErrorKind::TimedOut.into()),
             Err(Elapsed) => return Ok(Err(NoResponse::TimedOut)),
