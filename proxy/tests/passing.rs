@@ -22,6 +22,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
+
+use socket2::SockRef;
 
 use support::configured::{Configured, serve, values};
 
@@ -66,6 +69,18 @@ fn answer(mut stream: TcpStream, asked: &Sender<String>) -> std::io::Result<()> 
         ),
         "/close" => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\r\nnothing"),
         "/cut-length" => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
+        // The end of the connection would be that of the response; a reset is not.
+        "/reset" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf")?;
+            // What was sent before has to have left.
+            thread::sleep(Duration::from_millis(100));
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))
+        }
+        "/interim" => {
+            stream.write_all("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(32).as_bytes())?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        }
+        "/interim-flood" => stream.write_all("HTTP/1.1 100 \r\n\r\n".repeat(100_000).as_bytes()),
         "/cut-chunk" => stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"),
         "/flood" => stream.write_all(format!("HTTP/1.1 200 OK\r\n{many}\r\n").as_bytes()),
         "/endless" => loop {
@@ -138,6 +153,7 @@ fn s115_unknown_paths_are_answered_by_another_server() {
         ("GET", "/chunked", 200, "abcde"),
         ("HEAD", "/length", 201, ""),
         ("GET", "/close", 404, "nothing"),
+        ("GET", "/interim", 200, "{}"),
         ("POST", "/chunked", 200, "abcde"),
     ] {
         let reply = client.send(method, target, &[], None).unwrap();
@@ -169,7 +185,14 @@ fn s115_unknown_paths_are_answered_by_another_server() {
 fn s115_responses_that_are_none_are_unavailable_and_those_that_break_off_end_the_connection() {
     let (stage, _requests) = passing("passing-faults");
     let mut client = stage.connect();
-    for target in ["/flood", "/endless", "/http2", "/two", "/nothing"] {
+    for target in [
+        "/flood",
+        "/interim-flood",
+        "/endless",
+        "/http2",
+        "/two",
+        "/nothing",
+    ] {
         let reply = client.send("GET", target, &[], None).unwrap();
         assert_eq!(reply.status, 503, "{target}");
         assert_eq!(
@@ -178,7 +201,7 @@ fn s115_responses_that_are_none_are_unavailable_and_those_that_break_off_end_the
             "{target}"
         );
     }
-    for target in ["/cut-length", "/cut-chunk"] {
+    for target in ["/cut-length", "/cut-chunk", "/reset"] {
         let mut client = stage.connect();
         let error = client.send("GET", target, &[], None).unwrap_err();
         assert_eq!(
