@@ -85,6 +85,11 @@ impl SharedBuffer {
         bytes
     }
 
+    /// Goes on with what was started and is not lent yet: what is lent would be copied first.
+    pub fn more(&mut self) -> &mut Vec<u8> {
+        Rc::make_mut(&mut self.bytes)
+    }
+
     /// Bytes of memory it holds on to.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()

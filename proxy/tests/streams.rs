@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::gateway::Gateway;
 use support::http::Client;
-use support::streams::{Event, StreamsServer};
+use support::streams::{Event, StreamsServer, on_each_driver};
 use transom::clock;
 
 const CANCEL: u32 = 8;
@@ -27,40 +27,6 @@ const STREAM_COUNT: u64 = 8;
 
 /// How long nothing may change before it is taken to have come to rest.
 const REST: Duration = Duration::from_millis(300);
-
-fn on_each_driver(test: impl Fn(&Gateway, &StreamsServer)) {
-    with_arguments(&[], test);
-}
-
-fn with_arguments(arguments: &[&str], test: impl Fn(&Gateway, &StreamsServer)) {
-    for io in ["auto", "epoll"] {
-        let upstream = StreamsServer::start();
-        let gateway = serve(&upstream, &[&["--io", io], arguments].concat());
-        test(&gateway, &upstream);
-        let (status, transcript) = gateway.stop();
-        assert!(
-            status.success() && !transcript.contains("panick"),
-            "{io}: {transcript}"
-        );
-    }
-}
-
-fn serve(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-    let proto = format!("{protos}/test/flows.proto");
-    let url = upstream.url();
-    let fixed = [
-        "--workers",
-        "1",
-        "--upstream",
-        &url,
-        "--proto",
-        &proto,
-        "--proto-path",
-        protos,
-    ];
-    Gateway::serve(&[&fixed, arguments].concat())
-}
 
 /// A client whose body and answer are under way at the same time.
 struct Talk {
@@ -166,7 +132,7 @@ fn at_rest(measure: impl Fn() -> u64) -> u64 {
 
 #[test]
 fn first_answer_arrives_before_the_second_message_is_sent() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let mut talk = Talk::begin(gateway, "/v1/chat");
         upstream.wait_for(&Event::Began("Chat".to_owned()));
         talk.chunk(r#"{"text": "one"}"#);
@@ -185,7 +151,7 @@ fn first_answer_arrives_before_the_second_message_is_sent() {
 
 #[test]
 fn messages_of_a_server_stream_arrive_one_by_one() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let mut talk = Talk::send(gateway, "/v1/count", "", r#"{"count": 3, "gap": 200}"#);
         talk.head();
         let mut sent_lens = Vec::new();
@@ -203,7 +169,7 @@ fn messages_of_a_server_stream_arrive_one_by_one() {
 /// SEMANTICS 125: as a watch of etcd, whose body is one message that is here at once.
 #[test]
 fn answer_stays_open_when_the_request_has_ended() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let mut talk = Talk::send(gateway, "/v1/chat", "", r#"{"text": "watch"}"#);
         talk.head();
         assert_eq!(text(&talk.item()), "watch");
@@ -223,7 +189,7 @@ fn answer_stays_open_when_the_request_has_ended() {
 /// SEMANTICS 126, whatever the call is waiting for.
 #[test]
 fn client_that_leaves_cancels_its_stream() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let cancelled = |talk: Talk, what: &str| {
             println!("{what}");
             drop(talk);
@@ -267,7 +233,7 @@ fn client_that_leaves_cancels_its_stream() {
 
 #[test]
 fn connection_is_kept_after_a_stream_and_requests_behind_it_are_answered() {
-    on_each_driver(|gateway, _| {
+    on_each_driver(&[], |gateway, _| {
         let mut talk = Talk::connect(gateway);
         let requests = concat!(
             "GET /v1/count/2 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -299,7 +265,7 @@ fn connection_is_kept_after_a_stream_and_requests_behind_it_are_answered() {
 
 #[test]
 fn client_that_asks_before_it_sends_is_told_to_go_on() {
-    on_each_driver(|gateway, _| {
+    on_each_driver(&[], |gateway, _| {
         let mut talk = Talk::connect(gateway);
         talk.client
             .write(b"POST /v1/chat HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -315,7 +281,7 @@ fn client_that_asks_before_it_sends_is_told_to_go_on() {
 
 #[test]
 fn client_of_the_old_version_gets_the_stream_up_to_the_end_of_the_connection() {
-    on_each_driver(|gateway, _| {
+    on_each_driver(&[], |gateway, _| {
         let mut client = TcpStream::connect(gateway.address()).unwrap();
         client
             .write_all(b"GET /v1/count/3 HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
@@ -333,7 +299,7 @@ fn client_of_the_old_version_gets_the_stream_up_to_the_end_of_the_connection() {
 
 #[test]
 fn head_of_a_stream_is_answered_without_its_messages() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let mut client = Client::connect(gateway.address()).unwrap();
         let reply = client.send("HEAD", "/v1/count/100000", &[], None).unwrap();
         assert_eq!((reply.status, reply.body.len()), (200, 0));
@@ -346,7 +312,7 @@ fn head_of_a_stream_is_answered_without_its_messages() {
 
 #[test]
 fn bad_value_is_a_status_before_the_first_answer_and_an_error_in_the_stream_after_it() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         for path in ["/v1/chat", "/v1/collect"] {
             let mut talk = Talk::begin(gateway, path);
             talk.chunk(r#"{"number": "no"}"#);
@@ -371,7 +337,7 @@ fn bad_value_is_a_status_before_the_first_answer_and_an_error_in_the_stream_afte
 
 #[test]
 fn bad_chunks_and_a_cut_body_end_the_stream() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let mut talk = Talk::begin(gateway, "/v1/chat");
         talk.client.write(b"xyz\r\n").unwrap();
         assert_eq!(talk.client.read_reply("POST").unwrap().status, 400);
@@ -386,7 +352,7 @@ fn bad_chunks_and_a_cut_body_end_the_stream() {
 
 #[test]
 fn errors_of_the_upstream_are_a_status_before_the_first_message_and_visible_after_it() {
-    on_each_driver(|gateway, _| {
+    on_each_driver(&[], |gateway, _| {
         let mut talk = Talk::begin(gateway, "/v1/collect");
         talk.chunk(r#"{"text": "status"}"#);
         let reply = talk.client.read_reply("POST").unwrap();
@@ -404,7 +370,7 @@ fn errors_of_the_upstream_are_a_status_before_the_first_message_and_visible_afte
 /// A deadline holds over the whole stream, and is told where the stream is.
 #[test]
 fn deadline_ends_a_stream() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let timeout = "Grpc-Timeout: 300m\r\n";
         let order = r#"{"count": 1000, "gap": 50}"#;
         let mut talk = Talk::send(gateway, "/v1/count", timeout, order);
@@ -422,7 +388,7 @@ fn deadline_ends_a_stream() {
 
 #[test]
 fn message_over_the_limit_is_an_error_never_a_cut_one() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let mut talk = Talk::send(gateway, "/v1/count", "", r#"{"count": 1, "len": 5000000}"#);
         talk.head();
         assert_eq!(talk.error()["code"], 8);
@@ -479,7 +445,7 @@ fn absent_upstream_is_unavailable_for_streams_too() {
 /// THREATS E8: what a client does not read stays with the upstream.
 #[test]
 fn client_that_does_not_read_stops_its_upstream_and_costs_a_bounded_amount() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         // Whatever is made once is made by a stream that is read.
         let mut talk = Talk::send(gateway, "/v1/count", "", r#"{"count": 300, "len": 10000}"#);
         talk.head();
@@ -507,7 +473,7 @@ fn client_that_does_not_read_stops_its_upstream_and_costs_a_bounded_amount() {
 
 #[test]
 fn upstream_that_does_not_read_stops_its_client() {
-    on_each_driver(|gateway, upstream| {
+    on_each_driver(&[], |gateway, upstream| {
         let message = format!(r#"{{"payload": "{}"}}"#, "A".repeat(10_000));
         // Whatever is made once is made by a stream that is read.
         let mut talk = Talk::send(gateway, "/v1/collect", "", &message.repeat(300));
@@ -555,7 +521,7 @@ fn fill(talk: &Talk, message: &str) -> usize {
 
 #[test]
 fn memory_does_not_grow_with_the_length_of_a_stream() {
-    on_each_driver(|gateway, _| {
+    on_each_driver(&[], |gateway, _| {
         let count = |count: usize, len: usize| {
             let order = format!(r#"{{"count": {count}, "len": {len}}}"#);
             let mut talk = Talk::send(gateway, "/v1/count", "", &order);
@@ -576,7 +542,7 @@ fn memory_does_not_grow_with_the_length_of_a_stream() {
 
 #[test]
 fn ten_thousand_messages_each_way_arrive_in_order() {
-    on_each_driver(|gateway, _| {
+    on_each_driver(&[], |gateway, _| {
         let mut talk = Talk::begin(gateway, "/v1/chat");
         let mut client = talk.client.another_handle().unwrap();
         let sending = std::thread::spawn(move || {
@@ -599,7 +565,7 @@ fn ten_thousand_messages_each_way_arrive_in_order() {
 /// A call that has ended well is a good answer, though its client has more to say; the connection ends, since nobody reads that.
 #[test]
 fn answer_that_ends_before_its_request_is_whole() {
-    on_each_driver(|gateway, _| {
+    on_each_driver(&[], |gateway, _| {
         let mut talk = Talk::begin(gateway, "/v1/chat");
         talk.chunk(r#"{"text": "stop"}"#);
         talk.head();

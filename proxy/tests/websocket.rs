@@ -16,43 +16,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::gateway::Gateway;
 use support::http::Client;
-use support::streams::{Event, StreamsServer};
+use support::streams::{Event, on_each_driver};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket};
 
 const CANCEL: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn on_each_driver(arguments: &[&str], test: impl Fn(&Gateway, &StreamsServer)) {
-    for io in ["auto", "epoll"] {
-        let upstream = StreamsServer::start();
-        let gateway = serve(&upstream, &[&["--io", io], arguments].concat());
-        test(&gateway, &upstream);
-        let (status, transcript) = gateway.stop();
-        assert!(
-            status.success() && !transcript.contains("panick"),
-            "{io}: {transcript}"
-        );
-    }
-}
-
-fn serve(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-    let proto = format!("{protos}/test/flows.proto");
-    let url = upstream.url();
-    let fixed = [
-        "--workers",
-        "1",
-        "--upstream",
-        &url,
-        "--proto",
-        &proto,
-        "--proto-path",
-        protos,
-    ];
-    Gateway::serve(&[&fixed, arguments].concat())
-}
 
 fn open(gateway: &Gateway, path: &str) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(gateway.address()).unwrap();
@@ -263,5 +233,31 @@ fn s127_what_is_no_opening_is_a_request_like_others() {
         };
         assert!(page(format!("http://{}", gateway.address())));
         assert!(!page("https://evil.example".to_owned()));
+    });
+}
+
+/// Each frame of HTTP/2 that is short costs the upstream's patience, which is for all calls of the connection.
+#[test]
+fn s127_a_burst_of_small_messages_does_not_cost_others_their_calls() {
+    const COUNT: usize = 10_000;
+    on_each_driver(&[], |gateway, upstream| {
+        let mut other = open(gateway, "/v1/chat");
+        say(&mut other, r#"{"text":"a"}"#);
+        assert_eq!(hear(&mut other)["text"], "a");
+        let mut socket = open(gateway, "/v1/collect");
+        say(&mut socket, r#"{"text":"deaf"}"#);
+        upstream.wait_for(&Event::Received("deaf".to_owned(), 0));
+        for _ in 0..COUNT {
+            socket.write(Message::text("{}")).unwrap();
+        }
+        socket.flush().unwrap();
+        // The gateway has read all of them when it answers this.
+        socket.send(Message::Ping("all?".into())).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::Pong("all?".into()));
+        say(&mut other, r#"{"text":"b"}"#);
+        assert_eq!(hear(&mut other)["text"], "b");
+        upstream.heal();
+        say(&mut socket, "");
+        assert_eq!(hear(&mut socket)["count"], (COUNT + 1).to_string());
     });
 }

@@ -24,8 +24,8 @@ use super::streaming::{side_by_side, unless_gone};
 use super::websocket::{Ending, Incoming, WebSocket};
 use crate::buffers::SharedBuffer;
 use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX,
-    SOCKET_PING_COUNT_MAX, SOCKET_PING_GAP, STREAM_WRITE_LEN,
+    BUFFER_KEEP_LEN_MAX, BUSY_PAUSE, IDLE_READ_LEN_MAX, SOCKET_PING_COUNT_MAX, SOCKET_PING_GAP,
+    STREAM_SEND_LEN, STREAM_WRITE_LEN,
 };
 use crate::net::{Elapsed, WriteHalf, sleep, timeout};
 use crate::relay::{Context, Socket, failure_of, is_late};
@@ -147,7 +147,6 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         {
             return stop;
         }
-        let mut busy_count = 0;
         loop {
             if let Err(stop) = self.take_what_is_here().await {
                 return stop;
@@ -159,29 +158,26 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
             if let Err(stop) = self.wait_for_more().await {
                 return stop;
             }
-            // As in `connection`: a client that never stops sending would keep the turn.
-            busy_count = if self.inlet.take_waited() {
-                0
-            } else {
-                busy_count + 1
-            };
-            if busy_count == BUSY_REQUEST_COUNT_MAX {
-                busy_count = 0;
-                sleep(BUSY_PAUSE).await;
-            }
+            self.inlet.take_turns().await;
         }
     }
 
-    /// Converts and sends the messages that are whole.
+    /// Converts the messages that are whole, and sends them together: each frame of HTTP/2 that is short costs the upstream's patience, which is for
+    /// all calls of the connection.
     async fn take_what_is_here(&mut self) -> Result<(), Stop> {
-        loop {
+        let taken = loop {
             let next = self.shared.frames.borrow_mut().next();
-            match next {
-                None => return Ok(()),
-                Some(Incoming::Closed) => return Err(Stop::Closed),
-                Some(Incoming::Message(bytes)) => self.take(&bytes).await?,
+            let taken = match next {
+                None => break Ok(()),
+                Some(Incoming::Closed) => break Err(Stop::Closed),
+                Some(Incoming::Message(bytes)) => self.take(&bytes).await,
+            };
+            if taken.is_err() {
+                break taken;
             }
-        }
+        };
+        // Those before one that is at fault have gone on.
+        self.send().await.and(taken)
     }
 
     async fn take(&mut self, message: &[u8]) -> Result<(), Stop> {
@@ -194,14 +190,14 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         }
         let mut rest = message;
         while !rest.is_empty() {
-            let messages = self.buffer.start();
+            let messages = self.buffer.more();
             let used_len = self.context.push_request(self.requests, rest, messages)?;
             rest = rest.get(used_len..).unwrap_or_default();
-            self.send().await?;
+            self.send_if_full().await?;
         }
-        let messages = self.buffer.start();
+        let messages = self.buffer.more();
         self.context.end_request_text(self.requests, messages)?;
-        self.send().await?;
+        self.send_if_full().await?;
         if self.takes_many {
             return Ok(());
         }
@@ -213,7 +209,7 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         if self.shared.are_requests_over.replace(true) {
             return Ok(());
         }
-        let messages = self.buffer.start();
+        let messages = self.buffer.more();
         self.context.finish_requests(self.requests, messages)?;
         if !self.takes_many && self.requests.count() == 0 {
             let words = "the method takes one message, and there is none";
@@ -227,24 +223,28 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         Ok(())
     }
 
+    async fn send_if_full(&mut self) -> Result<(), Stop> {
+        if self.buffer.as_slice().len() < STREAM_SEND_LEN {
+            return Ok(());
+        }
+        self.send().await
+    }
+
     /// Sends what is in the buffer, as the upstream has room, while the client is watched.
     async fn send(&mut self) -> Result<(), Stop> {
         if !self.takes_many && self.requests.count() > 1 {
             let words = "the method takes one message, and these are several";
             return Err(Failure::from(Status::new(Code::InvalidArgument, words)).into());
         }
-        let Some(sender) = self.sender.as_mut() else {
-            return Ok(());
-        };
-        if self.buffer.as_slice().is_empty() {
-            return Ok(());
-        }
-        let sending = sender.send(self.buffer.share());
-        match unless_gone(self.inlet, sending).await {
+        if let Some(sender) = self.sender.as_mut()
+            && !self.buffer.as_slice().is_empty()
+        {
+            let sending = sender.send(self.buffer.share());
             // What is refused may be so for a good end, of which the other direction learns.
-            Ok(Ok(()) | Err(_)) => Ok(()),
-            Err(gone) => Err(Stop::Gone(gone)),
+            let _sent = unless_gone(self.inlet, sending).await.map_err(Stop::Gone)?;
         }
+        self.buffer.start();
+        Ok(())
     }
 
     /// Waits for more bytes, unless some came while the upstream was waited for. One who is silent is asked for a sign of life.

@@ -27,6 +27,8 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::sync::Notify;
 
+use super::gateway::Gateway;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -57,6 +59,37 @@ struct Summary {
     count: i64,
     #[prost(int64, tag = "2")]
     len: i64,
+}
+
+/// Runs a test before a gateway on each I/O driver, each with an upstream of its own.
+pub(crate) fn on_each_driver(arguments: &[&str], test: impl Fn(&Gateway, &StreamsServer)) {
+    for io in ["auto", "epoll"] {
+        let upstream = StreamsServer::start();
+        let gateway = serve_before(&upstream, &[&["--io", io], arguments].concat());
+        test(&gateway, &upstream);
+        let (status, transcript) = gateway.stop();
+        assert!(
+            status.success() && !transcript.contains("panick"),
+            "{io}: {transcript}"
+        );
+    }
+}
+
+fn serve_before(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
+    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
+    let proto = format!("{protos}/test/flows.proto");
+    let url = upstream.url();
+    let fixed = [
+        "--workers",
+        "1",
+        "--upstream",
+        &url,
+        "--proto",
+        &proto,
+        "--proto-path",
+        protos,
+    ];
+    Gateway::serve(&[&fixed, arguments].concat())
 }
 
 /// What the upstream met.
