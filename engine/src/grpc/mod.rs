@@ -24,4 +24,4 @@ pub(crate) mod status;
 pub mod timeout;
 
 pub use code::Code;
-pub use status::Status;
+pub use status::{Status, is_grpc_type};

@@ -183,7 +183,7 @@ fn missing_status() -> Status {
 }
 
 /// `application/grpc`, `application/grpc+proto`, `application/grpc;...`, but not `application/grpc-web`.
-pub(crate) fn is_grpc_type(value: &[u8]) -> bool {
+pub fn is_grpc_type(value: &[u8]) -> bool {
     let Some((start, rest)) = value.split_at_checked(b"application/grpc".len()) else {
         return false;
     };

@@ -27,11 +27,11 @@ use super::streaming::{self, Carrier, Incoming};
 use super::websocket::accept_of;
 use crate::clock::{self, Instant};
 use crate::limits::{
-    BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, BUSY_PAUSE,
-    BUSY_REQUEST_COUNT_MAX, DRAIN_GRACE, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED,
-    LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
+    BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, DRAIN_GRACE, HEAD_TIMEOUT,
+    IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED, LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX,
+    READ_ROOM_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
 };
-use crate::net::{Accepted, Elapsed, WriteHalf, sleep, timeout};
+use crate::net::{Accepted, Elapsed, WriteHalf, timeout};
 use crate::relay::{Context, Directions, Intake, Outgoing};
 use crate::upstream::{CallError, Reply, Upstream};
 
@@ -117,7 +117,6 @@ struct Pace {
 
 impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> {
     async fn run(&mut self) -> io::Result<End> {
-        let mut busy_count = 0;
         let end = loop {
             if let Some(end) = self.exchange().await? {
                 break end;
@@ -125,16 +124,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             if self.out.len() > BUFFER_KEEP_LEN_MAX {
                 self.flush().await?;
             }
-            // With epoll a read that finds bytes does not give up the turn, so a client that never stops sending would keep it.
-            busy_count = if self.inlet.take_waited() {
-                0
-            } else {
-                busy_count + 1
-            };
-            if busy_count == BUSY_REQUEST_COUNT_MAX {
-                busy_count = 0;
-                sleep(BUSY_PAUSE).await;
-            }
+            self.inlet.take_turns().await;
         };
         self.flush().await?;
         Ok(end)

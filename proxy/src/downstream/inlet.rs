@@ -12,8 +12,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::limits::IDLE_READ_LEN_MAX;
-use crate::net::ReadHalf;
+use crate::limits::{BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX};
+use crate::net::{ReadHalf, sleep};
 
 /// What a read gives back: the half and the buffer it had taken, and how many bytes it appended.
 pub(super) type ReadDone = (ReadHalf, Vec<u8>, io::Result<usize>);
@@ -40,8 +40,10 @@ pub(super) struct Inlet<'p, F> {
     used_len: usize,
     /// Whether the client sends no more.
     has_ended: bool,
-    /// Whether a read had to be waited for since this was last asked.
+    /// Whether a read had to be waited for since turns were last taken.
     has_waited: bool,
+    /// Turns since a read had to be waited for.
+    busy_count: usize,
 }
 
 impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
@@ -58,6 +60,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             used_len: 0,
             has_ended: false,
             has_waited: false,
+            busy_count: 0,
         }
     }
 
@@ -71,9 +74,18 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         self.has_ended
     }
 
-    /// Whether a read had to be waited for since the last time this was asked.
-    pub(super) fn take_waited(&mut self) -> bool {
-        std::mem::take(&mut self.has_waited)
+    /// Lets others have their turn now and then: with epoll a read that finds bytes does not give it up, so a client that never stops sending
+    /// would keep it. To be called once a request, or once a read.
+    pub(super) async fn take_turns(&mut self) {
+        self.busy_count = if std::mem::take(&mut self.has_waited) {
+            0
+        } else {
+            self.busy_count + 1
+        };
+        if self.busy_count == BUSY_REQUEST_COUNT_MAX {
+            self.busy_count = 0;
+            sleep(BUSY_PAUSE).await;
+        }
     }
 
     /// Forgets bytes from the front that were used. Nothing is moved, however many requests are behind them.

@@ -28,10 +28,9 @@ use super::inlet::{Inlet, ReadDone};
 use crate::buffers::SharedBuffer;
 use crate::clock::{self, Instant};
 use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX,
-    STREAM_IDLE_TIMEOUT, STREAM_WRITE_LEN,
+    BUFFER_KEEP_LEN_MAX, IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, STREAM_IDLE_TIMEOUT, STREAM_WRITE_LEN,
 };
-use crate::net::{Elapsed, WriteHalf, sleep, timeout};
+use crate::net::{Elapsed, WriteHalf, timeout};
 use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late};
 use crate::upstream::{Answer, CallError, ReceiveHalf, SendHalf};
 
@@ -260,7 +259,6 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
     }
 
     async fn send_all(&mut self) -> Result<(), Stop> {
-        let mut busy_count = 0;
         loop {
             self.send_what_is_here().await?;
             if self.incoming.is_done() {
@@ -270,16 +268,7 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
             if self.inlet.bytes().is_empty() {
                 self.wait_for_more().await?;
             }
-            // As in `connection`: a client that never stops sending would keep the turn.
-            busy_count = if self.inlet.take_waited() {
-                0
-            } else {
-                busy_count + 1
-            };
-            if busy_count == BUSY_REQUEST_COUNT_MAX {
-                busy_count = 0;
-                sleep(BUSY_PAUSE).await;
-            }
+            self.inlet.take_turns().await;
         }
         let messages = self.buffer.start();
         self.context.finish_requests(&mut self.requests, messages)?;

@@ -8,7 +8,7 @@ use h2::client::ResponseFuture;
 use http::header::{CONTENT_TYPE, HeaderName, TE, USER_AGENT};
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
-use transom_engine::grpc::timeout as timeout_text;
+use transom_engine::grpc::{is_grpc_type, timeout as timeout_text};
 
 use super::Pool;
 use super::connection::Lease;
@@ -119,8 +119,7 @@ fn rest_worth_telling(limit: Duration, deadline: Instant) -> Option<HeaderValue>
 /// Whether the body is one of gRPC: on any other the status of HTTP decides (SEMANTICS 110).
 pub(super) fn is_grpc(status: StatusCode, headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    status == StatusCode::OK
-        && content_type.is_some_and(|text| text.starts_with(b"application/grpc"))
+    status == StatusCode::OK && content_type.is_some_and(is_grpc_type)
 }
 
 #[cfg(test)]
