@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::gateway::Gateway;
 use support::http::Client;
-use support::streams::{Event, StreamsServer, on_each_driver};
+use support::streams::{Event, StreamsServer, on_each_driver, serve_before};
 use transom::clock;
 
 const CANCEL: u32 = 8;
@@ -578,7 +578,7 @@ fn answer_that_ends_before_its_request_is_whole() {
 fn stream_under_way_goes_on_while_the_gateway_drains() {
     for io in ["auto", "epoll"] {
         let upstream = StreamsServer::start();
-        let gateway = serve(&upstream, &["--io", io]);
+        let gateway = serve_before(&upstream, &["--io", io]);
         let mut talk = Talk::send(&gateway, "/v1/count", "", r#"{"count": 20, "gap": 50}"#);
         talk.head();
         talk.item();

@@ -75,7 +75,7 @@ pub(crate) fn on_each_driver(arguments: &[&str], test: impl Fn(&Gateway, &Stream
     }
 }
 
-fn serve_before(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
+pub(crate) fn serve_before(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
     let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
     let proto = format!("{protos}/test/flows.proto");
     let url = upstream.url();
