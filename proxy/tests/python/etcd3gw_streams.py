@@ -10,16 +10,7 @@ import requests
 from etcd3gw.client import Etcd3Client
 from etcd3gw.exceptions import WatchTimedOut
 
-failures = []
-passed = 0
-
-
-def expect(name, found, wanted):
-    global passed
-    if found == wanted:
-        passed += 1
-    else:
-        failures.append(f"{name}: expected {wanted!r}, found {found!r}")
+from checks import end, expect
 
 
 def make_client():
@@ -78,10 +69,7 @@ def main():
     client = make_client()
     for check in (check_leases, check_watches):
         check(client)
-    for failure in failures:
-        print(failure)
-    print(f"{passed} passed, {len(failures)} failed")
-    return 1 if failures else 0
+    return end()
 
 
 if __name__ == "__main__":

@@ -17,16 +17,7 @@ import etcd3
 from etcd3.errors import ErrLeaseNotFound, Etcd3Exception
 from etcd3.stateful.watch import EventType
 
-failures = []
-passed = 0
-
-
-def expect(name, found, wanted):
-    global passed
-    if found == wanted:
-        passed += 1
-    else:
-        failures.append(f"{name}: expected {wanted!r}, found {found!r}")
+from checks import end, expect
 
 
 def raised(action):
@@ -140,10 +131,7 @@ def main():
     expect("version", client.server_version[:2], "3.")
     for check in (check_keys, check_leases, check_watches, check_locks, check_snapshot):
         check(client)
-    for failure in failures:
-        print(failure)
-    print(f"{passed} passed, {len(failures)} failed", flush=True)
-    return 1 if failures else 0
+    return end()
 
 
 if __name__ == "__main__":

@@ -9,16 +9,7 @@ import requests
 from etcd3gw.client import Etcd3Client
 from etcd3gw.exceptions import Etcd3Exception, InternalServerError
 
-failures = []
-passed = 0
-
-
-def expect(name, found, wanted):
-    global passed
-    if found == wanted:
-        passed += 1
-    else:
-        failures.append(f"{name}: expected {wanted!r}, found {found!r}")
+from checks import end, expect
 
 
 def raised(action):
@@ -95,10 +86,7 @@ def main():
     expect("status has a version", client.status()["version"][:2], "3.")
     for check in (check_keys, check_transactions, check_leases, check_locks, check_errors):
         check(client)
-    for failure in failures:
-        print(failure)
-    print(f"{passed} passed, {len(failures)} failed")
-    return 1 if failures else 0
+    return end()
 
 
 if __name__ == "__main__":
