@@ -72,8 +72,6 @@ fn answer(mut stream: TcpStream, asked: &Sender<String>) -> std::io::Result<()> 
         // The end of the connection would be that of the response; a reset is not.
         "/reset" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf")?;
-            // What was sent before has to have left.
-            thread::sleep(Duration::from_millis(100));
             SockRef::from(&stream).set_linger(Some(Duration::ZERO))
         }
         "/interim" => {
