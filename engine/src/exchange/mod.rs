@@ -87,7 +87,7 @@ pub use manners::{
     WrongMethod,
 };
 pub use stream::{
-    CallKind, End, Failure, Framing, Messages, Pushed, Replies, ReplyHead, Requests, SocketReplies,
+    CallKind, End, Failure, Framing, Pushed, Replies, ReplyHead, Requests, SocketReplies,
     StreamErrors, StreamHead, Streams,
 };
 pub use timeouts::{Limit, MethodTimeouts};

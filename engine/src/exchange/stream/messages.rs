@@ -4,45 +4,17 @@
 
 use super::super::crossing::Pair;
 use super::super::{Call, Scratch, Transcoder, raw};
-use super::{Failure, ReplyHead};
+use super::Failure;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::frame::{Deframer, Part};
-use crate::grpc::status::{ReplyHeaders, read_headers, read_trailers};
+use crate::grpc::status::read_trailers;
 use crate::limits::{BODY_LEN_MAX, HELD_LEN_MAX};
 use crate::plan::Message;
 use crate::to_json;
 
 /// The messages of a reply, one by one and without a framing of HTTP: what a protocol with frames of its own sends on. Made by [`Call::messages`].
-///
-/// # Examples
-/// ```
-/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("streams.proto")?.encode_file_descriptor_set();
-/// use transom_engine::{Schema, exchange::{Failure, Manners, Request, Scratch, Transcoder}, http1::RequestHead};
-///
-/// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
-/// let (mut head, mut scratch, mut text) = (RequestHead::new(), Scratch::default(), Vec::new());
-/// let request = b"GET /v1/watch/n HTTP/1.1\r\nHost: a.example\r\n\r\n";
-/// head.parse(request)?;
-/// let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { return Err("OPTIONS".into()) };
-/// let mut messages = call.messages(&transcoder);
-///
-/// let (mut piece, mut frames) = (&b"\0\0\0\0\x05\x0a\x03Ada\0\0\0\0\0\0"[..], Vec::new());
-/// while !piece.is_empty() {
-///     let pushed = messages.push(&transcoder, piece, &mut scratch, &mut text)?;
-///     piece = &piece[pushed.used..];
-///     if pushed.is_last {
-///         frames.push(std::mem::take(&mut text));
-///     }
-/// }
-/// assert_eq!(frames.len(), 2);
-/// let trailers: [(&[u8], &[u8]); 1] = [(b"grpc-status", b"0")];
-/// let cut = messages.read_trailers(trailers.into_iter()).unwrap_err();
-/// cut.write_json(&transcoder, &mut scratch, &mut text);
-/// assert!(text.starts_with(br#"{"error":{"code":13,"#));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug)]
-pub struct Messages {
+pub(super) struct Messages {
     call: Call,
     deframer: Deframer,
     /// The bytes of a message that is cut, unless it is converted as it comes.
@@ -72,7 +44,7 @@ pub struct Pushed {
 
 impl Call {
     /// Begins the messages of a reply, for a protocol that has frames of its own.
-    pub fn messages(&self, transcoder: &Transcoder) -> Messages {
+    pub(super) fn messages(&self, transcoder: &Transcoder) -> Messages {
         Messages {
             call: *self,
             deframer: Deframer::default(),
@@ -91,7 +63,7 @@ impl Messages {
     /// Messages that are written at once, however long they are, for clients that take what comes together for one message. Of one that is cut up to
     /// [`BODY_LEN_MAX`] bytes are carried then.
     #[must_use]
-    pub fn whole(self) -> Self {
+    pub(super) fn whole(self) -> Self {
         Self {
             is_whole: true,
             ..self
@@ -99,42 +71,29 @@ impl Messages {
     }
 
     /// Whether the messages are raw bytes and no JSON (SEMANTICS 72).
-    pub const fn is_raw(&self) -> bool {
+    pub(super) const fn is_raw(&self) -> bool {
         self.is_raw
     }
 
     /// The type of raw bytes, once the first message has come; it may be empty.
-    pub fn content_type(&self) -> &[u8] {
+    pub(super) fn content_type(&self) -> &[u8] {
         &self.content_type
     }
 
     /// Whether the reply may end here: no message is cut.
-    pub const fn is_between(&self) -> bool {
+    pub(super) const fn is_between(&self) -> bool {
         self.deframer.is_between()
     }
 
     /// Messages that have ended.
-    pub const fn ended_count(&self) -> u64 {
+    pub(super) const fn ended_count(&self) -> u64 {
         self.ended_count
     }
 
     /// Bytes that are carried until more come.
-    pub fn carried_len(&self) -> usize {
+    pub(super) fn carried_len(&self) -> usize {
         let paused_len = self.paused.map_or(0, |_| self.json.carried_len());
         self.held.len() + paused_len
-    }
-
-    /// Reads the upstream's headers, and says whether the reply has ended with them.
-    ///
-    /// # Errors
-    /// The status of a reply that has failed, or is none.
-    pub fn read_headers<'r, H: Iterator<Item = Pair<'r>>>(
-        &self,
-        reply: &ReplyHead<impl Fn() -> H>,
-    ) -> Result<bool, Failure> {
-        let headers = (reply.headers)();
-        let read = read_headers(reply.http_status, headers, reply.ends_stream)?;
-        Ok(read == ReplyHeaders::EndedOk)
     }
 
     /// Reads the upstream's trailers; none at all is an empty list.
@@ -145,7 +104,7 @@ impl Messages {
         single_use_lifetimes,
         reason = "anonymous lifetimes in impl Trait are unstable"
     )]
-    pub fn read_trailers<'r>(
+    pub(super) fn read_trailers<'r>(
         &self,
         trailers: impl Iterator<Item = Pair<'r>>,
     ) -> Result<(), Failure> {
@@ -159,7 +118,7 @@ impl Messages {
     /// # Errors
     /// When the message is too large, no protobuf, or has no JSON form. Nothing more can be read then; what was appended before, of a long
     /// message, is no whole value.
-    pub fn push(
+    pub(super) fn push(
         &mut self,
         transcoder: &Transcoder,
         piece: &[u8],

@@ -18,7 +18,7 @@ mod requests;
 mod socket;
 
 pub use framing::{Framing, StreamErrors, StreamHead, Streams};
-pub use messages::{Messages, Pushed};
+pub use messages::Pushed;
 pub use replies::{End, Replies, ReplyHead};
 pub use requests::Requests;
 pub use socket::SocketReplies;

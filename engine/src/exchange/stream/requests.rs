@@ -251,11 +251,6 @@ impl Requests {
         self.count
     }
 
-    /// Bytes that are carried until more come.
-    pub fn carried_len(&self) -> usize {
-        self.text.len() + self.message.len()
-    }
-
     /// Takes bytes up to the end of a value or of what is between two, and says how many these are.
     fn take(
         &mut self,

@@ -8,9 +8,38 @@ use super::framing::Framing;
 use super::messages::{Messages, Pushed};
 use super::replies::ReplyHead;
 use crate::error::{Error, ErrorKind};
+use crate::grpc::status::{ReplyHeaders, read_headers};
 
 /// The replies of a call as messages of a WebSocket. It borrows nothing and lives as long as the stream; it belongs to the transcoder that its call
 /// belongs to.
+///
+/// # Examples
+/// ```
+/// # let descriptors = protox::Compiler::new(["../protos/test", "../protos"])?.include_imports(true).open_file("streams.proto")?.encode_file_descriptor_set();
+/// use transom_engine::{Schema, exchange::{Failure, Manners, Request, Scratch, Transcoder}, http1::RequestHead};
+///
+/// let transcoder = Transcoder::new(Schema::from_descriptor_set(&descriptors)?, Manners::default());
+/// let (mut head, mut scratch, mut text) = (RequestHead::new(), Scratch::default(), Vec::new());
+/// let request = b"GET /v1/watch/n HTTP/1.1\r\nHost: a.example\r\n\r\n";
+/// head.parse(request)?;
+/// let Request::Call(call) = transcoder.handle_head(&head, request, &mut scratch)? else { return Err("OPTIONS".into()) };
+/// let mut messages = call.socket_replies(&transcoder);
+///
+/// let (mut piece, mut frames) = (&b"\0\0\0\0\x05\x0a\x03Ada\0\0\0\0\0\0"[..], Vec::new());
+/// while !piece.is_empty() {
+///     let pushed = messages.push(&transcoder, piece, &mut scratch, &mut text).map_err(|failure| failure.status().message.clone())?;
+///     piece = &piece[pushed.used..];
+///     if pushed.is_last {
+///         frames.push(std::mem::take(&mut text));
+///     }
+/// }
+/// assert_eq!(frames.len(), 2);
+/// let trailers: [(&[u8], &[u8]); 1] = [(b"grpc-status", b"0")];
+/// let cut = messages.finish(trailers.into_iter()).unwrap_err();
+/// cut.write_json(&transcoder, &mut scratch, &mut text);
+/// assert!(text.starts_with(br#"{"error":{"code":13,"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SocketReplies {
     messages: Messages,
@@ -49,7 +78,9 @@ impl SocketReplies {
         &self,
         reply: &ReplyHead<impl Fn() -> H>,
     ) -> Result<bool, Failure> {
-        let has_ended = self.messages.read_headers(reply)?;
+        let headers = (reply.headers)();
+        let read = read_headers(reply.http_status, headers, reply.ends_stream)?;
+        let has_ended = read == ReplyHeaders::EndedOk;
         if has_ended {
             self.check_count()?;
         }
