@@ -678,6 +678,15 @@ pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Resu
     written
 }
 
+/// The same in a stream, which may last: memory that grew large is let go.
+pub(super) async fn write_and_trim(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
+    write(writer, out).await?;
+    if out.capacity() > BUFFER_KEEP_LEN_MAX {
+        *out = Vec::new();
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

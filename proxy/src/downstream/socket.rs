@@ -18,7 +18,7 @@ use transom_engine::exchange::{Failure, Requests, SocketReplies};
 use transom_engine::grpc::{Code, Status};
 use transom_engine::limits::BODY_LEN_MAX;
 
-use super::connection::write;
+use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
 use super::streaming::{side_by_side, unless_gone};
 use super::websocket::{Ending, Incoming, WebSocket};
@@ -439,11 +439,7 @@ impl Answering<'_> {
 
     async fn flush(&mut self) -> io::Result<()> {
         self.shared.frames.borrow_mut().take_output(self.out);
-        write(self.writer, self.out).await?;
-        if self.out.capacity() > BUFFER_KEEP_LEN_MAX {
-            *self.out = Vec::new();
-        }
-        Ok(())
+        write_and_trim(self.writer, self.out).await
     }
 }
 

@@ -23,13 +23,11 @@ use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{End, Envelope, Failure, Replies, Requests};
 use transom_engine::http1::{BodyFraming, ChunkedBody};
 
-use super::connection::write;
+use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
 use crate::buffers::SharedBuffer;
 use crate::clock::{self, Instant};
-use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, STREAM_IDLE_TIMEOUT, STREAM_WRITE_LEN,
-};
+use crate::limits::{IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, STREAM_IDLE_TIMEOUT, STREAM_WRITE_LEN};
 use crate::net::{Elapsed, WriteHalf, timeout};
 use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late};
 use crate::upstream::{Answer, CallError, ReceiveHalf, SendHalf};
@@ -453,7 +451,7 @@ impl Answering<'_> {
         loop {
             let mut next = poll_fn(|task| Poll::Ready(self.poll_next(&mut receiver, task))).await;
             if next.is_pending() || self.out.len() >= STREAM_WRITE_LEN {
-                self.write().await?;
+                write_and_trim(self.writer, self.out).await?;
                 // Only now: a client that does not read stops its upstream (SEMANTICS 126, THREATS E8).
                 receiver.release(std::mem::take(&mut taken_len));
             }
@@ -538,14 +536,6 @@ impl Answering<'_> {
         if !self.shared.is_request_read.get() {
             self.envelope = self.envelope.clone().closing();
         }
-    }
-
-    async fn write(&mut self) -> io::Result<()> {
-        write(self.writer, self.out).await?;
-        if self.out.capacity() > BUFFER_KEEP_LEN_MAX {
-            *self.out = Vec::new();
-        }
-        Ok(())
     }
 }
 
