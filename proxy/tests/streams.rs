@@ -231,6 +231,24 @@ fn client_that_leaves_cancels_its_stream() {
     });
 }
 
+/// SEMANTICS 126, where no more of a client is read: its end is behind bytes that nobody takes.
+#[test]
+fn client_that_leaves_with_much_unread_cancels_its_stream() {
+    on_each_driver(&[], |gateway, upstream| {
+        let message = format!(r#"{{"payload": "{}"}}"#, "A".repeat(10_000));
+        let mut talk = Talk::begin(gateway, "/v1/collect");
+        talk.chunk(r#"{"number": 1, "text": "deaf"}"#);
+        upstream.wait_for(&Event::Received("deaf".to_owned(), 1));
+        fill(&talk, &message);
+        // An end would wait in the client's kernel, behind what ours has no room for. A reset does not wait.
+        let client = talk.client.another_handle().unwrap();
+        let socket = socket2::SockRef::from(&client);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+        drop((talk, client));
+        upstream.wait_for(&Event::Reset(CANCEL));
+    });
+}
+
 #[test]
 fn connection_is_kept_after_a_stream_and_requests_behind_it_are_answered() {
     on_each_driver(&[], |gateway, _| {
