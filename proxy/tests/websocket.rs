@@ -184,8 +184,12 @@ fn s127_pings_are_answered_while_the_upstream_is_silent() {
 }
 
 /// A call whose upstream has stopped reading, and whose one message is longer than all that may be on the way.
-fn open_before_the_deaf(gateway: &Gateway, upstream: &StreamsServer) -> WebSocket<TcpStream> {
-    let mut socket = open(gateway, "/v1/collect");
+fn open_before_the_deaf(
+    gateway: &Gateway,
+    upstream: &StreamsServer,
+    path: &str,
+) -> WebSocket<TcpStream> {
+    let mut socket = open(gateway, path);
     say(&mut socket, r#"{"text":"deaf"}"#);
     upstream.wait_for(&Event::Received("deaf".to_owned(), 0));
     let payload = "A".repeat(2 << 20);
@@ -196,7 +200,7 @@ fn open_before_the_deaf(gateway: &Gateway, upstream: &StreamsServer) -> WebSocke
 #[test]
 fn s127_pings_are_answered_while_the_upstream_does_not_read() {
     on_each_driver(&[], |gateway, upstream| {
-        let mut socket = open_before_the_deaf(gateway, upstream);
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/collect");
         // Behind messages, too.
         for number in 0..10 {
             let ping = Message::Ping(number.to_string().into());
@@ -219,13 +223,13 @@ fn s127_pings_are_answered_while_the_upstream_does_not_read() {
 #[test]
 fn s127_a_client_that_closes_while_the_upstream_does_not_read_cancels_its_call() {
     on_each_driver(&[], |gateway, upstream| {
-        let mut socket = open_before_the_deaf(gateway, upstream);
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/chat");
         say(&mut socket, r#"{"payload":"AAAA"}"#);
         socket.close(None).unwrap();
         upstream.wait_for(&Event::Reset(CANCEL));
         assert!(socket.read().unwrap().is_close());
         // A violation is told at once as well.
-        let mut socket = open_before_the_deaf(gateway, upstream);
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/chat");
         let announces_8_mib = b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0";
         socket.get_mut().write_all(announces_8_mib).unwrap();
         assert_eq!(close_code(&mut socket), 1009);
@@ -238,7 +242,7 @@ fn s127_a_client_that_closes_while_the_upstream_does_not_read_cancels_its_call()
 fn s127_an_upstream_that_does_not_read_stops_its_client() {
     const LEN_MAX: usize = 48 << 20;
     on_each_driver(&[], |gateway, upstream| {
-        let mut socket = open_before_the_deaf(gateway, upstream);
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/collect");
         let stream = socket.get_mut();
         let patience = Some(Duration::from_secs(1));
         stream.set_write_timeout(patience).unwrap();

@@ -288,18 +288,20 @@ impl<F: Future<Output = ReadDone>> MessageSender<'_, '_, F> {
     /// Converts the messages that are whole, and sends them together: each frame of HTTP/2 that is short costs the upstream's patience, which is for
     /// all calls of the connection.
     async fn take_what_is_here(&mut self) -> Result<(), ClientEnd> {
-        let taken = loop {
-            let taken = match self.reader.next() {
-                Ok(None) => break Ok(()),
-                Ok(Some(message)) => self.take(&message).await,
-                Err(end) => break Err(end),
+        let fault = loop {
+            let taken = match self.reader.next()? {
+                None => break Ok(()),
+                Some(message) => self.take(&message).await,
             };
-            if taken.is_err() {
-                break taken;
+            match taken {
+                Ok(()) => {}
+                Err(ClientEnd::Fault(failure)) => break Err(failure.into()),
+                // The call is cancelled, and nothing waits for the upstream any more.
+                Err(end) => return Err(end),
             }
         };
-        // Those before one that is at fault have gone on.
-        self.send().await.and(taken)
+        // Those before one that is at fault go on.
+        self.send().await.and(fault)
     }
 
     async fn take(&mut self, message: &[u8]) -> Result<(), ClientEnd> {
