@@ -617,7 +617,7 @@ mod tests {
         state
             .frames
             .borrow_mut()
-            .send_text(&[b'x'; STREAM_WRITE_LEN]);
+            .send_text(&vec![b'x'; STREAM_WRITE_LEN]);
         let mut room = pin!(state.room());
         assert!(room.as_mut().poll(&mut task).is_pending());
         assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
