@@ -177,8 +177,8 @@ pub const UPSTREAM_SEND_LEN_MAX: usize = 64 * 1024;
 /// Headers or trailers of a response, bytes, counted as HTTP/2 counts them. A `grpc-message` of 64 KiB fits.
 pub const UPSTREAM_HEADER_LIST_LEN_MAX: u32 = 256 * 1024;
 
-/// A response message, bytes (the default of gRPC).
-pub const UPSTREAM_MESSAGE_LEN_MAX: usize = 4 * 1024 * 1024;
+/// A response message, bytes, unless another limit is set: that of the engine, which the body is gathered up to.
+pub const UPSTREAM_MESSAGE_LEN_MAX: usize = transom_engine::limits::BODY_LEN_MAX;
 
 /// Addresses of an upstream's name that are tried.
 pub const UPSTREAM_ADDRESS_COUNT_MAX: usize = 16;

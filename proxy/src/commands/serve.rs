@@ -103,7 +103,11 @@ fn start(
             loaded.origin
         )));
     }
-    let upstream = Upstream::new(target, PoolSettings::default())
+    let settings = PoolSettings {
+        message_len_max: answers.manners.sizes.response_len_max,
+        ..PoolSettings::default()
+    };
+    let upstream = Upstream::new(target, settings)
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
     let origin = file.unknown_paths_to().map(|url| {
         Upstream::new(url.target.clone(), PoolSettings::default())

@@ -18,7 +18,7 @@ use transom_engine::http1::{
     self, BodyFraming, ChunkedBody, Parsed, PassedResponse, RequestHead, Version, write_continue,
     write_passed_request,
 };
-use transom_engine::limits::{BODY_LEN_MAX, HEAD_LEN_MAX};
+use transom_engine::limits::HEAD_LEN_MAX;
 
 use super::inlet::{Inlet, ReadDone, read};
 use super::passing::{self, NoResponse, Passage};
@@ -402,7 +402,9 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 is_chunked: false,
             })),
             BodyFraming::Length(len) => match usize::try_from(len) {
-                Ok(len) if len <= BODY_LEN_MAX => self.read_sized_body(head_len, len).await,
+                Ok(len) if len <= self.context.sizes().request_len_max => {
+                    self.read_sized_body(head_len, len).await
+                }
                 // SEMANTICS 73: refused before any of it is buffered.
                 _ => Ok(Part::Refused(Error::request(ErrorKind::BodyTooLarge))),
             },
@@ -438,13 +440,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     async fn read_chunked_body(&mut self, head_len: usize) -> io::Result<Part<Body>> {
         let mut pace = Pace::new();
         let mut decoder = ChunkedBody::new();
+        let len_max = self.context.sizes().request_len_max;
         self.chunked.clear();
         if self.inlet.bytes().len() == head_len {
             self.promise_to_read();
         }
         loop {
             let input = self.inlet.bytes().get(head_len..).unwrap_or_default();
-            match decoder.decode(input, &mut self.chunked, BODY_LEN_MAX) {
+            match decoder.decode(input, &mut self.chunked, len_max) {
                 Ok(decoded) if decoded.is_done => {
                     return Ok(Part::Whole(Body {
                         inlet_len: decoded.consumed,

@@ -16,7 +16,6 @@ use std::task::{Context as Task, Poll};
 
 use transom_engine::exchange::{Failure, Requests, SocketReplies};
 use transom_engine::grpc::{Code, Status};
-use transom_engine::limits::BODY_LEN_MAX;
 
 use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
@@ -67,7 +66,7 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
     write(writer, out).await?;
     let opened = unless_gone(inlet, context.open(&socket.outgoing)).await?;
     let shared = Shared {
-        frames: RefCell::new(WebSocket::new(BODY_LEN_MAX)),
+        frames: RefCell::new(WebSocket::new(context.sizes().request_len_max)),
         fault: Cell::new(None),
         is_fault: Cell::new(false),
         are_requests_over: Cell::new(false),

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
     self, BadManners, Call, CallKind, End, Envelope, Failure, Framing, Manners, Replies, ReplyHead,
-    Request, Requests, Scratch, Transcoder,
+    Request, Requests, Scratch, SizeLimits, Transcoder,
 };
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
@@ -199,6 +199,11 @@ impl Context {
     /// The worker.
     pub fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// How long messages and streams may be.
+    pub fn sizes(&self) -> &SizeLimits {
+        self.gateway.transcoder.sizes()
     }
 
     /// What the answer to a request has to know of it.

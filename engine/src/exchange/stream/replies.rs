@@ -17,7 +17,7 @@ use crate::http1::{self, RequestHead};
 
 /// The reply of a stream as an HTTP response. It borrows nothing and lives as long as the stream; it belongs to the transcoder that its call belongs to.
 /// What it carries is one message that is cut: up to [`HELD_LEN_MAX`](crate::limits::HELD_LEN_MAX) bytes of it, unless the rule wants one field of it or it holds raw
-/// bytes; then up to [`BODY_LEN_MAX`](crate::limits::BODY_LEN_MAX).
+/// bytes; then up to [`SizeLimits::response_len_max`](crate::exchange::SizeLimits::response_len_max).
 ///
 /// # Examples
 /// ```
