@@ -96,6 +96,16 @@ pub const PIPELINE_LEN_MAX: usize = 64 * 1024;
 /// Room made for a body at once, at least; after that as much as has come already.
 pub const BODY_ROOM_LEN: usize = 64 * 1024;
 
+/// Bytes of a body from which on it is taken in parts of this length and converted by another thread: longer ones would hold a worker up for
+/// half a millisecond and more.
+pub const LONG_BODY_LEN: usize = 256 * 1024;
+
+/// Bytes of an answer that are written at once before the other connections get their turn.
+pub const WRITE_PART_LEN: usize = 256 * 1024;
+
+/// Long bodies that wait for a thread to convert them; the worker of one more does it itself.
+pub const ASIDE_QUEUE_COUNT_MAX: usize = 1024;
+
 /// Bytes an idle connection may keep for its next read; what a large request needed is given back.
 pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
 

@@ -4,11 +4,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use monoio::buf::IoBufMut as _;
+use monoio::buf::{IoBuf as _, IoBufMut as _};
 use monoio::io::{
     AsyncReadRent as _, AsyncWriteRent as _, AsyncWriteRentExt as _, IntoPollIo as _,
     OwnedReadHalf, OwnedWriteHalf, Splitable as _,
@@ -95,6 +96,16 @@ impl WriteHalf {
     pub async fn write_all(&mut self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
         let (written, buffer) = self.inner.write_all(buffer).await;
         (written.map(|_len| ()), buffer)
+    }
+
+    /// Writes a part of `buffer` and gives all of it back as it was.
+    pub async fn write_part(
+        &mut self,
+        buffer: Vec<u8>,
+        part: Range<usize>,
+    ) -> (io::Result<()>, Vec<u8>) {
+        let (written, part) = self.inner.write_all(buffer.slice(part)).await;
+        (written.map(|_len| ()), part.into_inner())
     }
 
     /// Tells the client that nothing more will come (FIN), while reading goes on.

@@ -348,8 +348,12 @@ impl ErrorKind {
             Self::BadTransferEncoding => "unsupported or contradictory transfer-encoding",
             Self::BadChunk => "malformed chunk in the body",
             Self::BodyTooLarge => "the body is too large",
-            Self::StreamTooLong => "the stream has more bytes than it may",
-            Self::StreamCount => "the stream has more messages than it may",
+            Self::StreamTooLong | Self::ReplyStreamTooLong => {
+                "the stream has more bytes than it may"
+            }
+            Self::StreamCount | Self::ReplyStreamCount => {
+                "the stream has more messages than it may"
+            }
             Self::UnsupportedContentType => "unsupported content-type, expected application/json",
             Self::BodyUnwanted => "the request has a body, and this path takes none",
             Self::UnsupportedCharset => "unsupported charset, expected UTF-8",
@@ -380,8 +384,6 @@ impl ErrorKind {
             Self::ReplyTooLarge => "the message is too large",
             Self::ReplyCompressed => "the message is compressed, which was not asked for",
             Self::ReplyCount => "expected exactly one message",
-            Self::ReplyStreamTooLong => "the stream has more bytes than it may",
-            Self::ReplyStreamCount => "the stream has more messages than it may",
         }
     }
 }
