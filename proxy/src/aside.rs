@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use transom_engine::exchange::Scratch;
 
-use crate::limits::ASIDE_QUEUE_COUNT_MAX;
+use crate::limits::{ASIDE_QUEUE_COUNT_MAX, LONG_BODY_LEN};
 use crate::net::task::panic_text;
 use crate::net::wake_pair;
 
@@ -73,6 +73,19 @@ impl Aside {
         }
         woken.wait().await;
         slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Makes room for so many bytes more, and moves what there is if it has to. Nothing if there is no memory.
+    pub async fn grow(&self, mut buffer: Vec<u8>, len: usize) -> Option<Vec<u8>> {
+        if buffer.len() < LONG_BODY_LEN {
+            buffer.reserve_exact(len);
+            return Some(buffer);
+        }
+        let grown = self.run(move |_| {
+            buffer.reserve_exact(len);
+            buffer
+        });
+        grown.await
     }
 
     /// Lets go of memory so large that giving it back to the kernel takes a while.

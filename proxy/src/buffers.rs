@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use bytes::Buf;
 
-use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, LONG_BODY_LEN};
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 
 /// A worker's free list of plain buffers, for reads and responses.
 #[derive(Default)]
@@ -168,63 +168,6 @@ impl Buf for SharedBytes {
     }
 }
 
-/// A long body in the parts that it came in, which are joined where that holds nobody up. No part is moved while more come.
-#[derive(Debug, Default)]
-pub struct Parts {
-    /// Each has [`LONG_BODY_LEN`] bytes, or as many as it was given with.
-    parts: Vec<Vec<u8>>,
-    len: usize,
-}
-
-impl Parts {
-    /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Bytes in all.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Adds a part as it is.
-    pub fn push(&mut self, part: Vec<u8>) {
-        self.len += part.len();
-        self.parts.push(part);
-    }
-
-    /// Adds a copy of these bytes.
-    pub fn append(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room_len = self
-                .parts
-                .last()
-                .map_or(0, |last| last.capacity() - last.len());
-            if room_len == 0 {
-                self.parts.push(Vec::with_capacity(LONG_BODY_LEN));
-                continue;
-            }
-            let (part, behind) = rest.split_at(room_len.min(rest.len()));
-            if let Some(last) = self.parts.last_mut() {
-                last.extend_from_slice(part);
-            }
-            self.len += part.len();
-            rest = behind;
-        }
-    }
-
-    /// All of them behind `first`. The memory of each goes back as soon as it is copied.
-    pub fn join(self, first: &[u8]) -> Vec<u8> {
-        let mut whole = Vec::with_capacity(first.len() + self.len);
-        whole.extend_from_slice(first);
-        for part in self.parts {
-            whole.extend_from_slice(&part);
-        }
-        whole
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,29 +220,6 @@ mod tests {
         assert_eq!(lent.chunk(), b"rst");
         assert_eq!(lent.remaining(), 3);
         assert_eq!(buffer.as_slice(), b"second");
-    }
-
-    #[test]
-    fn parts_are_joined_in_order_and_none_is_longer_than_a_part() {
-        let mut parts = Parts::default();
-        let bytes = [
-            b"0123456789abcdef".repeat(3 * LONG_BODY_LEN / 16),
-            b"behind".to_vec(),
-        ]
-        .concat();
-        assert!(parts.is_empty());
-        parts.push(bytes[..10].to_vec());
-        for piece in bytes[10..].chunks(100_000) {
-            parts.append(piece);
-        }
-        assert_eq!(parts.len(), bytes.len());
-        assert!(
-            parts
-                .parts
-                .iter()
-                .all(|part| part.capacity() <= LONG_BODY_LEN)
-        );
-        assert!(parts.join(b"first") == [b"first", &bytes[..]].concat());
     }
 
     #[test]

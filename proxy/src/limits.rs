@@ -100,6 +100,12 @@ pub const BODY_ROOM_LEN: usize = 64 * 1024;
 /// half a millisecond and more.
 pub const LONG_BODY_LEN: usize = 256 * 1024;
 
+/// The same for a body that is compressed, which may become many times as long.
+pub const LONG_CODED_BODY_LEN: usize = 4 * 1024;
+
+/// The same for a reply message whose answer is to be compressed, which takes many times as long.
+pub const LONG_CODED_REPLY_LEN: usize = 16 * 1024;
+
 /// Bytes of an answer that are written at once before the other connections get their turn.
 pub const WRITE_PART_LEN: usize = 256 * 1024;
 
@@ -194,7 +200,9 @@ pub const UPSTREAM_SEND_LEN_MAX: usize = 64 * 1024;
 pub const UPSTREAM_HEADER_LIST_LEN_MAX: u32 = 256 * 1024;
 
 /// A response message, bytes, unless another limit is set: that of the engine, which the body is gathered up to.
-pub const UPSTREAM_MESSAGE_LEN_MAX: usize = transom_engine::limits::BODY_LEN_MAX;
+pub const UPSTREAM_MESSAGE_LEN_MAX: usize = 4 * 1024 * 1024;
+
+const _: () = assert!(UPSTREAM_MESSAGE_LEN_MAX == transom_engine::limits::BODY_LEN_MAX);
 
 /// Addresses of an upstream's name that are tried.
 pub const UPSTREAM_ADDRESS_COUNT_MAX: usize = 16;

@@ -25,12 +25,12 @@ use super::passing::{self, NoResponse, Passage};
 use super::socket::{self, Wires};
 use super::streaming::{self, Carrier, Incoming};
 use super::websocket::accept_of;
-use crate::buffers::Parts;
 use crate::clock::{self, Instant};
 use crate::limits::{
     BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, DRAIN_GRACE, HEAD_TIMEOUT,
     IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED, LINGER_LEN_MAX, LINGER_TIMEOUT, LONG_BODY_LEN,
-    PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_PART_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
+    LONG_CODED_BODY_LEN, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_PART_LEN, WRITE_RATE_MIN,
+    WRITE_TIMEOUT,
 };
 use crate::net::{Accepted, Elapsed, WriteHalf, timeout, turn};
 use crate::relay::{
@@ -51,7 +51,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         client: accepted.peer.ip(),
         head: RequestHead::new(),
         chunked: Vec::new(),
-        long: Parts::default(),
+        long: Vec::new(),
         out: Vec::new(),
         context,
     };
@@ -73,7 +73,7 @@ struct Connection<'p, F, D> {
     /// The body of the current request, where it came in chunks.
     chunked: Vec<u8>,
     /// The body of the current request, where it is long: then it is here and nowhere else.
-    long: Parts,
+    long: Vec<u8>,
     /// Responses not yet written.
     out: Vec<u8>,
     context: Rc<Context>,
@@ -177,6 +177,10 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         let request_len = head_len + body.inlet_len;
         let envelope = self.closing_if_last(envelope, request_len);
         let mut keeps_open = envelope.keeps_open();
+        if self.long.is_empty() && self.is_coded(head_len, body) {
+            let bytes = self.inlet.bytes();
+            self.long = body.bytes(bytes, head_len, &self.chunked).to_vec();
+        }
         let begun = if self.long.is_empty() {
             self.begin(head_len, body, &envelope)
         } else {
@@ -199,7 +203,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 let envelope = self.closing_if_last(envelope, 0);
                 keeps_open = envelope.keeps_open();
                 match reply {
-                    Ok(reply) if is_long(&reply) => {
+                    Ok(reply) if is_long(&reply, &envelope) => {
                         Box::pin(self.finish_long(outgoing, envelope, reply)).await?;
                     }
                     reply => self
@@ -469,7 +473,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             match decoder.decode(input, &mut self.chunked, len_max) {
                 Ok(decoded) if decoded.is_done => {
                     if !self.long.is_empty() {
-                        self.long.push(std::mem::take(&mut self.chunked));
+                        Box::pin(self.move_chunked(len_max)).await?;
                     }
                     return Ok(Part::Whole(Body {
                         inlet_len: decoded.consumed,
@@ -482,8 +486,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
             let mut room_len = self.chunked.len().clamp(READ_ROOM_LEN, BODY_ROOM_LEN);
             if self.chunked.len() >= LONG_BODY_LEN {
-                self.long.push(std::mem::take(&mut self.chunked));
-                Box::pin(turn()).await;
+                Box::pin(self.move_chunked(len_max)).await?;
             }
             if !self.long.is_empty() {
                 room_len = BODY_ROOM_LEN;
@@ -495,16 +498,22 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         }
     }
 
-    /// Reads a body that is long, and moves it away in parts, so that none of them has to be moved while more come.
+    /// Reads a body that is long, into memory that grows with what has come and is moved by another thread.
     async fn read_long_body(&mut self, head_len: usize, len: usize) -> io::Result<Part<Body>> {
         let mut pace = Pace::new();
         loop {
             let here_len = self.inlet.bytes().len() - head_len;
             let missing_len = len - self.long.len();
-            if here_len >= LONG_BODY_LEN.min(missing_len) {
-                let mut part = Vec::with_capacity(here_len.min(missing_len));
-                self.inlet.move_out(head_len, missing_len, &mut part);
-                self.long.push(part);
+            // As for other bodies: the more has come, the more is made room for.
+            let room_len = self
+                .long
+                .len()
+                .clamp(BODY_ROOM_LEN, LONG_BODY_LEN)
+                .min(missing_len);
+            if here_len >= room_len {
+                self.make_room(here_len.min(missing_len), missing_len)
+                    .await?;
+                self.inlet.move_out(head_len, missing_len, &mut self.long);
                 if self.long.len() == len {
                     return Ok(Part::Whole(Body {
                         inlet_len: 0,
@@ -518,14 +527,32 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             if here_len == 0 && self.long.is_empty() {
                 self.promise_to_read();
             }
-            // As for other bodies, up to the end of a part.
-            let room_len =
-                (missing_len.min(LONG_BODY_LEN) - here_len).min(here_len.max(BODY_ROOM_LEN));
-            self.inlet.expect(room_len);
+            self.inlet.expect(room_len - here_len);
             if let Some(part) = self.wait_for_body(&mut pace).await? {
                 return Ok(part);
             }
         }
+    }
+
+    /// Moves what has come of a body in chunks to the long body.
+    async fn move_chunked(&mut self, len_max: usize) -> io::Result<()> {
+        let left_len = len_max - self.long.len();
+        self.make_room(self.chunked.len(), left_len).await?;
+        self.long.append(&mut self.chunked);
+        turn().await;
+        Ok(())
+    }
+
+    /// Makes room in the long body for `len` bytes more, and for as much again as there is, but not for more than `len_max`.
+    async fn make_room(&mut self, len: usize, len_max: usize) -> io::Result<()> {
+        if self.long.capacity() - self.long.len() >= len {
+            return Ok(());
+        }
+        let long = std::mem::take(&mut self.long);
+        let room_len = long.len().clamp(len, len_max.max(len));
+        let grown = self.context.aside().grow(long, room_len).await;
+        self.long = grown.ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(())
     }
 
     /// SEMANTICS 75: a client that asked first is told to go on. One that has begun to send does not need it.
@@ -560,13 +587,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     /// Makes the call out of the request, or answers it here.
     fn begin(&mut self, head_len: usize, body: Body, envelope: &Envelope) -> Begun {
         let bytes = self.inlet.bytes();
-        let body = if body.is_chunked {
-            &*self.chunked
-        } else {
-            bytes
-                .get(head_len..head_len + body.inlet_len)
-                .unwrap_or_default()
-        };
+        let body = body.bytes(bytes, head_len, &self.chunked);
         match self.context.begin(
             &self.head,
             bytes,
@@ -589,7 +610,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         }
     }
 
-    /// The same for a body that is long.
+    /// Whether a body has to be decoded first, and may become long by that.
+    fn is_coded(&self, head_len: usize, body: Body) -> bool {
+        let bytes = self.inlet.bytes();
+        body.bytes(bytes, head_len, &self.chunked).len() > LONG_CODED_BODY_LEN
+            && self.head.header(bytes, b"content-encoding").is_some()
+    }
+
+    /// The same as [`Self::begin`] for a body that is long.
     async fn begin_long(&mut self, head_len: usize, envelope: &Envelope) -> io::Result<Begun> {
         let request = LongRequest {
             head: std::mem::replace(&mut self.head, RequestHead::new()),
@@ -748,6 +776,17 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         };
         // Either way the connection is closed now.
         let _ended = timeout(LINGER_TIMEOUT, discard).await;
+    }
+}
+
+impl Body {
+    /// The bytes of a body that is not long, `inlet` being those from the head on.
+    fn bytes<'b>(self, inlet: &'b [u8], head_len: usize, chunked: &'b [u8]) -> &'b [u8] {
+        if self.is_chunked {
+            return chunked;
+        }
+        let range = head_len..head_len + self.inlet_len;
+        inlet.get(range).unwrap_or_default()
     }
 }
 

@@ -420,7 +420,7 @@ impl Answering<'_> {
         self.close_if_unread();
         let envelope = self.envelope.clone();
         match reply {
-            Ok(Ok(reply)) if is_long(&reply) => {
+            Ok(Ok(reply)) if is_long(&reply, &envelope) => {
                 let finished = self
                     .context
                     .finish_long(outgoing, envelope, reply, self.out);

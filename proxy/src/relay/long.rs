@@ -10,8 +10,8 @@ use transom_engine::http1::RequestHead;
 
 use super::{Context, Directions, Outgoing, pairs};
 use crate::aside::Aside;
-use crate::buffers::{Parts, SharedBuffer};
-use crate::limits::LONG_BODY_LEN;
+use crate::buffers::SharedBuffer;
+use crate::limits::{LONG_BODY_LEN, LONG_CODED_REPLY_LEN};
 use crate::upstream::Reply;
 
 /// A request whose body is long.
@@ -22,7 +22,7 @@ pub struct LongRequest {
     /// The bytes that the head was parsed from.
     pub bytes: Vec<u8>,
     /// Its body, without framing.
-    pub body: Parts,
+    pub body: Vec<u8>,
 }
 
 /// What has come of a long request.
@@ -65,8 +65,6 @@ impl Context {
                 return Ok(((head, bytes), LongBegun::Answered));
             }
             Err(error) if self.origin_for(error).is_some() => {
-                let join = self.aside().run(move |_| body.join(b""));
-                let body = join.await.ok_or(Panicked)?;
                 return Ok(((head, bytes), LongBegun::Unknown(error, body)));
             }
             Err(error) => {
@@ -81,8 +79,8 @@ impl Context {
         let envelope = self.dated(envelope.clone());
         let converted = self.aside().run(move |scratch| {
             let transcoder = &gateway.transcoder;
-            let body = body.join(b"");
-            let mut message = Vec::new();
+            // It is about as long as the body: to grow step by step would take more of both memory and time.
+            let mut message = Vec::with_capacity(body.len());
             // The path is read once more, for its captures are in the scratch of another thread.
             let written = transcoder
                 .handle_head(&head, &bytes, scratch)
@@ -134,13 +132,13 @@ impl Context {
         let envelope = self.dated(envelope);
         let mut answer = std::mem::take(out);
         let written = self.aside().run(move |scratch| {
-            let body = reply.rest.join(&reply.body);
             let reply = exchange::Reply {
                 http_status: reply.http_status.as_u16(),
                 headers: || pairs(&reply.headers),
-                body: &body,
+                body: &reply.body,
                 trailers: reply.trailers.as_ref().map(|trailers| || pairs(trailers)),
             };
+            answer.reserve(reply.body.len() + reply.body.len() / 8);
             call.write_reply(&gateway.transcoder, &envelope, reply, scratch, &mut answer);
             answer
         });
@@ -170,7 +168,12 @@ impl Context {
     }
 }
 
-/// Whether a reply is so long that it is converted aside.
-pub fn is_long(reply: &Reply) -> bool {
-    !reply.rest.is_empty() || reply.body.len() > LONG_BODY_LEN
+/// Whether a reply is so long that it is converted aside, and compressed if the answer is to be.
+pub fn is_long(reply: &Reply, envelope: &Envelope) -> bool {
+    let len_max = if envelope.wants_coding() {
+        LONG_CODED_REPLY_LEN
+    } else {
+        LONG_BODY_LEN
+    };
+    reply.body.len() > len_max
 }

@@ -6,7 +6,6 @@ mod socket;
 
 use std::cell::RefCell;
 use std::fmt;
-use std::mem;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -503,10 +502,7 @@ impl Context {
         let transcoder = &self.gateway.transcoder;
         let scratch = &mut *self.scratch.borrow_mut();
         match reply {
-            Ok(mut reply) => {
-                if !reply.rest.is_empty() {
-                    reply.body = mem::take(&mut reply.rest).join(&reply.body).into();
-                }
+            Ok(reply) => {
                 let reply = exchange::Reply {
                     http_status: reply.http_status.as_u16(),
                     headers: || pairs(&reply.headers),

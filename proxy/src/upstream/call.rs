@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use super::Pool;
 use super::error::{CallError, Failure, call_error};
 use super::head::{Begun, CallHead, Carriage, is_grpc};
-use crate::buffers::{Parts, SharedBytes};
+use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 use crate::limits::LONG_BODY_LEN;
 use crate::net::timeout;
@@ -55,8 +55,6 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body as it came, prefix included; empty if the answer is not gRPC. A body of one frame is not copied.
     pub body: Bytes,
-    /// What comes behind it of a body that is long.
-    pub rest: Parts,
     /// Trailers, if there were any.
     pub trailers: Option<HeaderMap>,
 }
@@ -119,20 +117,19 @@ impl Pool {
             return Err(Failure::final_error(CallError::ConnectionLost));
         }
         let (parts, body) = response.into_parts();
-        let (body, rest, trailers) = if is_grpc(parts.status, &parts.headers) {
+        let (body, trailers) = if is_grpc(parts.status, &parts.headers) {
             let body_len_max = self.upstream().settings.message_len_max + PREFIX_LEN;
             gather(body, body_len_max)
                 .await
                 .map_err(Failure::final_error)?
         } else {
             // Nobody will look into the page of some proxy (THREATS F6); dropping it resets the stream.
-            (Bytes::new(), Parts::default(), None)
+            (Bytes::new(), None)
         };
         Ok(Reply {
             http_status: parts.status,
             headers: parts.headers,
             body,
-            rest,
             trailers,
         })
     }
@@ -142,21 +139,27 @@ impl Pool {
 pub(super) async fn gather(
     mut body: RecvStream,
     body_len_max: usize,
-) -> Result<(Bytes, Parts, Option<HeaderMap>), CallError> {
+) -> Result<(Bytes, Option<HeaderMap>), CallError> {
     let mut whole = Bytes::new();
     let mut joined: Option<BytesMut> = None;
-    let mut rest = Parts::default();
     while let Some(chunk) = poll_fn(|cx| body.poll_data(cx)).await {
         let chunk = chunk.map_err(|error| call_error(&error))?;
         let gathered_len = joined.as_ref().map_or(whole.len(), BytesMut::len);
-        if gathered_len + rest.len() + chunk.len() > body_len_max {
+        if gathered_len + chunk.len() > body_len_max {
             return Err(CallError::MessageTooLarge { body_len_max });
         }
         body.flow_control()
             .release_capacity(chunk.len())
             .map_err(|error| call_error(&error))?;
         match &mut joined {
-            _ if gathered_len >= LONG_BODY_LEN => rest.append(&chunk),
+            Some(joined)
+                if joined.len() < LONG_BODY_LEN && gathered_len + chunk.len() >= LONG_BODY_LEN =>
+            {
+                // Once much has come, room is made for all that was announced, since a longer one would take a while to move.
+                joined.extend_from_slice(&chunk);
+                let announced_len = announced_len(joined).min(body_len_max);
+                joined.reserve(announced_len.saturating_sub(joined.len()));
+            }
             Some(joined) => joined.extend_from_slice(&chunk),
             None if whole.is_empty() => whole = chunk,
             None => {
@@ -170,5 +173,12 @@ pub(super) async fn gather(
     let trailers = poll_fn(|cx| body.poll_trailers(cx))
         .await
         .map_err(|error| call_error(&error))?;
-    Ok((joined.map_or(whole, BytesMut::freeze), rest, trailers))
+    Ok((joined.map_or(whole, BytesMut::freeze), trailers))
+}
+
+/// Bytes of a body that is one message, by its prefix.
+fn announced_len(body: &[u8]) -> usize {
+    let len = body.get(1..PREFIX_LEN).and_then(|len| len.try_into().ok());
+    let len = len.map_or(0, u32::from_be_bytes);
+    usize::try_from(len).map_or(usize::MAX, |len| len.saturating_add(PREFIX_LEN))
 }

@@ -21,7 +21,7 @@ use super::connection::Lease;
 use super::error::{CallError, Failure, call_error};
 use super::head::{Begun, CallHead, Carriage, is_grpc};
 use super::{CallRequest, Pool, Reply};
-use crate::buffers::{Parts, SharedBuffer, SharedBytes};
+use crate::buffers::{SharedBuffer, SharedBytes};
 use crate::clock::{self, Instant};
 use crate::net::{Elapsed, sleep_until, timeout};
 
@@ -280,8 +280,8 @@ impl ReceiveHalf {
     /// [`CallError`] if they are not complete.
     pub async fn reply(&mut self, answer: Answer) -> Result<Reply, CallError> {
         let limit = self.body_len_max;
-        let (body, rest, trailers) = match (self.body.take(), &self.deadline) {
-            (None, _) => (Bytes::new(), Parts::default(), None),
+        let (body, trailers) = match (self.body.take(), &self.deadline) {
+            (None, _) => (Bytes::new(), None),
             (Some(body), None) => gather(body, limit).await?,
             (Some(body), Some(deadline)) => {
                 let rest = deadline.at.saturating_duration_since(clock::now());
@@ -294,7 +294,6 @@ impl ReceiveHalf {
             http_status: answer.http_status,
             headers: answer.headers,
             body,
-            rest,
             trailers,
         })
     }
