@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What long bodies cost, and what they cost the others on the same worker, as a Markdown table.
 
-    benches/large/measure.py [--sizes 1 4 32] [--rounds 10] [--io auto] [--gaps] [--transom PROGRAM]
+    benches/large/measure.py [--sizes 1 4 32] [--rounds 10] [--io auto] [--turns] [--transom PROGRAM]
 
 Builds Transom for release unless --transom names a program. `transom demo` is the upstream, a bookstore on tonic that answers with the message it
 was sent; a second process, `transom serve --workers 1` with limits of 64 MiB, is the gateway that is measured. Each row is one shape of body, of so many
@@ -107,41 +107,49 @@ def small_requests(address):
 
 
 @contextlib.contextmanager
-def gaps(pid, wanted):
-    """The longest times that the worker was away from its loop, in seconds, longest first."""
-    found = []
+def turns(pid, wanted):
+    """What strace saw of the worker, as a dictionary: `away`, the longest times that it was away from its loop, in seconds, longest first; `received` and
+    `sent`, the most bytes that it moved in one turn of the loop."""
+    found = {}
     if not wanted:
         yield found
         return
+    thread = next(each for each in os.listdir(f"/proc/{pid}/task") if read_text(f"/proc/{pid}/task/{each}/comm").startswith("transom-worker"))
     with tempfile.NamedTemporaryFile("r", suffix=".strace") as file:
-        calls = "trace=io_uring_enter,epoll_wait,epoll_pwait"
-        strace = subprocess.Popen(["strace", "-f", "-ttt", "-T", "-e", calls, "-o", file.name, "-p", str(pid)], stderr=subprocess.DEVNULL)
+        calls = "trace=io_uring_enter,epoll_wait,epoll_pwait,recvfrom,readv,read,sendto,writev,write"
+        strace = subprocess.Popen(["strace", "-ttt", "-T", "-s", "0", "-e", calls, "-o", file.name, "-p", thread], stderr=subprocess.DEVNULL)
         time.sleep(1)
         try:
             yield found
         finally:
             strace.send_signal(signal.SIGINT)
             strace.wait(30)
-        found.extend(read_gaps(file))
+        found.update(read_turns(file))
 
 
-def read_gaps(file):
-    ends, found = {}, []
+def read_text(path):
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def read_turns(file):
+    away, received, sent, end, moved = [], 0, 0, None, [0, 0]
     for line in file:
-        match = re.match(r"(\d+) +(\d+\.\d+) (.*)", line)
+        match = re.match(r"(\d+\.\d+) (\w+)\(.* = (-?\d+).*<(\d+\.\d+)>$", line)
         if not match:
             continue
-        thread, at, rest = match[1], float(match[2]), match[3]
-        took = re.search(r"<(\d+\.\d+)>$", rest)
-        if "resumed>" in rest:
-            # The end of a call that was told of in two lines.
-            ends[thread] = at
-            continue
-        if thread in ends:
-            found.append(at - ends.pop(thread))
-        if took:
-            ends[thread] = at + float(took[1])
-    return sorted(found, reverse=True)
+        start, name, result, took = float(match[1]), match[2], int(match[3]), float(match[4])
+        if name in ("io_uring_enter", "epoll_wait", "epoll_pwait"):
+            if end is not None:
+                away.append(start - end)
+            end, received, sent, moved = start + took, max(received, moved[0]), max(sent, moved[1]), [0, 0]
+        elif result > 0:
+            moved[not name.startswith("re")] += result
+    return {"away": sorted(away, reverse=True), "received": received, "sent": sent}
+
+
+def turn_cells(found):
+    return [", ".join(milliseconds(gap) for gap in found["away"][:3]), f"{found['received'] / 1024:.0f}", f"{found['sent'] / 1024:.0f}"] if found else []
 
 
 def percentile(values, share):
@@ -161,13 +169,13 @@ def row(name, cells):
     print("| " + " | ".join([name, *cells]) + " |", flush=True)
 
 
-def measure(gateway, name, body, rounds, wants_gaps):
+def measure(gateway, name, body, rounds, wants_turns):
     http, size = LongHttp(gateway.address), len(body) / MEBIBYTE
     expected = hashlib.sha256(json.dumps(json.loads(body), sort_keys=True).encode()).digest()
     times = []
     gateway.forget_peak()
     before = gateway.memory("VmRSS")
-    with gaps(gateway.process.pid, wants_gaps) as found, small_requests(gateway.address) as latencies:
+    with turns(gateway.process.pid, wants_turns) as found, small_requests(gateway.address) as latencies:
         time.sleep(PAUSE_SECONDS)
         for round_index in range(rounds):
             status, seconds, answer = http.echo(body)
@@ -186,9 +194,7 @@ def measure(gateway, name, body, rounds, wants_gaps):
     after = gateway.memory("VmRSS")
     cells = [f"{size:.1f}", milliseconds(statistics.median(times) / size), *latency_cells(latencies)]
     cells += [f"{peak - before:.0f}", f"{after - before:.0f}"]
-    if wants_gaps:
-        cells += [", ".join(milliseconds(gap) for gap in found[:3])]
-    row(name, cells)
+    row(name, cells + turn_cells(found))
 
 
 def main():
@@ -197,7 +203,7 @@ def main():
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES))
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--io", default="auto")
-    parser.add_argument("--gaps", action="store_true")
+    parser.add_argument("--turns", action="store_true")
     parser.add_argument("--transom")
     options = parser.parse_args()
     program = options.transom or os.path.join(TARGET, "release", "transom")
@@ -215,18 +221,18 @@ def main():
         gateway = Program([program, *arguments])
         stack.callback(gateway.stop)
         titles = ["body", "MiB", "ms a MiB, there and back", "small p50 ms", "p99", "p99.9", "max", "peak MiB more", "MiB more after"]
-        titles += ["longest away from the loop, ms"] * options.gaps
+        titles += ["longest away from the loop, ms", "KiB read in a turn", "KiB written"] if options.turns else []
         row(titles[0], titles[1:])
         row("---", ["---"] * (len(titles) - 1))
-        with gaps(gateway.process.pid, options.gaps) as found, small_requests(gateway.address) as latencies:
+        with turns(gateway.process.pid, options.turns) as found, small_requests(gateway.address) as latencies:
             time.sleep(2)
         alone = ["0", "-", *latency_cells(latencies), "-", "-"]
-        row("none", alone + [", ".join(milliseconds(gap) for gap in found[:3])] * options.gaps)
+        row("none", alone + turn_cells(found))
         for name in options.shapes:
             for size in options.sizes:
                 say(f"{name}, {size} MiB")
                 body = json.dumps(SHAPES[name](size * MEBIBYTE - 64), separators=(",", ":"), ensure_ascii=False).encode()
-                measure(gateway, name, body, options.rounds, options.gaps)
+                measure(gateway, name, body, options.rounds, options.turns)
 
 
 if __name__ == "__main__":

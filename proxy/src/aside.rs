@@ -10,16 +10,25 @@
 //! Why threads, and not slices on the worker: docs/decisions/0015-long-bodies.md.
 
 use std::fmt;
+use std::hint::black_box;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvError, RecvTimeoutError, SyncSender, TrySendError, sync_channel,
+};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use transom_engine::exchange::Scratch;
 
 use crate::limits::{ASIDE_QUEUE_COUNT_MAX, LONG_BODY_LEN};
 use crate::net::task::panic_text;
 use crate::net::wake_pair;
+
+/// When a thread that has nothing to do reminds the allocator, how often, and by how many bytes.
+const REMINDER_PAUSE: Duration = Duration::from_millis(250);
+const REMINDER_COUNT: u32 = 4;
+const REMINDER_LEN: usize = 2 * 1024 * 1024;
 
 type Work = Box<dyn FnOnce(&mut Scratch) + Send>;
 
@@ -109,13 +118,38 @@ impl fmt::Debug for Aside {
 /// What a thread does.
 fn work_off(works: &Mutex<Receiver<Work>>) {
     let mut scratch = Scratch::default();
+    let mut reminder_count = 0;
     loop {
-        let next = works.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(work) = next else { return };
-        if guarded(|| work(&mut scratch)).is_none() {
-            scratch = Scratch::default();
+        let next = {
+            let works = works.lock().unwrap_or_else(PoisonError::into_inner);
+            if reminder_count > 0 {
+                works.recv_timeout(REMINDER_PAUSE)
+            } else {
+                works
+                    .recv()
+                    .map_err(|RecvError| RecvTimeoutError::Disconnected)
+            }
+        };
+        match next {
+            Ok(work) => {
+                reminder_count = REMINDER_COUNT;
+                if guarded(|| work(&mut scratch)).is_none() {
+                    scratch = Scratch::default();
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                reminder_count -= 1;
+                remind_allocator();
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// Memory that was let go of goes back to the kernel a tenth of a second later and not before mimalloc is asked for something large again, which where nothing
+/// long comes any more would be never. What is asked for here is not touched, so that it costs nothing.
+fn remind_allocator() {
+    drop(black_box(Vec::<u8>::with_capacity(REMINDER_LEN)));
 }
 
 fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
