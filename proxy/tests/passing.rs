@@ -182,7 +182,7 @@ fn s115_unknown_paths_are_answered_by_another_server() {
 /// A body that would be converted beside the workers is no different where it is not converted at all.
 #[test]
 fn s115_long_body_is_passed_on_whole() {
-    let (stage, requests) = passing("passing-long");
+    let (stage, requests) = passing("passing-long-body");
     let mut client = stage.connect();
     let body = vec![b'x'; 400_000];
     let reply = client.send("POST", "/length", &[], Some(&body)).unwrap();
