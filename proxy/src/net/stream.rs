@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::Path;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Token};
-use monoio::buf::IoBufMut as _;
+use monoio::buf::{IoBuf as _, IoBufMut as _};
 use monoio::io::{
     AsyncReadRent as _, AsyncWriteRent as _, AsyncWriteRentExt as _, IntoPollIo as _,
     OwnedReadHalf, OwnedWriteHalf, Splitable as _,
@@ -126,6 +127,16 @@ impl WriteHalf {
     pub async fn write_all(&mut self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
         let (written, buffer) = self.inner.write_all(buffer).await;
         (written.map(|_len| ()), buffer)
+    }
+
+    /// Writes a part of `buffer` and gives all of it back as it was.
+    pub async fn write_part(
+        &mut self,
+        buffer: Vec<u8>,
+        part: Range<usize>,
+    ) -> (io::Result<()>, Vec<u8>) {
+        let (written, part) = self.inner.write_all(buffer.slice(part)).await;
+        (written.map(|_len| ()), part.into_inner())
     }
 
     /// Tells the client that nothing more will come (FIN), while reading goes on.
