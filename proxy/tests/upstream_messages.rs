@@ -8,14 +8,14 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::uri::PathAndQuery;
 use support::peer::{DATA, INITIAL_WINDOW_SIZE, Peer, RST_STREAM, WINDOW_UPDATE};
-use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
+use support::{call, connected, event, framed, on_each_driver, one_connection, path_of, pool_to};
 use transom::buffers::{SharedBuffer, SharedBytes};
 use transom::limits::UPSTREAM_STREAM_WINDOW_LEN;
 use transom::net::{sleep, timeout};
-use transom::upstream::{Answer, CallError, CallHead, CallRequest, Pool, ReceiveHalf, SendHalf};
+use transom::upstream::{
+    Answer, CallError, CallHead, CallRequest, Metadata, Pool, ReceiveHalf, SendHalf,
+};
 
 const CANCEL: u32 = 8;
 const NO_ERROR: u32 = 0;
@@ -31,8 +31,8 @@ fn lent(bytes: &[u8]) -> SharedBytes {
 
 async fn open(pool: &Pool, limit: Option<Duration>) -> Result<(SendHalf, ReceiveHalf), CallError> {
     pool.open(&CallHead {
-        path: &PathAndQuery::from_static("/test.Echo/Chat"),
-        metadata: &HeaderMap::new(),
+        path: &path_of(pool, "/test.Echo/Chat"),
+        metadata: &Metadata::new(),
         timeout: limit,
     })
     .await
@@ -40,8 +40,8 @@ async fn open(pool: &Pool, limit: Option<Duration>) -> Result<(SendHalf, Receive
 
 async fn start(pool: &Pool, message: &[u8]) -> Result<(Answer, ReceiveHalf), CallError> {
     pool.start(&CallRequest {
-        path: &PathAndQuery::from_static("/test.Echo/Watch"),
-        metadata: &HeaderMap::new(),
+        path: &path_of(pool, "/test.Echo/Watch"),
+        metadata: &Metadata::new(),
         message: lent(&framed(message)),
         timeout: None,
     })
@@ -96,7 +96,7 @@ fn first_answer_arrives_before_the_second_message_is_sent() {
         sender.finish().unwrap();
         assert_eq!(rest(&mut receiver).await.unwrap(), b"late");
         let trailers = receiver.trailers().await.unwrap().unwrap();
-        assert_eq!(trailers["grpc-status"], "0");
+        assert_eq!(trailers.value("grpc-status"), Some(&b"0"[..]));
         assert_eq!(pool.in_flight_count(), 1);
         drop(receiver);
         assert_eq!(pool.in_flight_count(), 0);
@@ -313,7 +313,7 @@ fn answer_of_trailers_only_and_one_that_is_not_grpc_are_all_there_is() {
         let pool = pool_to(&peer.url(), one_connection());
         let (answer, mut receiver) = start(&pool, b"").await.unwrap();
         assert!(answer.is_all);
-        assert_eq!(answer.headers["grpc-status"], "5");
+        assert_eq!(answer.headers.value("grpc-status"), Some(&b"5"[..]));
         assert!(bytes(&mut receiver).await.is_none());
         assert_eq!(receiver.trailers().await.unwrap(), None);
         let (answer, mut receiver) = start(&pool, b"").await.unwrap();
@@ -412,7 +412,7 @@ fn answer_that_ends_early_is_whole_and_stops_the_sender() {
         assert!(receiver.answer().await.is_ok());
         assert_eq!(rest(&mut receiver).await.unwrap(), framed(b"enough"));
         let trailers = receiver.trailers().await.unwrap().unwrap();
-        assert_eq!(trailers["grpc-status"], "0");
+        assert_eq!(trailers.value("grpc-status"), Some(&b"0"[..]));
         while sender.send(lent(b"more")).await.is_ok() {
             sleep(Duration::from_millis(1)).await;
         }

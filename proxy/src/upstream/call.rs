@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode};
 
-use super::Pool;
 use super::error::{CallError, Failure, call_error};
-use super::head::{Begun, CallHead, is_grpc};
+use super::head::{Begun, CallHead, CallPath, is_grpc};
+use super::{Metadata, Pool, ReplyMetadata};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 use crate::net::timeout;
@@ -24,10 +23,10 @@ pub(super) const PREFIX_LEN: usize = 5;
 /// What a call sends.
 #[derive(Debug)]
 pub struct CallRequest<'a> {
-    /// `/package.Service/Method`, made once for each route.
-    pub path: &'a PathAndQuery,
+    /// Made once for each method.
+    pub path: &'a CallPath,
     /// Headers of this call, with `grpc-timeout` if there is one. `content-type`, `te` and `user-agent` are ours.
-    pub metadata: &'a HeaderMap,
+    pub metadata: &'a Metadata,
     /// The message with its prefix.
     pub message: SharedBytes,
     /// How long the call may take, waiting for a connection included.
@@ -51,11 +50,11 @@ pub struct Reply {
     /// Status of HTTP; of any use only if the answer is not gRPC.
     pub http_status: StatusCode,
     /// Headers. They hold `grpc-status` when the upstream sent no body ("trailers-only").
-    pub headers: HeaderMap,
+    pub headers: ReplyMetadata,
     /// The body as it came, prefix included; empty if the answer is not gRPC. A body of one frame is not copied.
     pub body: Bytes,
     /// Trailers, if there were any.
-    pub trailers: Option<HeaderMap>,
+    pub trailers: Option<ReplyMetadata>,
 }
 
 impl Pool {
@@ -125,9 +124,9 @@ impl Pool {
         };
         Ok(Reply {
             http_status: parts.status,
-            headers: parts.headers,
+            headers: parts.headers.into(),
             body,
-            trailers,
+            trailers: trailers.map(Into::into),
         })
     }
 }

@@ -10,9 +10,9 @@ use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use transom_engine::grpc::{is_grpc_type, timeout as timeout_text};
 
-use super::Pool;
 use super::connection::Lease;
 use super::error::{CallError, Failure};
+use super::{Metadata, Pool, Target};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 
@@ -26,16 +26,46 @@ const FIXED_HEADERS: [(HeaderName, HeaderValue); 3] = [
     ),
 ];
 
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
 /// Waiting for a connection or a stream that takes no longer than this is not taken off the timeout that the upstream is told.
 const WAIT_NOT_TOLD: Duration = Duration::from_millis(1);
+
+/// Where the calls of one method go: whatever of their heads is always the same, made once.
+#[derive(Clone, Debug)]
+pub struct CallPath {
+    uri: Uri,
+}
+
+impl CallPath {
+    /// The calls of `/package.Service/Method` at an upstream; nothing if that is no path.
+    pub fn new(target: &Target, path: &str) -> Option<Self> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(target.authority().clone());
+        parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+        let uri = Uri::from_parts(parts).ok()?;
+        Some(Self { uri })
+    }
+
+    /// The same for one worker: clones of it share a count that no other worker writes.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        // Parsing makes a copy, where a clone would share.
+        let uri = self.uri.to_string().parse();
+        Self {
+            uri: uri.unwrap_or_else(|_invalid| self.uri.clone()),
+        }
+    }
+}
 
 /// What a call says before its messages.
 #[derive(Clone, Copy, Debug)]
 pub struct CallHead<'a> {
-    /// `/package.Service/Method`, made once for each route.
-    pub path: &'a PathAndQuery,
+    /// Made once for each method.
+    pub path: &'a CallPath,
     /// Headers of this call, with `grpc-timeout` if there is one. `content-type`, `te` and `user-agent` are ours.
-    pub metadata: &'a HeaderMap,
+    pub metadata: &'a Metadata,
     /// How long the call may take, waiting for a connection included.
     pub timeout: Option<Duration>,
 }
@@ -59,13 +89,10 @@ impl Pool {
             .lease(head.timeout.is_some())
             .await
             .map_err(|why| Failure::final_error(CallError::Unavailable(why)))?;
-        let mut request = self.request(head)?;
-        if let Some(rest) = deadline
+        let rest = deadline
             .zip(head.timeout)
-            .and_then(|(deadline, limit)| rest_worth_telling(limit, deadline))
-        {
-            request.headers_mut().insert("grpc-timeout", rest);
-        }
+            .and_then(|(deadline, limit)| rest_worth_telling(limit, deadline));
+        let request = head.request(rest)?;
         let (response, sender) = lease.send(request).map_err(|error| {
             let failure = Failure::of_refused_head(error.as_ref());
             if failure.is_unstarted {
@@ -79,29 +106,45 @@ impl Pool {
             lease,
         })
     }
+}
 
-    fn request(&self, head: &CallHead<'_>) -> Result<Request<()>, Failure> {
-        let mut uri = Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.authority().clone());
-        uri.path_and_query = Some(head.path.clone());
-        let uri = Uri::from_parts(uri)
-            .map_err(|_invalid| Failure::final_error(CallError::RequestInvalid))?;
-
-        let mut headers = HeaderMap::with_capacity(head.metadata.len() + FIXED_HEADERS.len());
-        for (name, value) in head.metadata {
-            headers.append(name, value.clone());
-        }
+impl CallHead<'_> {
+    /// As h2 wants it; `rest` takes the place of `grpc-timeout`.
+    fn request(&self, rest: Option<HeaderValue>) -> Result<Request<()>, Failure> {
+        let count = self.metadata.len() + FIXED_HEADERS.len() + usize::from(rest.is_some());
+        let mut headers = HeaderMap::with_capacity(count);
         for (name, value) in FIXED_HEADERS {
-            headers.insert(name, value);
+            headers.append(name, value);
+        }
+        for (name, value) in self.metadata.pairs() {
+            if is_ours(name) || rest.is_some() && name == GRPC_TIMEOUT.as_bytes() {
+                continue;
+            }
+            let pair = HeaderName::from_bytes(name)
+                .ok()
+                .zip(HeaderValue::from_bytes(value).ok());
+            // The engine lets only valid names and values through.
+            let (name, value) =
+                pair.ok_or_else(|| Failure::final_error(CallError::RequestInvalid))?;
+            headers.append(name, value);
+        }
+        if let Some(rest) = rest {
+            headers.append(GRPC_TIMEOUT, rest);
         }
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
+        *request.uri_mut() = self.path.uri.clone();
         *request.version_mut() = Version::HTTP_2;
         *request.headers_mut() = headers;
         Ok(request)
     }
+}
+
+/// Whether a header of every call has this name.
+fn is_ours(name: &[u8]) -> bool {
+    FIXED_HEADERS
+        .iter()
+        .any(|(ours, _)| ours.as_str().as_bytes() == name)
 }
 
 /// SEMANTICS 133: what is left of the time of a call that had to wait, as the upstream is told.

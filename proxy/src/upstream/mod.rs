@@ -15,6 +15,7 @@ mod call;
 mod connection;
 mod error;
 mod head;
+mod metadata;
 mod pool;
 mod resolve;
 mod stream;
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 pub use call::{CallRequest, Reply};
 pub use error::{CallError, Unavailable};
-pub use head::CallHead;
+pub use head::{CallHead, CallPath};
+pub use metadata::{Metadata, ReplyMetadata};
 pub use pool::Pool;
 pub use stream::{Answer, ReceiveHalf, SendHalf};
 pub use target::{Place, Target, TargetError};

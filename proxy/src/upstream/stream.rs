@@ -14,13 +14,13 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::call::{PREFIX_LEN, gather};
 use super::connection::Lease;
 use super::error::{CallError, Failure, call_error};
 use super::head::{Begun, CallHead, is_grpc};
-use super::{CallRequest, Pool, Reply};
+use super::{CallRequest, Pool, Reply, ReplyMetadata};
 use crate::buffers::{SharedBuffer, SharedBytes};
 use crate::clock::{self, Instant};
 use crate::net::{Elapsed, sleep_until, timeout};
@@ -56,7 +56,7 @@ pub struct Answer {
     /// Status of HTTP; of any use only if the answer is not gRPC.
     pub http_status: StatusCode,
     /// Headers. They hold `grpc-status` when the upstream sent no body ("trailers-only").
-    pub headers: HeaderMap,
+    pub headers: ReplyMetadata,
     /// Whether nothing of gRPC follows.
     pub is_all: bool,
 }
@@ -222,7 +222,7 @@ impl ReceiveHalf {
         }
         Poll::Ready(Ok(Answer {
             http_status: parts.status,
-            headers: parts.headers,
+            headers: parts.headers.into(),
             is_all,
         }))
     }
@@ -254,13 +254,16 @@ impl ReceiveHalf {
     /// # Errors
     ///
     /// [`CallError`] if the body did not end as it should.
-    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, CallError> {
+    pub async fn trailers(&mut self) -> Result<Option<ReplyMetadata>, CallError> {
         poll_fn(|task| {
             if self.poll_deadline(task).is_ready() {
                 return Poll::Ready(Err(CallError::DeadlineExceeded));
             }
             match self.body.as_mut() {
-                Some(body) => body.poll_trailers(task).map_err(|error| call_error(&error)),
+                Some(body) => body
+                    .poll_trailers(task)
+                    .map_ok(|trailers| trailers.map(Into::into))
+                    .map_err(|error| call_error(&error)),
                 None => Poll::Ready(Ok(None)),
             }
         })
@@ -288,7 +291,7 @@ impl ReceiveHalf {
             http_status: answer.http_status,
             headers: answer.headers,
             body,
-            trailers,
+            trailers: trailers.map(Into::into),
         })
     }
 

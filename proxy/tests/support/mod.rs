@@ -16,11 +16,11 @@ use std::future::Future;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::uri::PathAndQuery;
 use transom::buffers::SharedBuffer;
 use transom::net::{IoChoice, Runtime, sleep, timeout};
-use transom::upstream::{CallError, CallRequest, Pool, PoolSettings, Reply, Target, Upstream};
+use transom::upstream::{
+    CallError, CallPath, CallRequest, Metadata, Pool, PoolSettings, Reply, Target, Upstream,
+};
 
 /// Longest a test may take before it fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,6 +64,11 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Where the calls of a method go.
+pub fn path_of(pool: &Pool, method: &str) -> CallPath {
+    CallPath::new(pool.upstream().target(), method).unwrap()
+}
+
 /// Makes a call of `/test.Echo/Say`.
 pub async fn call(
     pool: &Pool,
@@ -73,8 +78,8 @@ pub async fn call(
     let mut buffer = SharedBuffer::new();
     buffer.start().extend_from_slice(&framed(message));
     pool.call(CallRequest {
-        path: &PathAndQuery::from_static("/test.Echo/Say"),
-        metadata: &HeaderMap::new(),
+        path: &path_of(pool, "/test.Echo/Say"),
+        metadata: &Metadata::new(),
         message: buffer.share(),
         timeout: limit,
     })
