@@ -122,6 +122,12 @@ pub const UPSTREAM_CONNECTION_COUNT: usize = 2;
 /// Most HTTP/2 connections a worker may be told to hold to an upstream.
 pub const UPSTREAM_CONNECTION_COUNT_MAX: usize = 64;
 
+/// Connections each worker holds to an upstream, beside those, for calls whose requests stream: one call each. More such calls share them.
+pub const UPSTREAM_APART_COUNT_MAX: usize = 256;
+
+/// How many of these are kept when no call uses them.
+pub const UPSTREAM_APART_KEEP_COUNT: usize = 4;
+
 /// Calls in flight on one upstream connection, even if the peer allows more.
 pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
 

@@ -64,7 +64,7 @@ fn s134_upstream_sees_a_grpc_request_and_its_answer_comes_back_whole() {
         let authority = listener.local_addr().unwrap().to_string();
         let heads = h2_echo(listener);
         let pool = pool_to(&format!("http://{authority}"), one_connection());
-        // A call that waits for its connection may tell the upstream of less time than its client did.
+        // What waiting for a connection takes is taken off the timeout that the upstream is told.
         connected(&pool).await;
         let mut buffer = SharedBuffer::new();
         buffer.start().extend_from_slice(&framed(b"hello"));

@@ -29,7 +29,7 @@ use crate::limits::{
 };
 use crate::net::{Elapsed, WriteHalf, sleep, timeout};
 use crate::relay::{Context, Socket, failure_of, is_late};
-use crate::upstream::{CallError, ReceiveHalf, SendHalf};
+use crate::upstream::{CallError, Carriage, ReceiveHalf, SendHalf};
 
 /// The connection of a client, as far as a WebSocket needs it.
 pub(super) struct Wires<'c, 'p, F> {
@@ -65,7 +65,12 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
         context,
     } = wires;
     write(writer, out).await?;
-    let opened = unless_gone(inlet, context.open(&socket.outgoing)).await?;
+    let carriage = if socket.takes_many {
+        Carriage::Own
+    } else {
+        Carriage::Shared
+    };
+    let opened = unless_gone(inlet, context.open(&socket.outgoing, carriage)).await?;
     let shared = Shared {
         frames: RefCell::new(WebSocket::new(BODY_LEN_MAX)),
         fault: Cell::new(None),

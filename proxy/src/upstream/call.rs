@@ -11,7 +11,7 @@ use h2::RecvStream;
 use http::{HeaderMap, StatusCode};
 
 use super::error::{CallError, Failure, call_error};
-use super::head::{Begun, CallHead, CallPath, is_grpc};
+use super::head::{Begun, CallHead, CallPath, Carriage, is_grpc};
 use super::{Metadata, Pool, ReplyMetadata};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
@@ -102,7 +102,9 @@ impl Pool {
             lease,
             response,
             mut sender,
-        } = self.begin(&request.head(), deadline).await?;
+        } = self
+            .begin(&request.head(), deadline, Carriage::Shared)
+            .await?;
         // If the connection has just ended this fails, and so does the response, which tells why.
         let sent = sender.send_data(request.message.clone(), true);
         let response = response

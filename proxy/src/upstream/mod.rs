@@ -8,8 +8,10 @@
 //!       Connection       h2, its keep-alive, calls in flight
 //!         call           one stream, a message each way
 //!         stream         one stream, messages as they come
+//!     Apart            connections for calls whose requests stream
 //! ```
 
+mod apart;
 mod backoff;
 mod call;
 mod connection;
@@ -27,7 +29,7 @@ use std::time::Duration;
 
 pub use call::{CallRequest, Reply};
 pub use error::{CallError, Unavailable};
-pub use head::{CallHead, CallPath};
+pub use head::{CallHead, CallPath, Carriage};
 pub use metadata::{Metadata, ReplyMetadata};
 pub use pool::Pool;
 pub use stream::{Answer, ReceiveHalf, SendHalf};
