@@ -68,6 +68,7 @@ pub mod error;
 pub mod exchange;
 pub mod grpc;
 pub mod http1;
+pub mod http2;
 mod json;
 pub mod limits;
 mod plan;

@@ -1,0 +1,172 @@
+//! The Huffman code of HPACK (RFC 7541 appendix B). In: a coded string. Out: its bytes, appended. Always: at most 8/5 as many bytes as came;
+//! padding is what the RFC says, and nothing else.
+//!
+//! The code is canonical: codes of one length follow each other in the order of their bytes, and those of the next length follow them. So its
+//! lengths are all there is to it, and the tables are made of them when this is compiled.
+
+use crate::http2::Fault;
+
+/// Bits of each byte's code; the last is the end of the string, which no string may hold.
+#[rustfmt::skip]
+const LENGTHS: [u8; 257] = [
+    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28,
+    28, 28, 28, 28, 28, 28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6,
+    5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7,
+    7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
+    15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7,
+    7, 7, 7, 15, 11, 14, 13, 28, 20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23,
+    24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, 22, 21, 20, 22, 22, 23, 23, 21,
+    23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
+    26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24,
+    21, 21, 26, 26, 28, 27, 27, 27, 20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23,
+    26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
+];
+
+/// Index of the end of the string.
+const END: u16 = 256;
+
+/// Bits of the longest code that one look finds. All that headers are mostly made of is within: letters, digits, `-`, `.`, `/`.
+const SHORT_LEN: u32 = 8;
+
+const LONGEST: u32 = 30;
+
+/// What the next eight bits are.
+#[derive(Clone, Copy)]
+struct Short {
+    symbol: u8,
+    /// Zero if the code is longer.
+    len: u8,
+}
+
+/// The codes of one length.
+#[derive(Clone, Copy)]
+struct Codes {
+    /// The first of them in the upper bits of 32.
+    first: u32,
+    /// What is above the last of them, likewise. So 2^32 is one more than `u32` has.
+    end: u64,
+    /// Where their symbols begin in `SORTED`.
+    start: usize,
+}
+
+const TABLES: ([u16; 257], [Codes; LONGEST as usize + 1], [Short; 256]) = make_tables();
+/// All symbols by the length of their code, then by value.
+static SORTED: [u16; 257] = TABLES.0;
+/// The codes by their length.
+static CODES: [Codes; LONGEST as usize + 1] = TABLES.1;
+static SHORT: [Short; 256] = TABLES.2;
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "it runs when this is compiled, which an index out of bounds would stop"
+)]
+const fn make_tables() -> ([u16; 257], [Codes; LONGEST as usize + 1], [Short; 256]) {
+    let none = Codes {
+        first: 0,
+        end: 0,
+        start: 0,
+    };
+    let mut sorted = [0; 257];
+    let mut codes = [none; LONGEST as usize + 1];
+    let mut short = [Short { symbol: 0, len: 0 }; 256];
+    let mut sorted_count = 0;
+    // In the upper bits of 32.
+    let mut next: u64 = 0;
+    let mut len = 1;
+    while len <= LONGEST {
+        codes[len as usize].first = next as u32;
+        codes[len as usize].start = sorted_count;
+        let mut symbol = 0;
+        while symbol < 257 {
+            if LENGTHS[symbol] as u32 == len {
+                sorted[sorted_count] = symbol as u16;
+                sorted_count += 1;
+                if len <= SHORT_LEN {
+                    let mut index = (next >> 24) as usize;
+                    let end = index + (1 << (SHORT_LEN - len));
+                    while index < end {
+                        short[index] = Short {
+                            symbol: symbol as u8,
+                            len: len as u8,
+                        };
+                        index += 1;
+                    }
+                }
+                next += 1 << (32 - len);
+            }
+            symbol += 1;
+        }
+        codes[len as usize].end = next;
+        len += 1;
+    }
+    assert!(next == 1 << 32 && sorted_count == 257, "the code is whole");
+    (sorted, codes, short)
+}
+
+/// Appends what `text` stands for.
+///
+/// # Errors
+/// `Compression` if it ends within a code, holds the end of the string, or is not padded as it should be (RFC 7541 section 5.2).
+pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    // The shortest code has five bits.
+    out.reserve(text.len() * 8 / 5);
+    let mut rest = text;
+    // The next `count` bits, uppermost first; below them are zeros.
+    let mut bits: u64 = 0;
+    let mut count = 0;
+    loop {
+        if count < LONGEST {
+            if let Some((four, behind)) = rest.split_first_chunk::<4>() {
+                bits |= u64::from(u32::from_be_bytes(*four)) << (32 - count);
+                count += 32;
+                rest = behind;
+            } else {
+                for &byte in rest {
+                    bits |= u64::from(byte) << (56 - count);
+                    count += 8;
+                }
+                rest = &[];
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
+        let short = SHORT
+            .get((bits >> 56) as usize)
+            .copied()
+            .unwrap_or(Short { symbol: 0, len: 0 });
+        let (symbol, len) = if short.len > 0 {
+            (short.symbol, u32::from(short.len))
+        } else {
+            decode_long(bits).ok_or(Fault::Compression)?
+        };
+        if len > count {
+            break;
+        }
+        out.push(symbol);
+        bits <<= len;
+        count -= len;
+    }
+    // RFC 7541 section 5.2: what is left is less than a byte, and all ones.
+    let is_padding = count < 8 && bits == !u64::MAX.checked_shr(count).unwrap_or(0);
+    if is_padding {
+        Ok(())
+    } else {
+        Err(Fault::Compression)
+    }
+}
+
+/// The byte whose code begins `bits`, and its length. `None` for the end of the string.
+#[cold]
+fn decode_long(bits: u64) -> Option<(u8, u32)> {
+    let window = bits >> 32;
+    let (len, codes) = (0..)
+        .zip(&CODES)
+        .skip(SHORT_LEN as usize + 1)
+        .find(|(_, codes)| window < codes.end)?;
+    let index = usize::try_from((window - u64::from(codes.first)) >> (32 - len)).ok()?;
+    let symbol = *SORTED.get(codes.start + index)?;
+    if symbol == END {
+        return None;
+    }
+    u8::try_from(symbol).ok().map(|symbol| (symbol, len))
+}
