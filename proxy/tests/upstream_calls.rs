@@ -15,7 +15,8 @@ use support::peer::{DATA, Peer};
 use support::{call, connected, event, framed, on_each_driver, one_connection, path_of, pool_to};
 use transom::buffers::SharedBuffer;
 use transom::net::{Notify, spawn};
-use transom::upstream::{CallError, CallRequest, Metadata, PoolSettings};
+use transom::upstream::{CallError, CallRequest, PoolSettings};
+use transom_engine::http2::HeaderList;
 
 /// An h2 server that tells the heads it sees and echoes bodies; it decodes HPACK, which the scripted peer does not.
 fn h2_echo(listener: std::net::TcpListener) -> std::sync::mpsc::Receiver<Request<()>> {
@@ -68,11 +69,11 @@ fn s134_upstream_sees_a_grpc_request_and_its_answer_comes_back_whole() {
         connected(&pool).await;
         let mut buffer = SharedBuffer::new();
         buffer.start().extend_from_slice(&framed(b"hello"));
-        let mut metadata = Metadata::new();
-        metadata.append(b"x-token", b"one");
-        metadata.append(b"x-token", b"two");
-        metadata.append(b"grpc-timeout", b"5S");
-        metadata.append(b"te", b"gzip");
+        let mut metadata = HeaderList::default();
+        metadata.push(b"x-token", b"one");
+        metadata.push(b"x-token", b"two");
+        metadata.push(b"grpc-timeout", b"5S");
+        metadata.push(b"te", b"gzip");
         let reply = pool
             .call(CallRequest {
                 path: &path_of(&pool, "/test.Echo/Say"),

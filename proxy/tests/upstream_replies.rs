@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod support {
+    pub(crate) mod codec;
     pub(crate) mod gateway;
     pub(crate) mod http;
     #[allow(

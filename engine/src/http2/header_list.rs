@@ -44,6 +44,11 @@ impl HeaderList {
         self.fields.shrink_to(len / size_of::<Field>());
     }
 
+    /// Bytes of memory that it holds on to.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.fields.capacity() * size_of::<Field>()
+    }
+
     /// How many headers there are.
     pub fn len(&self) -> usize {
         self.fields.len()

@@ -103,7 +103,11 @@ fn start(
             loaded.origin
         )));
     }
-    let upstream = Upstream::new(target, PoolSettings::default())
+    let pool = PoolSettings {
+        codec: args.upstream_codec(file),
+        ..PoolSettings::default()
+    };
+    let upstream = Upstream::new(target, pool)
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
     let origin = file.unknown_paths_to().map(|url| {
         Upstream::new(url.target.clone(), PoolSettings::default())

@@ -27,7 +27,7 @@ use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
 use crate::net::IoChoice;
 use crate::schema_source::SchemaSources;
-use crate::upstream::{Target, TargetError};
+use crate::upstream::{Codec, Target, TargetError};
 
 pub use answers::Answers;
 pub use file::{ConfigFile, key_names};
@@ -285,6 +285,9 @@ pub struct RunArgs {
     /// I/O driver; auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
     pub io: Option<IoChoice>,
+    /// What speaks HTTP/2 with the upstream [default: h2]
+    #[arg(long, value_name = "h2|transom")]
+    pub upstream_codec: Option<Codec>,
     /// Query keys of no field: ignore or reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_query: Option<Unknown>,
@@ -308,6 +311,12 @@ impl RunArgs {
     /// How workers talk to the kernel.
     pub fn io(&self, file: &ConfigFile) -> IoChoice {
         self.io.or(file.values.io).unwrap_or_default()
+    }
+
+    /// What speaks HTTP/2 with the upstream.
+    pub fn upstream_codec(&self, file: &ConfigFile) -> Codec {
+        let codec = self.upstream_codec.or(file.values.upstream_codec);
+        codec.unwrap_or_default()
     }
 
     /// Changes what the flags here say of how to answer.

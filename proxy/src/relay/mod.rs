@@ -17,6 +17,7 @@ use transom_engine::exchange::{
 };
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
+use transom_engine::http2::HeaderList;
 use transom_engine::{Error, Schema};
 
 use crate::buffers::SharedBuffer;
@@ -24,8 +25,8 @@ use crate::clock;
 use crate::clock::Date;
 use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, STREAM_SEND_LEN};
 use crate::upstream::{
-    Answer, CallError, CallPath, CallRequest, Carriage, Metadata, Pool, ReceiveHalf, Reply,
-    ReplyMetadata, SendHalf, Upstream,
+    Answer, CallError, CallPath, CallRequest, Carriage, Pool, ReceiveHalf, Reply, ReplyMetadata,
+    SendHalf, Upstream,
 };
 use crate::worker::Worker;
 
@@ -130,7 +131,7 @@ pub struct Context {
 /// What goes to the upstream with a call. Its memory is used again.
 #[derive(Debug, Default)]
 struct Parcel {
-    metadata: Metadata,
+    metadata: HeaderList,
     /// Empty if the requests stream.
     message: SharedBuffer,
 }
@@ -294,11 +295,11 @@ impl Context {
         let metadata = &mut parcel.metadata;
         metadata.clear();
         call.each_metadata(transcoder, head, bytes, scratch, |name, value| {
-            metadata.append(name, value);
+            metadata.push(name, value);
         })?;
         let forwarded_for = parcel.message.start();
         if call.write_forwarded_for(transcoder, head, bytes, client, forwarded_for) {
-            metadata.append(b"x-forwarded-for", forwarded_for);
+            metadata.push(b"x-forwarded-for", forwarded_for);
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ impl Context {
         let mut parcel = Parcel::default();
         self.write_metadata(&call, (head, bytes), client, scratch, &mut parcel)?;
         call.each_websocket_metadata(transcoder, head, bytes, |name, value| {
-            parcel.metadata.append(name, value);
+            parcel.metadata.push(name, value);
         });
         Ok(Some(Socket {
             requests,

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use super::codec;
 use super::process::Process;
 
 const START_TIME: Duration = Duration::from_secs(30);
@@ -32,6 +33,9 @@ impl Gateway {
         command
             .args([subcommand, "--listen", "127.0.0.1:0"])
             .args(arguments);
+        if let Some(name) = codec::name() {
+            command.args(["--upstream-codec", &name]);
+        }
         let mut process = Process::start("transom", &mut command);
         let address = process.wait_for_line(START_TIME, find_address);
         Self { process, address }

@@ -10,6 +10,7 @@
     reason = "what helps tests may panic as they do; clippy only knows functions that are tests"
 )]
 
+pub mod codec;
 pub mod peer;
 
 use std::future::Future;
@@ -19,8 +20,9 @@ use std::time::Duration;
 use transom::buffers::SharedBuffer;
 use transom::net::{IoChoice, Runtime, sleep, timeout};
 use transom::upstream::{
-    CallError, CallPath, CallRequest, Metadata, Pool, PoolSettings, Reply, Target, Upstream,
+    CallError, CallPath, CallRequest, Pool, PoolSettings, Reply, Target, Upstream,
 };
+use transom_engine::http2::HeaderList;
 
 /// Longest a test may take before it fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,9 +42,12 @@ pub fn on_driver(choice: IoChoice, test: impl Future<Output = ()>) {
         .expect("the test took too long");
 }
 
-/// A pool to `url`.
-pub fn pool_to(url: &str, settings: PoolSettings) -> Pool {
+/// A pool to `url`, on the codec of these tests.
+pub fn pool_to(url: &str, mut settings: PoolSettings) -> Pool {
     let target: Target = url.parse().unwrap();
+    if let Some(name) = codec::name() {
+        settings.codec = name.parse().unwrap();
+    }
     Pool::new(Upstream::new(target, settings).unwrap())
 }
 
@@ -79,7 +84,7 @@ pub async fn call(
     buffer.start().extend_from_slice(&framed(message));
     pool.call(CallRequest {
         path: &path_of(pool, "/test.Echo/Say"),
-        metadata: &Metadata::new(),
+        metadata: &HeaderList::default(),
         message: buffer.share(),
         timeout: limit,
     })
