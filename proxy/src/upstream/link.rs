@@ -4,6 +4,7 @@
 //! again by the next one.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -27,6 +28,9 @@ use crate::limits::{
     UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
 };
 use crate::net::Notify;
+
+/// Bytes of an answer that a call gets at once, so that what it makes of them stays bounded too.
+const PIECE_LEN: usize = 16 * 1024;
 
 /// What the calls of a connection share with the task that reads and writes.
 pub(super) struct Link {
@@ -66,7 +70,10 @@ struct Mailbox {
     /// Zero until there are headers.
     status: u16,
     headers: HeaderList,
+    /// The last bytes that came.
     body: Vec<u8>,
+    /// Those before them, in pieces.
+    earlier: VecDeque<Vec<u8>>,
     trailers: HeaderList,
     has_trailers: bool,
     /// Whether nothing of gRPC follows the headers.
@@ -365,6 +372,7 @@ impl Mailbox {
             status: 0,
             headers: HeaderList::default(),
             body: Vec::new(),
+            earlier: VecDeque::new(),
             trailers: HeaderList::default(),
             has_trailers: false,
             is_headers_only: false,
@@ -398,14 +406,16 @@ impl Mailbox {
     }
 
     fn take_data(&mut self, memory: &Rc<Memory>, bytes: &[u8], ends: bool) -> Taken {
-        if let Some(len_max) = self.whole_len_max
-            && self.body.len() + bytes.len() > len_max
-        {
-            let error = CallError::MessageTooLarge {
-                body_len_max: len_max,
-            };
-            self.fail(error, false);
-            return Taken::TooMuch;
+        let len = self.body.len() + bytes.len();
+        match self.whole_len_max {
+            Some(body_len_max) if len > body_len_max => {
+                self.fail(CallError::MessageTooLarge { body_len_max }, false);
+                return Taken::TooMuch;
+            }
+            None if len > PIECE_LEN && !self.body.is_empty() => {
+                self.earlier.push_back(mem::take(&mut self.body));
+            }
+            Some(_) | None => {}
         }
         if self.body.capacity() == 0 {
             self.body = memory.take_body();
@@ -457,8 +467,10 @@ impl Mailbox {
         }
     }
 
+    /// The oldest bytes.
     fn take_body(&mut self, memory: &Rc<Memory>) -> Received {
-        let body = mem::take(&mut self.body);
+        let body = self.earlier.pop_front();
+        let body = body.unwrap_or_else(|| mem::take(&mut self.body));
         Lent::new(body, memory).into()
     }
 
@@ -595,7 +607,7 @@ impl Stream {
         task: &Context<'_>,
     ) -> Poll<Option<Result<Received, CallError>>> {
         self.poll_mailbox(|mailbox, memory| {
-            if !mailbox.body.is_empty() {
+            if !mailbox.earlier.is_empty() || !mailbox.body.is_empty() {
                 return Poll::Ready(Some(Ok(mailbox.take_body(memory))));
             }
             match mailbox.progress {
@@ -660,6 +672,9 @@ impl Drop for Stream {
         state.codec.reset(self.id, Code::CANCEL);
         if let Some(mailbox) = state.mailbox(self.id) {
             let memory = &self.link.memory;
+            for body in mailbox.earlier.drain(..) {
+                drop(Lent::new(body, memory));
+            }
             drop(mailbox.take_body(memory));
             drop(Lent::new(mem::take(&mut mailbox.headers), memory));
             drop(Lent::new(mem::take(&mut mailbox.trailers), memory));
