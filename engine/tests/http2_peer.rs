@@ -1,5 +1,5 @@
 //! The connection against the crate h2 as a server. Goal: what both sides hear is what was said, whatever the windows, the order of things and
-//! the places where bytes are cut. Method: both are driven by hand, without sockets, clocks or threads; proptest chooses calls, settings and cuts.
+//! the places where bytes are cut (`TRANSOM_CASES=10000` tries that many plans). Method: both are driven by hand, without sockets, clocks or threads; proptest chooses calls, settings and cuts.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -523,8 +523,13 @@ fn any_plan() -> impl Strategy<Value = Plan> {
     )
 }
 
+fn case_count() -> u32 {
+    let count = std::env::var("TRANSOM_CASES").ok();
+    count.map_or(60, |count| count.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: case_count(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_said_is_heard(plan in any_plan()) {
