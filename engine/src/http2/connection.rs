@@ -281,7 +281,7 @@ impl Connection {
     /// A stream that waits to send and now has room. Ask until there is none: after [`Self::receive`](Self::receive) and after the output
     /// was taken.
     pub fn next_room(&mut self) -> Option<StreamId> {
-        while self.send_window > 0 && !self.is_output_full() {
+        while self.send_window > 0 && !self.is_output_full() && self.fault.is_none() {
             let number = self.turns.pop_front()?;
             let Some(state) = self.streams.get_mut(number) else {
                 continue;
@@ -450,5 +450,41 @@ fn split_block(out: &mut Vec<u8>, head_start: usize, frame_len_max: usize, numbe
         frame::write_head(out, piece.len(), kind, flags, number);
         out.extend_from_slice(piece);
         kind = Kind::CONTINUATION;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_streams_are_used_up() {
+        let mut connection = Connection::new(Settings::default());
+        connection.next_number = WINDOW_LEN_MAX - 2;
+        let block = HeaderBlock::post(super::super::Scheme::Http, b"a", b"/", []).unwrap();
+        for number in [WINDOW_LEN_MAX - 2, WINDOW_LEN_MAX] {
+            assert!(connection.is_open());
+            let stream = connection.open(&block, [], 0).unwrap();
+            assert_eq!(stream.number(), number);
+            assert_eq!(connection.send(stream, b"x", true), 1);
+        }
+        assert!(!connection.is_open());
+        assert_eq!(connection.open(&block, [], 0), Err(Refusal::Closed));
+    }
+
+    /// What waits in line is bounded by what is open, however many are reset while they wait.
+    #[test]
+    fn line_is_no_longer_than_what_is_open() {
+        let mut connection = Connection::new(Settings::default());
+        let block = HeaderBlock::post(super::super::Scheme::Http, b"a", b"/", []).unwrap();
+        let first = connection.open(&block, [], 0).unwrap();
+        assert_eq!(connection.send(first, &[0; 65_535], false), 65_535);
+        for _ in 0..1_000 {
+            let stream = connection.open(&block, [], 0).unwrap();
+            assert_eq!(connection.send(stream, b"x", true), 0);
+            connection.reset(stream, Code::CANCEL);
+            connection.output().clear();
+        }
+        assert!(connection.turns.len() <= 20, "{}", connection.turns.len());
     }
 }

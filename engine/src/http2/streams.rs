@@ -168,3 +168,54 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Against a map, with numbers that go around the table many times while some stay.
+        #[test]
+        fn streams_are_found_as_in_a_map(acts in proptest::collection::vec((0..4_u8, any::<u8>(), 1..40_u32), 1..300)) {
+            let mut streams = Streams::new();
+            let mut expected = BTreeMap::new();
+            let mut next = 1;
+            for (act, choice, skipped) in acts {
+                let nth = usize::from(choice) % expected.len().max(1);
+                let chosen = expected.keys().nth(nth).copied();
+                match (act, chosen) {
+                    (0 | 1, _) => {
+                        streams.insert(Stream { number: next, key: !next, ..Stream::NONE });
+                        expected.insert(next, !next);
+                        // Not all numbers come here: calls that end at once leave gaps.
+                        next += 2 * skipped;
+                    }
+                    (_, Some(number)) => {
+                        let key = expected.remove(&number);
+                        prop_assert_eq!(streams.remove(number).map(|stream| stream.key), key);
+                        prop_assert!(streams.remove(number).is_none());
+                    }
+                    (_, None) => prop_assert!(streams.remove(next).is_none()),
+                }
+                prop_assert_eq!(streams.count(), expected.len());
+                for (&number, &key) in &expected {
+                    prop_assert_eq!(streams.get_mut(number).map(|stream| stream.key), Some(key));
+                }
+                let walked = (0..streams.place_count()).filter(|&place| streams.at_place(place).is_some());
+                prop_assert_eq!(walked.count(), expected.len());
+            }
+        }
+    }
+
+    #[test]
+    fn empty_table_has_nothing() {
+        let mut streams = Streams::new();
+        assert!(!streams.contains(1));
+        assert!(streams.get_mut(0).is_none());
+        assert!(streams.remove(1).is_none());
+    }
+}

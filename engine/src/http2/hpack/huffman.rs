@@ -170,3 +170,94 @@ fn decode_long(bits: u64) -> Option<(u8, u32)> {
     }
     u8::try_from(symbol).ok().map(|symbol| (symbol, len))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The code of a symbol by the rule of a canonical code, without the tables.
+    fn code(symbol: usize) -> (u32, u8) {
+        let len = LENGTHS[symbol];
+        let below = LENGTHS.iter().filter(|&&other| other < len);
+        let first: u64 = below.map(|&other| 1_u64 << (len - other)).sum();
+        let before = LENGTHS[..symbol].iter().filter(|&&other| other == len);
+        ((first + before.count() as u64) as u32, len)
+    }
+
+    fn encode(text: &[u8]) -> Vec<u8> {
+        let (mut bits, mut out) = (String::new(), Vec::new());
+        for &byte in text {
+            let (code, len) = code(byte.into());
+            bits += &format!("{code:0len$b}", len = usize::from(len));
+        }
+        while bits.len() % 8 != 0 {
+            bits.push('1');
+        }
+        for byte in bits.as_bytes().chunks(8) {
+            out.push(u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap());
+        }
+        out
+    }
+
+    fn decoded(text: &[u8]) -> Result<Vec<u8>, Fault> {
+        let mut out = b"before".to_vec();
+        decode(text, &mut out)?;
+        Ok(out.split_off(6))
+    }
+
+    /// Rows of RFC 7541 appendix B, of each length that matters.
+    #[test]
+    fn codes_are_those_of_the_table() {
+        for (symbol, expected) in [
+            (usize::from(b'0'), (0x0, 5)),
+            (usize::from(b't'), (0x9, 5)),
+            (usize::from(b' '), (0x14, 6)),
+            (usize::from(b'z'), (0x7b, 7)),
+            (usize::from(b'&'), (0xf8, 8)),
+            (usize::from(b'!'), (0x3f8, 10)),
+            (usize::from(b'@'), (0x1ffa, 13)),
+            (usize::from(b'\\'), (0x7fff0, 19)),
+            (0, (0x1ff8, 13)),
+            (255, (0x3ffffee, 26)),
+            (10, (0x3ffffffc, 30)),
+            (usize::from(END), (0x3fffffff, 30)),
+        ] {
+            assert_eq!(code(symbol), expected, "{symbol}");
+        }
+    }
+
+    #[test]
+    fn pairs_of_bytes_come_back() {
+        for first in 0..=u8::MAX {
+            for second in (first % 8..=u8::MAX).step_by(8) {
+                let text = [first, second, first];
+                assert_eq!(decoded(&encode(&text)), Ok(text.to_vec()));
+            }
+        }
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        assert_eq!(decoded(&encode(&all)), Ok(all));
+        assert_eq!(decoded(b""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_cut_or_padded_otherwise_is_refused() {
+        for byte in 0..=u8::MAX {
+            let whole = encode(&[byte]);
+            let cut = &whole[..whole.len() - 1];
+            assert!(cut.is_empty() || decoded(cut).is_err(), "{byte}");
+            let padded = [&whole[..], &[0xff]].concat();
+            assert!(decoded(&padded).is_err(), "{byte}");
+            let (_, len) = code(byte.into());
+            if len % 8 != 0 {
+                let mut other = whole.clone();
+                *other.last_mut().unwrap() &= 0xfe;
+                assert!(decoded(&other).is_err(), "{byte}");
+            }
+        }
+        assert!(decoded(&[0xff; 4]).is_err(), "the end of the string");
+        assert!(
+            decoded(&[0x07, 0xff, 0xff, 0xff, 0xfc]).is_err(),
+            "and behind a letter"
+        );
+    }
+}
