@@ -133,7 +133,7 @@ impl CallHead<'_> {
     /// What goes behind the headers that are always the same; `rest` takes the place of `grpc-timeout`.
     fn pairs<'a>(&'a self, rest: Option<&'a [u8]>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let of_call = self.metadata.iter().filter(move |(name, _)| {
-            !is_ours(name) && !(rest.is_some() && *name == GRPC_TIMEOUT.as_bytes())
+            !(is_ours(name) || rest.is_some() && *name == GRPC_TIMEOUT.as_bytes())
         });
         of_call.chain(rest.map(|rest| (GRPC_TIMEOUT.as_bytes(), rest)))
     }

@@ -4,22 +4,19 @@
 //! again by the next one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Buf as _;
-use http::StatusCode;
-use transom_engine::grpc::is_grpc_type;
 use transom_engine::http2::{
-    Code, Connection, Event, Fault, HeaderBlock, HeaderList, Refusal, ResetCause, Settings,
-    StreamId,
+    Code, Connection, Event, Fault, HeaderBlock, Refusal, ResetCause, Settings, StreamId,
 };
 
 use super::connection::Change;
 use super::error::{CallError, Failure};
-use super::memory::{Lent, Memory, Received};
+use super::mailbox::{Mailbox, Taken};
+use super::memory::{Memory, Received};
 use super::stream::Answer;
 use super::{Reply, ReplyMetadata};
 use crate::buffers::SharedBytes;
@@ -28,9 +25,6 @@ use crate::limits::{
     UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
 };
 use crate::net::Notify;
-
-/// Bytes of an answer that a call gets at once, so that what it makes of them stays bounded too.
-const PIECE_LEN: usize = 16 * 1024;
 
 /// What the calls of a connection share with the task that reads and writes.
 pub(super) struct Link {
@@ -60,39 +54,6 @@ struct State {
     is_left: bool,
     /// The code of a GOAWAY.
     go_away: Code,
-}
-
-/// What came for a call and was not taken yet, and what it has still to send.
-struct Mailbox {
-    stream: Option<StreamId>,
-    /// The rest of a message that waits for its window, and ends the request.
-    outgoing: Option<SharedBytes>,
-    /// Zero until there are headers.
-    status: u16,
-    headers: HeaderList,
-    /// The last bytes that came.
-    body: Vec<u8>,
-    /// Those before them, in pieces.
-    earlier: VecDeque<Vec<u8>>,
-    trailers: HeaderList,
-    has_trailers: bool,
-    /// Whether nothing of gRPC follows the headers.
-    is_headers_only: bool,
-    progress: Progress,
-    /// Whether the upstream takes nothing more.
-    is_gone: bool,
-    /// For a call that waits for all at once: the longest body, bytes.
-    whole_len_max: Option<usize>,
-    receiver: Option<Waker>,
-    sender: Option<Waker>,
-}
-
-/// How far an answer has come.
-#[derive(Clone, Copy, Debug)]
-enum Progress {
-    Open,
-    Ended,
-    Failed(Failure),
 }
 
 /// One call's stream. Dropping it before its end resets it.
@@ -181,15 +142,15 @@ impl Link {
         metadata: impl IntoIterator<Item = (&'m [u8], &'m [u8])>,
     ) -> Result<Stream, Refusal> {
         let state = &mut *self.state.borrow_mut();
+        if state.is_left {
+            return Err(Refusal::Closed);
+        }
         let key = match state.free_keys.last() {
             Some(&key) => key,
             None => state.add_mailbox()?,
         };
         let id = state.codec.open(block, metadata, key)?;
         state.free_keys.pop();
-        if let Some(mailbox) = state.mailbox(id) {
-            mailbox.stream = Some(id);
-        }
         self.call_driver();
         Ok(Stream {
             link: Rc::clone(self),
@@ -315,9 +276,7 @@ impl Link {
     pub(super) fn end(&self, error: CallError) {
         let state = &mut *self.state.borrow_mut();
         for mailbox in &mut state.mailboxes {
-            if mailbox.stream.is_some() {
-                mailbox.fail(error, false);
-            }
+            mailbox.fail(error, false);
         }
     }
 }
@@ -348,161 +307,10 @@ impl State {
                         mailbox.outgoing = None;
                     }
                 }
-                None => wake(&mut mailbox.sender),
+                None => mailbox.wake_sender(),
             }
         }
     }
-}
-
-/// What became of data.
-enum Taken {
-    /// The call has yet to look at it.
-    Kept,
-    /// The call waits for all of it and needs no window meanwhile.
-    Whole,
-    /// It is more than the call takes.
-    TooMuch,
-}
-
-impl Mailbox {
-    fn new() -> Self {
-        Self {
-            stream: None,
-            outgoing: None,
-            status: 0,
-            headers: HeaderList::default(),
-            body: Vec::new(),
-            earlier: VecDeque::new(),
-            trailers: HeaderList::default(),
-            has_trailers: false,
-            is_headers_only: false,
-            progress: Progress::Open,
-            is_gone: false,
-            whole_len_max: None,
-            receiver: None,
-            sender: None,
-        }
-    }
-
-    /// Takes headers; says whether what follows them is wanted.
-    fn take_headers(
-        &mut self,
-        memory: &Rc<Memory>,
-        status: u16,
-        list: &mut HeaderList,
-        ends: bool,
-    ) -> bool {
-        let is_wanted = is_grpc(status, list);
-        self.status = status;
-        self.headers = memory.take_list();
-        mem::swap(&mut self.headers, list);
-        self.is_headers_only = ends || !is_wanted;
-        if self.is_headers_only {
-            self.end();
-        } else if self.whole_len_max.is_none() {
-            wake(&mut self.receiver);
-        }
-        is_wanted || ends
-    }
-
-    fn take_data(&mut self, memory: &Rc<Memory>, bytes: &[u8], ends: bool) -> Taken {
-        let len = self.body.len() + bytes.len();
-        match self.whole_len_max {
-            Some(body_len_max) if len > body_len_max => {
-                self.fail(CallError::MessageTooLarge { body_len_max }, false);
-                return Taken::TooMuch;
-            }
-            None if len > PIECE_LEN && !self.body.is_empty() => {
-                self.earlier.push_back(mem::take(&mut self.body));
-            }
-            Some(_) | None => {}
-        }
-        if self.body.capacity() == 0 {
-            self.body = memory.take_body();
-        }
-        self.body.extend_from_slice(bytes);
-        if ends {
-            self.end();
-        }
-        if self.whole_len_max.is_some() {
-            return Taken::Whole;
-        }
-        wake(&mut self.receiver);
-        Taken::Kept
-    }
-
-    fn take_trailers(&mut self, memory: &Rc<Memory>, list: &mut HeaderList) {
-        self.trailers = memory.take_list();
-        mem::swap(&mut self.trailers, list);
-        self.has_trailers = true;
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.progress = Progress::Ended;
-        wake(&mut self.receiver);
-    }
-
-    /// The stream is gone. What had come whole stays whole.
-    fn fail(&mut self, error: CallError, is_unstarted: bool) {
-        self.is_gone = true;
-        self.outgoing = None;
-        if matches!(self.progress, Progress::Open) {
-            let is_unstarted = is_unstarted && self.status == 0;
-            self.progress = Progress::Failed(Failure {
-                error,
-                is_unstarted,
-            });
-        }
-        wake(&mut self.receiver);
-        wake(&mut self.sender);
-    }
-
-    fn take_answer(&mut self, memory: &Rc<Memory>) -> Answer {
-        let headers = mem::take(&mut self.headers);
-        Answer {
-            http_status: status_of(self.status),
-            headers: Lent::new(headers, memory).into(),
-            is_all: self.is_headers_only,
-        }
-    }
-
-    /// The oldest bytes.
-    fn take_body(&mut self, memory: &Rc<Memory>) -> Received {
-        let body = self.earlier.pop_front();
-        let body = body.unwrap_or_else(|| mem::take(&mut self.body));
-        Lent::new(body, memory).into()
-    }
-
-    fn take_kept_trailers(&mut self, memory: &Rc<Memory>) -> Option<ReplyMetadata> {
-        self.has_trailers.then(|| {
-            let trailers = mem::take(&mut self.trailers);
-            Lent::new(trailers, memory).into()
-        })
-    }
-}
-
-fn wake(waker: &mut Option<Waker>) {
-    if let Some(waker) = waker.take() {
-        waker.wake();
-    }
-}
-
-fn note(waiting: &mut Option<Waker>, task: &Context<'_>) {
-    match waiting {
-        Some(known) => known.clone_from(task.waker()),
-        None => *waiting = Some(task.waker().clone()),
-    }
-}
-
-/// Whether the body is one of gRPC: on any other the status of HTTP decides (SEMANTICS 110).
-fn is_grpc(status: u16, headers: &HeaderList) -> bool {
-    status == 200 && headers.get(b"content-type").is_some_and(is_grpc_type)
-}
-
-/// The codec lets no other numbers through.
-fn status_of(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 impl Stream {
@@ -512,7 +320,7 @@ impl Stream {
         let sent = state.codec.send(self.id, message.chunk(), true);
         message.advance(sent);
         if message.has_remaining()
-            && let Some(mailbox) = state.mailbox(self.id)
+            && let mailbox = self.mailbox(state)
             && !mailbox.is_gone
         {
             mailbox.outgoing = Some(message);
@@ -535,22 +343,16 @@ impl Stream {
         if !bytes.has_remaining() {
             return Poll::Ready(Ok(()));
         }
-        match state.mailbox(self.id) {
-            Some(mailbox) if !mailbox.is_gone => {
-                note(&mut mailbox.sender, task);
-                Poll::Pending
-            }
-            mailbox => Poll::Ready(Err(gone(mailbox))),
+        match self.mailbox(state).wait_to_send(task) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 
     /// Ends the request.
     pub(super) fn finish(&self) -> Result<(), CallError> {
         let state = &mut *self.link.state.borrow_mut();
-        match state.mailbox(self.id) {
-            Some(mailbox) if !mailbox.is_gone => {}
-            mailbox => return Err(gone(mailbox)),
-        }
+        self.mailbox(state).check_can_send()?;
         state.codec.send(self.id, &[], true);
         self.link.call_driver();
         Ok(())
@@ -558,67 +360,29 @@ impl Stream {
 
     /// From here on the answer is waited for as a whole, of so many bytes at most.
     pub(super) fn expect_whole(&self, body_len_max: usize) {
-        if let Some(mailbox) = self.link.state.borrow_mut().mailbox(self.id) {
-            mailbox.whole_len_max = Some(body_len_max);
-        }
+        let state = &mut *self.link.state.borrow_mut();
+        self.mailbox(state).whole_len_max = Some(body_len_max);
     }
 
     /// Waits for a whole answer; the call has [said so](Self::expect_whole).
     pub(super) fn poll_whole(&self, task: &Context<'_>) -> Poll<Result<Reply, Failure>> {
-        self.poll_mailbox(|mailbox, memory| match mailbox.progress {
-            Progress::Open => {
-                note(&mut mailbox.receiver, task);
-                Poll::Pending
-            }
-            Progress::Failed(failure) => Poll::Ready(Err(failure)),
-            Progress::Ended => {
-                let Answer {
-                    http_status,
-                    headers,
-                    ..
-                } = mailbox.take_answer(memory);
-                Poll::Ready(Ok(Reply {
-                    http_status,
-                    headers,
-                    body: mailbox.take_body(memory),
-                    trailers: mailbox.take_kept_trailers(memory),
-                }))
-            }
-        })
+        let state = &mut *self.link.state.borrow_mut();
+        self.mailbox(state).poll_whole(&self.link.memory, task)
     }
 
     /// Waits for the headers.
     pub(super) fn poll_answer(&self, task: &Context<'_>) -> Poll<Result<Answer, Failure>> {
-        self.poll_mailbox(|mailbox, memory| {
-            if mailbox.status != 0 {
-                return Poll::Ready(Ok(mailbox.take_answer(memory)));
-            }
-            if let Progress::Failed(failure) = mailbox.progress {
-                return Poll::Ready(Err(failure));
-            }
-            note(&mut mailbox.receiver, task);
-            Poll::Pending
-        })
+        let state = &mut *self.link.state.borrow_mut();
+        self.mailbox(state).poll_answer(&self.link.memory, task)
     }
 
-    /// All bytes of the body that are here; nothing at its end.
+    /// The next bytes of the body; nothing at its end.
     pub(super) fn poll_bytes(
         &self,
         task: &Context<'_>,
     ) -> Poll<Option<Result<Received, CallError>>> {
-        self.poll_mailbox(|mailbox, memory| {
-            if !mailbox.earlier.is_empty() || !mailbox.body.is_empty() {
-                return Poll::Ready(Some(Ok(mailbox.take_body(memory))));
-            }
-            match mailbox.progress {
-                Progress::Failed(failure) => Poll::Ready(Some(Err(failure.error))),
-                Progress::Ended => Poll::Ready(None),
-                Progress::Open => {
-                    note(&mut mailbox.receiver, task);
-                    Poll::Pending
-                }
-            }
-        })
+        let state = &mut *self.link.state.borrow_mut();
+        self.mailbox(state).poll_bytes(&self.link.memory, task)
     }
 
     /// Lets the upstream send as many bytes more.
@@ -635,33 +399,14 @@ impl Stream {
         &self,
         task: &Context<'_>,
     ) -> Poll<Result<Option<ReplyMetadata>, CallError>> {
-        self.poll_mailbox(|mailbox, memory| match mailbox.progress {
-            Progress::Open => {
-                note(&mut mailbox.receiver, task);
-                Poll::Pending
-            }
-            Progress::Failed(failure) => Poll::Ready(Err(failure.error)),
-            Progress::Ended => Poll::Ready(Ok(mailbox.take_kept_trailers(memory))),
-        })
-    }
-
-    fn poll_mailbox<T>(&self, look: impl FnOnce(&mut Mailbox, &Rc<Memory>) -> T) -> T {
         let state = &mut *self.link.state.borrow_mut();
-        let mailbox = state
-            .mailbox(self.id)
-            .expect("a stream's key is that of a mailbox, and none is ever removed");
-        look(mailbox, &self.link.memory)
+        self.mailbox(state).poll_trailers(&self.link.memory, task)
     }
-}
 
-/// Why nothing more can be sent.
-fn gone(mailbox: Option<&mut Mailbox>) -> CallError {
-    match mailbox.map(|mailbox| mailbox.progress) {
-        Some(Progress::Failed(failure)) => failure.error,
-        // The answer is whole, and the upstream needs no more of the request.
-        _ => CallError::Reset {
-            code: Code::NO_ERROR.0,
-        },
+    fn mailbox<'s>(&self, state: &'s mut State) -> &'s mut Mailbox {
+        state
+            .mailbox(self.id)
+            .expect("a stream's key is that of a mailbox, and none is ever removed")
     }
 }
 
@@ -670,19 +415,147 @@ impl Drop for Stream {
         let state = &mut *self.link.state.borrow_mut();
         // Nothing happens to one that has ended.
         state.codec.reset(self.id, Code::CANCEL);
-        if let Some(mailbox) = state.mailbox(self.id) {
-            let memory = &self.link.memory;
-            for body in mailbox.earlier.drain(..) {
-                drop(Lent::new(body, memory));
-            }
-            drop(mailbox.take_body(memory));
-            drop(Lent::new(mem::take(&mut mailbox.headers), memory));
-            drop(Lent::new(mem::take(&mut mailbox.trailers), memory));
-            *mailbox = Mailbox::new();
-            state.free_keys.push(self.id.key());
-        }
+        self.mailbox(state).empty(&self.link.memory);
+        state.free_keys.push(self.id.key());
         if state.is_left || !state.codec.output().is_empty() {
             self.link.call_driver();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transom_engine::http2::Scheme;
+
+    use super::super::mailbox::PIECE_LEN;
+    use super::*;
+    use crate::buffers::SharedBuffer;
+
+    /// SETTINGS without any.
+    const GREETING: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+
+    fn greeted() -> Rc<Link> {
+        let link = Link::new();
+        assert!(!link.is_ready());
+        link.take_in(GREETING).unwrap();
+        assert!(link.is_ready());
+        let mut opening = Vec::new();
+        assert!(link.poll_output(&mut opening).is_ready());
+        link
+    }
+
+    fn block() -> HeaderBlock {
+        HeaderBlock::post(Scheme::Http, b"localhost", b"/test.Echo/Say", []).unwrap()
+    }
+
+    fn call(link: &Rc<Link>) -> Stream {
+        let stream = link.open(&block(), []).unwrap();
+        stream.expect_whole(1024);
+        let mut message = SharedBuffer::new();
+        message.start().extend_from_slice(b"\0\0\0\0\0");
+        stream.send_whole(message.share());
+        stream
+    }
+
+    /// `:status: 200`, `content-type: application/grpc`, a message without bytes, and `grpc-status: 0`.
+    fn answer(number: u8) -> Vec<u8> {
+        let mut bytes = vec![0, 0, 35, 1, 4, 0, 0, 0, number, 0x88, 0x0f, 0x10, 16];
+        bytes.extend_from_slice(b"application/grpc");
+        // A header that is skipped by who asks for others, up to the length above.
+        bytes.extend_from_slice(b"\0\x04skip\x08anything");
+        bytes.extend_from_slice(&[0, 0, 5, 0, 0, 0, 0, 0, number, 0, 0, 0, 0, 0]);
+        bytes.extend_from_slice(&[0, 0, 15, 1, 5, 0, 0, 0, number]);
+        bytes.extend_from_slice(b"\0\x0bgrpc-status\x010");
+        bytes
+    }
+
+    fn types_of(mut frames: &[u8]) -> Vec<u8> {
+        let mut types = Vec::new();
+        while let [a, b, c, kind, rest @ ..] = frames {
+            types.push(*kind);
+            let len = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            frames = &rest[5 + len..];
+        }
+        types
+    }
+
+    #[test]
+    fn calls_of_one_turn_leave_in_one_write() {
+        let link = greeted();
+        let calls = [call(&link), call(&link), call(&link)];
+        let mut written = Vec::new();
+        assert!(link.poll_output(&mut written).is_ready());
+        assert_eq!(types_of(&written), [1, 0, 1, 0, 1, 0]);
+        assert!(link.poll_output(&mut written).is_pending());
+        // Those that are dropped before their end are reset, together too.
+        drop(calls);
+        assert!(link.poll_output(&mut written).is_ready());
+        assert_eq!(types_of(&written), [3, 3, 3]);
+    }
+
+    #[test]
+    fn next_call_uses_the_memory_of_the_one_before() {
+        let link = greeted();
+        let task = Context::from_waker(Waker::noop());
+        let mut place = None;
+        for number in [1, 3, 5] {
+            let stream = call(&link);
+            assert!(stream.poll_whole(&task).is_pending());
+            link.take_in(&answer(number)).unwrap();
+            let Poll::Ready(Ok(reply)) = stream.poll_whole(&task) else {
+                panic!("there is no reply");
+            };
+            assert_eq!(
+                reply.headers.value("content-type"),
+                Some(&b"application/grpc"[..])
+            );
+            assert_eq!(reply.body, [0; 5]);
+            assert_eq!(
+                reply.trailers.as_ref().unwrap().value("grpc-status"),
+                Some(&b"0"[..])
+            );
+            let here = reply.body.as_ptr();
+            assert_eq!(*place.get_or_insert(here), here);
+        }
+        assert_eq!(link.state.borrow().mailboxes.len(), 1);
+    }
+
+    #[test]
+    fn stream_gets_a_long_body_in_pieces_without_a_gap() {
+        let link = greeted();
+        let task = Context::from_waker(Waker::noop());
+        let stream = link.open(&block(), []).unwrap();
+        let mut bytes = vec![0, 0, 20, 1, 4, 0, 0, 0, 1, 0x88, 0x0f, 0x10, 16];
+        bytes.extend_from_slice(b"application/grpc");
+        let body: Vec<u8> = (0..10_u8).flat_map(|number| [number; 10_000]).collect();
+        for frame in body.chunks(10_000) {
+            bytes.extend_from_slice(&[0, 0x27, 0x10, 0, 0, 0, 0, 0, 1]);
+            bytes.extend_from_slice(frame);
+        }
+        link.take_in(&bytes).unwrap();
+        assert!(matches!(stream.poll_answer(&task), Poll::Ready(Ok(_))));
+        let mut received = Vec::new();
+        while let Poll::Ready(Some(Ok(piece))) = stream.poll_bytes(&task) {
+            assert!((1..=PIECE_LEN).contains(&piece.len()));
+            received.extend_from_slice(&piece);
+        }
+        assert_eq!(received, body);
+    }
+
+    #[test]
+    fn end_of_a_connection_is_the_end_of_its_calls() {
+        let link = greeted();
+        let task = Context::from_waker(Waker::noop());
+        let (waiting, answered) = (call(&link), call(&link));
+        link.take_in(&answer(3)).unwrap();
+        link.end(CallError::ConnectionLost);
+        assert!(link.leave());
+        let Poll::Ready(Err(failure)) = waiting.poll_whole(&task) else {
+            panic!("the call goes on");
+        };
+        assert_eq!(failure.error, CallError::ConnectionLost);
+        assert!(!failure.is_unstarted);
+        assert!(matches!(answered.poll_whole(&task), Poll::Ready(Ok(_))));
+        assert!(link.open(&block(), []).is_err());
     }
 }

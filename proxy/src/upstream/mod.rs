@@ -24,6 +24,7 @@ mod h2_link;
 mod halves;
 mod head;
 mod link;
+mod mailbox;
 mod memory;
 mod pool;
 mod resolve;
