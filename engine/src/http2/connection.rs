@@ -7,7 +7,8 @@ use super::fault::{Code, Fault, Refusal};
 use super::frame::{self, Kind, WINDOW_LEN_MAX};
 use super::header_list::HeaderList;
 use super::hpack::{EMPTY_TABLE, HeaderBlock, write_header};
-use super::receive::{OpenBlock, Reading};
+use super::message::OpenBlock;
+use super::receive::Reading;
 use super::settings::{PeerSettings, Settings, WINDOW_LEN_DEFAULT};
 use super::streams::{Stream, Streams, Waits};
 use crate::limits::HTTP2_OUTPUT_LEN_MAX;
@@ -301,7 +302,7 @@ impl Connection {
         None
     }
 
-    /// Ends a stream: RST_STREAM. What the peer still sends on it is skipped. Nothing happens if it is gone.
+    /// Ends a stream: `RST_STREAM`. What the peer still sends on it is skipped. Nothing happens if it is gone.
     pub fn reset(&mut self, stream: StreamId, code: Code) {
         if self.fault.is_none() && self.streams.contains(stream.number) {
             self.write_reset(stream.number, code);
@@ -478,7 +479,7 @@ mod tests {
         let mut connection = Connection::new(Settings::default());
         let block = HeaderBlock::post(super::super::Scheme::Http, b"a", b"/", []).unwrap();
         let first = connection.open(&block, [], 0).unwrap();
-        assert_eq!(connection.send(first, &[0; 65_535], false), 65_535);
+        assert_eq!(connection.send(first, &vec![0; 65_535], false), 65_535);
         for _ in 0..1_000 {
             let stream = connection.open(&block, [], 0).unwrap();
             assert_eq!(connection.send(stream, b"x", true), 0);

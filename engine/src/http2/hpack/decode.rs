@@ -70,7 +70,7 @@ pub(in crate::http2) fn decode(
 struct Reader<'b, 'l> {
     rest: &'b [u8],
     list: &'l mut HeaderList,
-    /// As SETTINGS_MAX_HEADER_LIST_SIZE counts: `list_len <= list_len_max`.
+    /// As `SETTINGS_MAX_HEADER_LIST_SIZE` counts: `list_len <= list_len_max`.
     list_len: usize,
     list_len_max: usize,
     section: Section,

@@ -29,7 +29,7 @@ pub enum Scheme {
 #[derive(Clone, Debug)]
 pub struct HeaderBlock {
     bytes: Box<[u8]>,
-    /// As SETTINGS_MAX_HEADER_LIST_SIZE counts.
+    /// As `SETTINGS_MAX_HEADER_LIST_SIZE` counts.
     list_len: usize,
 }
 
@@ -79,7 +79,7 @@ impl HeaderBlock {
     }
 }
 
-/// Appends one header; gives what it counts for SETTINGS_MAX_HEADER_LIST_SIZE.
+/// Appends one header; gives what it counts for `SETTINGS_MAX_HEADER_LIST_SIZE`.
 ///
 /// # Errors
 /// `HeaderInvalid`; part of it is written then.

@@ -129,7 +129,6 @@ pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
                 rest = &[];
             }
         }
-        #[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
         let short = SHORT
             .get((bits >> 56) as usize)
             .copied()
@@ -172,7 +171,14 @@ fn decode_long(bits: u64) -> Option<(u8, u32)> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The code of a symbol by the rule of a canonical code, without the tables.
@@ -188,7 +194,7 @@ mod tests {
         let (mut bits, mut out) = (String::new(), Vec::new());
         for &byte in text {
             let (code, len) = code(byte.into());
-            bits += &format!("{code:0len$b}", len = usize::from(len));
+            write!(bits, "{code:0len$b}", len = usize::from(len)).unwrap();
         }
         while bits.len() % 8 != 0 {
             bits.push('1');
