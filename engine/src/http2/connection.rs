@@ -50,6 +50,8 @@ pub struct Connection {
     pub(super) walk_found: bool,
     /// Answers to PING and SETTINGS since the output was last empty.
     pub(super) answer_count: u32,
+    /// PINGs of ours that are not answered.
+    pub(super) awaited_pong_count: u32,
     /// Frames that move nothing, since one last did.
     pub(super) idle_frame_count: u32,
     /// Bytes that may still come for streams that were reset, since the peer had not heard of it.
@@ -104,6 +106,7 @@ impl Connection {
             walk: None,
             walk_found: false,
             answer_count: 0,
+            awaited_pong_count: 0,
             idle_frame_count: 0,
             late_len: 0,
         }
@@ -324,6 +327,7 @@ impl Connection {
     /// Asks the peer for a sign of life, which is [`Event::Pong`](super::Event::Pong) with the same payload.
     pub fn ping(&mut self, payload: [u8; 8]) {
         if self.fault.is_none() {
+            self.awaited_pong_count = self.awaited_pong_count.saturating_add(1);
             frame::write_ping(&mut self.output, 0, payload);
         }
     }

@@ -22,10 +22,14 @@ impl Connection {
 
     pub(super) fn take_ping<'b>(&mut self, head: Head, payload: &[u8]) -> Stepped<'b> {
         let &payload = payload.first_chunk().ok_or(Fault::FrameLength)?;
-        self.count_idle()?;
         if head.has(frame::ACK) {
+            match self.awaited_pong_count.checked_sub(1) {
+                Some(count) => self.awaited_pong_count = count,
+                None => self.count_idle()?,
+            }
             return Ok(Some(Step::Pong(payload)));
         }
+        // Not idle: a server may ask for days whether we are there, on a stream on which nothing happens.
         self.count_answer()?;
         frame::write_ping(&mut self.output, frame::ACK, payload);
         Ok(None)
