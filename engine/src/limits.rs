@@ -70,7 +70,7 @@ pub const HTTP2_OUTPUT_LEN_MAX: usize = 256 * 1024;
 /// Answers to PING and SETTINGS of a peer that wait to be written: a peer that asks and does not read is given up.
 pub const HTTP2_ANSWER_COUNT_MAX: u32 = 1_000;
 
-/// Frames of a peer in a row that move nothing: PING, SETTINGS, windows, empty data, interim headers, what comes late for streams that are gone, and what
+/// Frames of a peer in a row that move nothing: SETTINGS, windows, answers nobody asked for, empty data, interim headers, what comes late for streams that are gone, and what
 /// is not known. Data and headers of streams that are open, and what is sent, begin the count anew. It is high, since much may be on its way
 /// for calls that were cancelled; data of those count only beyond what their windows allowed.
 pub const HTTP2_IDLE_FRAME_COUNT_MAX: u32 = 10_000;

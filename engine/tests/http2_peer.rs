@@ -5,6 +5,10 @@
     clippy::panic,
     reason = "a test may panic, in its helpers too"
 )]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "bodies are a pattern of bytes, and calls are few"
+)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

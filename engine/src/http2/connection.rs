@@ -7,7 +7,8 @@ use super::fault::{Code, Fault, Refusal};
 use super::frame::{self, Kind, WINDOW_LEN_MAX};
 use super::header_list::HeaderList;
 use super::hpack::{EMPTY_TABLE, HeaderBlock, write_header};
-use super::receive::{OpenBlock, Reading};
+use super::message::OpenBlock;
+use super::receive::Reading;
 use super::settings::{PeerSettings, Settings, WINDOW_LEN_DEFAULT};
 use super::streams::{Stream, Streams, Waits};
 use crate::limits::HTTP2_OUTPUT_LEN_MAX;
@@ -49,6 +50,8 @@ pub struct Connection {
     pub(super) walk_found: bool,
     /// Answers to PING and SETTINGS since the output was last empty.
     pub(super) answer_count: u32,
+    /// PINGs of ours that are not answered.
+    pub(super) awaited_pong_count: u32,
     /// Frames that move nothing, since one last did.
     pub(super) idle_frame_count: u32,
     /// Bytes that may still come for streams that were reset, since the peer had not heard of it.
@@ -103,6 +106,7 @@ impl Connection {
             walk: None,
             walk_found: false,
             answer_count: 0,
+            awaited_pong_count: 0,
             idle_frame_count: 0,
             late_len: 0,
         }
@@ -301,7 +305,7 @@ impl Connection {
         None
     }
 
-    /// Ends a stream: RST_STREAM. What the peer still sends on it is skipped. Nothing happens if it is gone.
+    /// Ends a stream: `RST_STREAM`. What the peer still sends on it is skipped. Nothing happens if it is gone.
     pub fn reset(&mut self, stream: StreamId, code: Code) {
         if self.fault.is_none() && self.streams.contains(stream.number) {
             self.write_reset(stream.number, code);
@@ -323,6 +327,7 @@ impl Connection {
     /// Asks the peer for a sign of life, which is [`Event::Pong`](super::Event::Pong) with the same payload.
     pub fn ping(&mut self, payload: [u8; 8]) {
         if self.fault.is_none() {
+            self.awaited_pong_count = self.awaited_pong_count.saturating_add(1);
             frame::write_ping(&mut self.output, 0, payload);
         }
     }
@@ -478,7 +483,7 @@ mod tests {
         let mut connection = Connection::new(Settings::default());
         let block = HeaderBlock::post(super::super::Scheme::Http, b"a", b"/", []).unwrap();
         let first = connection.open(&block, [], 0).unwrap();
-        assert_eq!(connection.send(first, &[0; 65_535], false), 65_535);
+        assert_eq!(connection.send(first, &vec![0; 65_535], false), 65_535);
         for _ in 0..1_000 {
             let stream = connection.open(&block, [], 0).unwrap();
             assert_eq!(connection.send(stream, b"x", true), 0);

@@ -90,11 +90,11 @@ pub enum Fault {
     Padding,
     /// A header block was not continued, or what continues none.
     Continuation,
-    /// PUSH_PROMISE, which was not allowed.
+    /// `PUSH_PROMISE`, which was not allowed.
     Push,
     /// A setting with a value it cannot have.
     Setting,
-    /// SETTINGS_INITIAL_WINDOW_SIZE beyond what a window can be.
+    /// `SETTINGS_INITIAL_WINDOW_SIZE` beyond what a window can be.
     WindowSetting,
     /// A window was raised by nothing.
     WindowUpdateOfZero,

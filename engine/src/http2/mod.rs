@@ -27,18 +27,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
 mod connection;
+mod control;
+mod event;
 mod fault;
 mod frame;
 mod header_list;
 mod hpack;
+mod message;
 mod receive;
 mod settings;
 mod streams;
 
 pub use connection::{Connection, StreamId};
+pub use event::{Event, ResetCause};
 pub use fault::{Code, Fault, Refusal};
 pub use header_list::HeaderList;
 pub use hpack::{HeaderBlock, Scheme};
-pub use receive::{Event, ResetCause};
 pub use settings::Settings;

@@ -3,6 +3,10 @@
 
 /// How one of our streams stands.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 pub(super) struct Stream {
     /// Odd; zero for a place without a stream.
     pub(super) number: u32,

@@ -2,7 +2,7 @@
 //! apart. Always: a block is read to its end or refused; the list is bounded; no table is kept, so no number beyond the static ones
 //! means anything.
 
-use super::{FIELD_OVERHEAD_LEN, huffman, is_name_byte, is_value_byte, static_table};
+use super::{FIELD_OVERHEAD_LEN, huffman, is_name, is_value, static_table};
 use crate::http2::{Fault, HeaderList};
 
 /// Which headers a block may hold.
@@ -70,7 +70,7 @@ pub(in crate::http2) fn decode(
 struct Reader<'b, 'l> {
     rest: &'b [u8],
     list: &'l mut HeaderList,
-    /// As SETTINGS_MAX_HEADER_LIST_SIZE counts: `list_len <= list_len_max`.
+    /// As `SETTINGS_MAX_HEADER_LIST_SIZE` counts: `list_len <= list_len_max`.
     list_len: usize,
     list_len_max: usize,
     section: Section,
@@ -158,10 +158,8 @@ impl Reader<'_, '_> {
             return;
         }
         self.has_plain = true;
-        let is_name =
-            is_known_name || (!name.is_empty() && name.iter().all(|&byte| is_name_byte(byte)));
-        let is_value = value.iter().all(|&byte| is_value_byte(byte));
-        self.is_malformed |= !is_name || !is_value || is_of_connection(name, value);
+        let is_legal = (is_known_name || is_name(name)) && is_value(value);
+        self.is_malformed |= !is_legal || is_of_connection(name, value);
         if self.section == Section::Headers && name == b"content-length" {
             let len = read_content_len(value);
             // RFC 9110 section 8.6.

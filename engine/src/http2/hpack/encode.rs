@@ -1,7 +1,7 @@
 //! Headers to HPACK. In: names and values. Out: literals without indexing, appended. Always: no Huffman code and no table, which cost more
 //! here than the bytes they save; what HTTP/2 does not allow is refused.
 
-use super::{FIELD_OVERHEAD_LEN, is_name_byte, is_value_byte};
+use super::{FIELD_OVERHEAD_LEN, is_name, is_value};
 use crate::http2::Refusal;
 
 /// Says that our table is empty from here on: a dynamic table size update to zero.
@@ -29,7 +29,7 @@ pub enum Scheme {
 #[derive(Clone, Debug)]
 pub struct HeaderBlock {
     bytes: Box<[u8]>,
-    /// As SETTINGS_MAX_HEADER_LIST_SIZE counts.
+    /// As `SETTINGS_MAX_HEADER_LIST_SIZE` counts.
     list_len: usize,
 }
 
@@ -79,7 +79,7 @@ impl HeaderBlock {
     }
 }
 
-/// Appends one header; gives what it counts for SETTINGS_MAX_HEADER_LIST_SIZE.
+/// Appends one header; gives what it counts for `SETTINGS_MAX_HEADER_LIST_SIZE`.
 ///
 /// # Errors
 /// `HeaderInvalid`; part of it is written then.
@@ -89,10 +89,7 @@ pub(in crate::http2) fn write_header(
     name: &[u8],
     value: &[u8],
 ) -> Result<usize, Refusal> {
-    let is_legal = !name.is_empty()
-        && name.iter().all(|&byte| is_name_byte(byte))
-        && value.iter().all(|&byte| is_value_byte(byte));
-    if !is_legal {
+    if !is_name(name) || !is_value(value) {
         return Err(Refusal::HeaderInvalid);
     }
     out.push(0);

@@ -110,7 +110,10 @@ const fn make_tables() -> ([u16; 257], [Codes; LONGEST as usize + 1], [Short; 25
 /// `Compression` if it ends within a code, holds the end of the string, or is not padded as it should be (RFC 7541 section 5.2).
 pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     // The shortest code has five bits.
-    out.reserve(text.len() * 8 / 5);
+    let start = out.len();
+    out.resize(start + text.len() * 8 / 5, 0);
+    let mut places = out.iter_mut().skip(start);
+    let mut decoded_len = 0;
     let mut rest = text;
     // The next `count` bits, uppermost first; below them are zeros.
     let mut bits: u64 = 0;
@@ -129,11 +132,9 @@ pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
                 rest = &[];
             }
         }
-        #[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
-        let short = SHORT
-            .get((bits >> 56) as usize)
-            .copied()
-            .unwrap_or(Short { symbol: 0, len: 0 });
+        let [next, ..] = bits.to_be_bytes();
+        #[expect(clippy::indexing_slicing, reason = "there is a place for each byte")]
+        let short = SHORT[usize::from(next)];
         let (symbol, len) = if short.len > 0 {
             (short.symbol, u32::from(short.len))
         } else {
@@ -142,10 +143,14 @@ pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         if len > count {
             break;
         }
-        out.push(symbol);
+        // There are as many as there can be codes.
+        let place = places.next().ok_or(Fault::Compression)?;
+        *place = symbol;
+        decoded_len += 1;
         bits <<= len;
         count -= len;
     }
+    out.truncate(start + decoded_len);
     // RFC 7541 section 5.2: what is left is less than a byte, and all ones.
     let is_padding = count < 8 && bits == !u64::MAX.checked_shr(count).unwrap_or(0);
     if is_padding {
@@ -172,7 +177,14 @@ fn decode_long(bits: u64) -> Option<(u8, u32)> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The code of a symbol by the rule of a canonical code, without the tables.
@@ -188,7 +200,7 @@ mod tests {
         let (mut bits, mut out) = (String::new(), Vec::new());
         for &byte in text {
             let (code, len) = code(byte.into());
-            bits += &format!("{code:0len$b}", len = usize::from(len));
+            write!(bits, "{code:0len$b}", len = usize::from(len)).unwrap();
         }
         while bits.len() % 8 != 0 {
             bits.push('1');
