@@ -276,7 +276,7 @@ pub enum StreamFraming {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
     /// Worker threads [default: one a core]
@@ -285,8 +285,8 @@ pub struct RunArgs {
     /// I/O driver; auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
     pub io: Option<IoChoice>,
-    /// What speaks HTTP/2 with the upstream [default: h2]
-    #[arg(long, value_name = "h2|transom")]
+    /// HTTP/2 to upstream: h2 or transom [default: h2]
+    #[arg(long, value_name = "NAME")]
     pub upstream_codec: Option<Codec>,
     /// Query keys of no field: ignore or reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]

@@ -254,7 +254,7 @@ mod tests {
         drop(Lent::new(vec![0; BUFFER_KEEP_LEN_MAX + 1], &memory));
         assert_eq!(memory.take_body().capacity(), 0);
         let mut list = HeaderList::default();
-        list.push(b"a", &[b'v'; BUFFER_KEEP_LEN_MAX]);
+        list.push(b"a", &vec![b'v'; BUFFER_KEEP_LEN_MAX]);
         drop(Lent::new(list, &memory));
         assert_eq!(memory.take_list().capacity(), 0);
     }
