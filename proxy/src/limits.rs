@@ -109,6 +109,12 @@ pub const SOCKET_PING_GAP: Duration = Duration::from_secs(30);
 /// Pings without an answer after which a WebSocket's client is taken for gone.
 pub const SOCKET_PING_COUNT_MAX: u32 = 2;
 
+/// Bytes of a frame of a WebSocket that are waited for before they are read; a longer frame is read in such pieces.
+pub const SOCKET_PIECE_LEN: usize = 4 * 1024;
+
+/// Bytes of a WebSocket's messages that are taken in while the upstream does not take the ones before them, so that a ping or the end is seen behind them.
+pub const SOCKET_AHEAD_LEN_MAX: usize = 16 * 1024;
+
 /// Bytes of framed messages that a client's stream is turned into before they are sent, unless one message is longer.
 pub const STREAM_SEND_LEN: usize = 16 * 1024;
 
@@ -121,6 +127,12 @@ pub const UPSTREAM_CONNECTION_COUNT: usize = 2;
 
 /// Most HTTP/2 connections a worker may be told to hold to an upstream.
 pub const UPSTREAM_CONNECTION_COUNT_MAX: usize = 64;
+
+/// Connections each worker holds to an upstream, beside those, for calls whose requests stream: one call each. More such calls share them.
+pub const UPSTREAM_APART_COUNT_MAX: usize = 256;
+
+/// How many of these are kept when no call uses them.
+pub const UPSTREAM_APART_KEEP_COUNT: usize = 4;
 
 /// Calls in flight on one upstream connection, even if the peer allows more.
 pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;

@@ -504,6 +504,38 @@ fn upstream_that_does_not_read_stops_its_client() {
     });
 }
 
+#[test]
+fn requests_that_an_upstream_leaves_unread_delay_no_other_call() {
+    on_each_driver(&[], |gateway, upstream| {
+        let message = format!(r#"{{"payload": "{}"}}"#, "A".repeat(10_000));
+        let talks: Vec<_> = (0..STREAM_COUNT)
+            .map(|_| {
+                let mut talk = Talk::begin(gateway, "/v1/collect");
+                talk.chunk(r#"{"number": 1, "text": "deaf"}"#);
+                upstream.wait_for(&Event::Received("deaf".to_owned(), 1));
+                fill(&talk, &message);
+                talk
+            })
+            .collect();
+        let mut other = Talk::send(gateway, "/v1/say", "", &message);
+        let said = other.client.read_reply("POST").unwrap();
+        assert_eq!(
+            (said.status, said.json()["payload"].is_string()),
+            (200, true)
+        );
+        // Nor one whose request streams too.
+        let mut other = Talk::send(gateway, "/v1/collect", "", r#"{"number": 1}"#);
+        let collected = other.client.read_reply("POST").unwrap();
+        assert_eq!(collected.json()["count"], "1");
+        drop(talks);
+        // That they have left stands behind what they sent.
+        upstream.heal();
+        for _ in 0..STREAM_COUNT {
+            upstream.wait_for(&Event::Reset(CANCEL));
+        }
+    });
+}
+
 /// Sends messages until no more are taken, and tells how many bytes were.
 fn fill(talk: &Talk, message: &str) -> usize {
     let mut client = talk.client.another_handle().unwrap();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use support::peer::{DATA, Peer};
-use support::{call, event, framed, on_each_driver, one_connection, pool_to};
+use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
 use transom::buffers::SharedBuffer;
 use transom::net::{Notify, spawn};
 use transom::upstream::{CallError, CallRequest, PoolSettings};
@@ -64,6 +64,8 @@ fn s134_upstream_sees_a_grpc_request_and_its_answer_comes_back_whole() {
         let authority = listener.local_addr().unwrap().to_string();
         let heads = h2_echo(listener);
         let pool = pool_to(&format!("http://{authority}"), one_connection());
+        // What waiting for a connection takes is taken off the timeout that the upstream is told.
+        connected(&pool).await;
         let mut buffer = SharedBuffer::new();
         buffer.start().extend_from_slice(&framed(b"hello"));
         let mut metadata = HeaderMap::new();

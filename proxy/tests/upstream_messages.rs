@@ -13,9 +13,11 @@ use http::uri::PathAndQuery;
 use support::peer::{DATA, INITIAL_WINDOW_SIZE, Peer, RST_STREAM, WINDOW_UPDATE};
 use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
 use transom::buffers::{SharedBuffer, SharedBytes};
-use transom::limits::UPSTREAM_STREAM_WINDOW_LEN;
+use transom::limits::{UPSTREAM_APART_KEEP_COUNT, UPSTREAM_STREAM_WINDOW_LEN};
 use transom::net::{sleep, timeout};
-use transom::upstream::{Answer, CallError, CallHead, CallRequest, Pool, ReceiveHalf, SendHalf};
+use transom::upstream::{
+    Answer, CallError, CallHead, CallRequest, Carriage, Pool, ReceiveHalf, SendHalf,
+};
 
 const CANCEL: u32 = 8;
 const NO_ERROR: u32 = 0;
@@ -30,12 +32,20 @@ fn lent(bytes: &[u8]) -> SharedBytes {
 }
 
 async fn open(pool: &Pool, limit: Option<Duration>) -> Result<(SendHalf, ReceiveHalf), CallError> {
-    pool.open(&CallHead {
+    open_on(pool, limit, Carriage::Shared).await
+}
+
+async fn open_on(
+    pool: &Pool,
+    limit: Option<Duration>,
+    carriage: Carriage,
+) -> Result<(SendHalf, ReceiveHalf), CallError> {
+    let head = CallHead {
         path: &PathAndQuery::from_static("/test.Echo/Chat"),
         metadata: &HeaderMap::new(),
         timeout: limit,
-    })
-    .await
+    };
+    pool.open(&head, carriage).await
 }
 
 async fn start(pool: &Pool, message: &[u8]) -> Result<(Answer, ReceiveHalf), CallError> {
@@ -415,6 +425,57 @@ fn answer_that_ends_early_is_whole_and_stops_the_sender() {
         assert_eq!(trailers["grpc-status"], "0");
         while sender.send(lent(b"more")).await.is_ok() {
             sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
+fn call_whose_requests_stream_has_a_connection_of_its_own() {
+    const COUNT: usize = UPSTREAM_APART_KEEP_COUNT + 2;
+    on_each_driver(|| async {
+        let (ends, end_seen) = channel();
+        let peer = Peer::start(move |index, mut connection| {
+            connection.greet(&[]).unwrap();
+            // What it is sent first tells which connection it is.
+            while let Ok(frame) = connection.read() {
+                if frame.kind == DATA {
+                    connection.headers(frame.stream).unwrap();
+                    let index = index.to_string();
+                    connection.data(frame.stream, index.as_bytes()).unwrap();
+                    connection.trailers(frame.stream).unwrap();
+                }
+            }
+            ends.send(index).unwrap();
+        });
+        let carrier = async |halves: &mut (SendHalf, ReceiveHalf)| {
+            halves.0.send(lent(b"which?")).await.unwrap();
+            halves.1.answer().await.unwrap();
+            rest(&mut halves.1).await.unwrap()
+        };
+        let pool = pool_to(&peer.url(), one_connection());
+        let mut shared = open(&pool, None).await.unwrap();
+        let mut apart = Vec::new();
+        for _ in 0..COUNT {
+            let halves = open_on(&pool, None, Carriage::Own).await.unwrap();
+            apart.push(halves);
+        }
+        assert_eq!(pool.in_flight_count(), COUNT + 1);
+        assert_eq!(carrier(&mut shared).await, b"0");
+        for (halves, index) in apart.iter_mut().zip(1..) {
+            assert_eq!(carrier(halves).await, index.to_string().into_bytes());
+        }
+        // One that is free again is used again.
+        drop(apart.remove(0));
+        let mut next = open_on(&pool, None, Carriage::Own).await.unwrap();
+        assert_eq!(carrier(&mut next).await, b"1");
+        // All but a few end when nobody uses them.
+        drop((apart, next));
+        let gone = event(&end_seen).await;
+        assert_ne!(gone, event(&end_seen).await);
+        assert_eq!(pool.in_flight_count(), 1);
+        drop((shared, pool));
+        for _ in 0..=UPSTREAM_APART_KEEP_COUNT {
+            event(&end_seen).await;
         }
     });
 }

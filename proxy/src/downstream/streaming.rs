@@ -27,10 +27,12 @@ use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
 use crate::buffers::SharedBuffer;
 use crate::clock::{self, Instant};
-use crate::limits::{IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, STREAM_IDLE_TIMEOUT, STREAM_WRITE_LEN};
+use crate::limits::{
+    IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, STREAM_IDLE_TIMEOUT, STREAM_SEND_LEN, STREAM_WRITE_LEN,
+};
 use crate::net::{Elapsed, WriteHalf, timeout};
 use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late};
-use crate::upstream::{Answer, CallError, ReceiveHalf, SendHalf};
+use crate::upstream::{Answer, CallError, Carriage, ReceiveHalf, SendHalf};
 
 /// The connection of a client, as far as a stream needs it.
 pub(super) struct Carrier<'c, 'p, F> {
@@ -76,6 +78,16 @@ impl Incoming {
                 plain: Vec::new(),
                 is_done: false,
             })),
+        }
+    }
+
+    /// Whether all of it has come, and is so short that any upstream takes it at once.
+    fn is_here(&self, here_len: usize) -> bool {
+        match self {
+            Self::Sized(rest) => {
+                usize::try_from(*rest).is_ok_and(|rest| rest <= here_len.min(STREAM_SEND_LEN))
+            }
+            Self::Chunked(_) => false,
         }
     }
 
@@ -136,7 +148,12 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
         Directions::Requests(requests) => (requests, None),
         Directions::BothWays(requests, replies) => (requests, Some(replies)),
     };
-    let opened = unless_gone(inlet, context.open(&outgoing)).await?;
+    let carriage = if incoming.is_here(inlet.bytes().len()) {
+        Carriage::Shared
+    } else {
+        Carriage::Own
+    };
+    let opened = unless_gone(inlet, context.open(&outgoing, carriage)).await?;
     let (sender, begun) = match opened {
         Ok((sender, receiver)) => (Some(sender), Ok((receiver, None))),
         Err(error) => (None, Err(error)),

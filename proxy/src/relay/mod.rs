@@ -26,7 +26,7 @@ use crate::clock;
 use crate::clock::Date;
 use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, STREAM_SEND_LEN};
 use crate::upstream::{
-    Answer, CallError, CallRequest, Pool, ReceiveHalf, Reply, SendHalf, Upstream,
+    Answer, CallError, CallRequest, Carriage, Pool, ReceiveHalf, Reply, SendHalf, Upstream,
 };
 use crate::worker::Worker;
 
@@ -351,8 +351,13 @@ impl Context {
     ///
     /// # Errors
     /// As [`Pool::open`].
-    pub async fn open(&self, outgoing: &Outgoing) -> Result<(SendHalf, ReceiveHalf), CallError> {
-        self.pool.open(&self.call_request(outgoing)?.head()).await
+    pub async fn open(
+        &self,
+        outgoing: &Outgoing,
+        carriage: Carriage,
+    ) -> Result<(SendHalf, ReceiveHalf), CallError> {
+        let request = self.call_request(outgoing)?;
+        self.pool.open(&request.head(), carriage).await
     }
 
     fn call_request<'a>(&'a self, outgoing: &'a Outgoing) -> Result<CallRequest<'a>, CallError> {

@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::Pool;
 use super::error::{CallError, Failure, call_error};
-use super::head::{Begun, CallHead, is_grpc};
+use super::head::{Begun, CallHead, Carriage, is_grpc};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 use crate::net::timeout;
@@ -103,7 +103,9 @@ impl Pool {
             lease,
             response,
             mut sender,
-        } = self.begin(&request.head(), deadline).await?;
+        } = self
+            .begin(&request.head(), deadline, Carriage::Shared)
+            .await?;
         // If the connection has just ended this fails, and so does the response, which tells why.
         let sent = sender.send_data(request.message.clone(), true);
         let response = response

@@ -40,6 +40,16 @@ pub struct CallHead<'a> {
     pub timeout: Option<Duration>,
 }
 
+/// Which connection carries a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carriage {
+    /// One that it shares with others.
+    Shared,
+    /// One of its own, if there can be: its request goes on for as long as the client likes, and what the upstream leaves unread of it is to cost
+    /// no other call anything.
+    Own,
+}
+
 /// A stream whose head is sent.
 pub(super) struct Begun {
     pub(super) response: ResponseFuture,
@@ -54,11 +64,15 @@ impl Pool {
         &self,
         head: &CallHead<'_>,
         deadline: Option<Instant>,
+        carriage: Carriage,
     ) -> Result<Begun, Failure> {
-        let lease = self
-            .lease(head.timeout.is_some())
-            .await
-            .map_err(|why| Failure::final_error(CallError::Unavailable(why)))?;
+        let has_deadline = head.timeout.is_some();
+        let leased = match carriage {
+            Carriage::Shared => self.lease(has_deadline).await,
+            // In memory of its own, which calls that do not stream do without.
+            Carriage::Own => Box::pin(self.lease_apart(has_deadline)).await,
+        };
+        let lease = leased.map_err(|why| Failure::final_error(CallError::Unavailable(why)))?;
         let mut request = self.request(head)?;
         if let Some(rest) = deadline
             .zip(head.timeout)

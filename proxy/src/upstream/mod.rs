@@ -8,8 +8,10 @@
 //!       Connection       h2, its keep-alive, calls in flight
 //!         call           one stream, a message each way
 //!         stream         one stream, messages as they come
+//!     Apart            connections for calls whose requests stream
 //! ```
 
+mod apart;
 mod backoff;
 mod call;
 mod connection;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 pub use call::{CallRequest, Reply};
 pub use error::{CallError, Unavailable};
-pub use head::CallHead;
+pub use head::{CallHead, Carriage};
 pub use pool::Pool;
 pub use stream::{Answer, ReceiveHalf, SendHalf};
 pub use target::{Place, Target, TargetError};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::uri::Authority;
 
 use super::Upstream;
+use super::apart::Apart;
 use super::backoff::Backoff;
 use super::connection::{self, Connection, Lease};
 use super::error::Unavailable;
@@ -34,6 +35,8 @@ struct Shared {
     free: Rc<Notify>,
     /// Slots in use; the rest is opened as calls come together. `started_count <= slots.len()`.
     started_count: Cell<usize>,
+    /// Connections that calls whose requests stream do not share with the others.
+    apart: Apart,
 }
 
 enum Slot {
@@ -57,6 +60,7 @@ impl Pool {
                 slots,
                 free: Rc::new(Notify::new()),
                 started_count: Cell::new(0),
+                apart: Apart::new(),
             }),
         }
     }
@@ -78,7 +82,7 @@ impl Pool {
         }
     }
 
-    /// Connections that are up.
+    /// Connections that are up, but for those of calls whose requests stream.
     pub fn connection_count(&self) -> usize {
         self.shared.connections().count()
     }
@@ -86,7 +90,17 @@ impl Pool {
     /// Calls in flight on connections that take calls.
     pub fn in_flight_count(&self) -> usize {
         let in_flight = |connection: Rc<Connection>| connection.in_flight_count();
-        self.shared.connections().map(in_flight).sum()
+        let shared: usize = self.shared.connections().map(in_flight).sum();
+        shared + self.shared.apart.in_flight_count()
+    }
+
+    pub(super) fn apart(&self) -> &Apart {
+        &self.shared.apart
+    }
+
+    /// Whether a connection is there, with or without a free stream.
+    pub(super) fn is_up(&self) -> bool {
+        self.shared.is_up()
     }
 
     /// The right to a stream on the connection with the fewest calls in flight. A call without a deadline waits no
@@ -115,7 +129,6 @@ impl Shared {
         })
     }
 
-    /// Whether a connection is there, with or without a free stream.
     fn is_up(&self) -> bool {
         self.connections().next().is_some()
     }
@@ -204,6 +217,7 @@ impl Drop for Shared {
         for connection in self.connections() {
             connection.leave();
         }
+        self.apart.leave();
     }
 }
 

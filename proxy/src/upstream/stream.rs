@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode};
 use super::call::{PREFIX_LEN, gather};
 use super::connection::Lease;
 use super::error::{CallError, Failure, call_error};
-use super::head::{Begun, CallHead, is_grpc};
+use super::head::{Begun, CallHead, Carriage, is_grpc};
 use super::{CallRequest, Pool, Reply};
 use crate::buffers::{SharedBuffer, SharedBytes};
 use crate::clock::{self, Instant};
@@ -67,10 +67,14 @@ impl Pool {
     /// # Errors
     ///
     /// [`CallError`] if there is no stream for it. What becomes of the call the receiving half tells.
-    pub async fn open(&self, head: &CallHead<'_>) -> Result<(SendHalf, ReceiveHalf), CallError> {
+    pub async fn open(
+        &self,
+        head: &CallHead<'_>,
+        carriage: Carriage,
+    ) -> Result<(SendHalf, ReceiveHalf), CallError> {
         within(head.timeout, async |deadline| {
-            let begun = match self.begin(head, deadline).await {
-                Err(failure) if failure.is_unstarted => self.begin(head, deadline).await,
+            let begun = match self.begin(head, deadline, carriage).await {
+                Err(failure) if failure.is_unstarted => self.begin(head, deadline, carriage).await,
                 begun => begun,
             };
             let begun = begun.map_err(|failure| failure.error)?;
@@ -103,7 +107,9 @@ impl Pool {
         request: &CallRequest<'_>,
         deadline: Option<Instant>,
     ) -> Result<(Answer, ReceiveHalf), Failure> {
-        let mut begun = self.begin(&request.head(), deadline).await?;
+        let mut begun = self
+            .begin(&request.head(), deadline, Carriage::Shared)
+            .await?;
         // If the connection has just ended this fails, and so does the response, which tells why.
         let sent = begun.sender.send_data(request.message.clone(), true);
         let (sender, mut receiver) = self.halves(begun, deadline);
