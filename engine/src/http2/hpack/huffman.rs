@@ -112,8 +112,7 @@ pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     // The shortest code has five bits.
     let start = out.len();
     out.resize(start + text.len() * 8 / 5, 0);
-    let mut places = out.iter_mut().skip(start);
-    let mut decoded_len = 0;
+    let mut places = out.get_mut(start..).unwrap_or_default().iter_mut();
     let mut rest = text;
     // The next `count` bits, uppermost first; below them are zeros.
     let mut bits: u64 = 0;
@@ -132,32 +131,56 @@ pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
                 rest = &[];
             }
         }
-        let [next, ..] = bits.to_be_bytes();
-        #[expect(clippy::indexing_slicing, reason = "there is a place for each byte")]
-        let short = SHORT[usize::from(next)];
-        let (symbol, len) = if short.len > 0 {
-            (short.symbol, u32::from(short.len))
-        } else {
-            decode_long(bits).ok_or(Fault::Compression)?
-        };
-        if len > count {
+        // Short ones as long as there are whole ones for sure.
+        while count >= SHORT_LEN {
+            let short = next_short(bits);
+            if short.len == 0 {
+                break;
+            }
+            // There are as many places as there can be codes.
+            *places.next().ok_or(Fault::Compression)? = short.symbol;
+            // Less than 64, and no more than `count`: not checked, for it is done for each letter.
+            bits = bits.wrapping_shl(short.len.into());
+            count = count.wrapping_sub(short.len.into());
+        }
+        if count < SHORT_LEN {
+            if rest.is_empty() {
+                break;
+            }
+        } else if count >= LONGEST || rest.is_empty() {
+            let (symbol, len) = decode_long(bits).ok_or(Fault::Compression)?;
+            *places.next().ok_or(Fault::Compression)? = symbol;
+            bits <<= len;
+            // One that is cut off.
+            count = count.checked_sub(len).ok_or(Fault::Compression)?;
+        }
+    }
+    loop {
+        let short = next_short(bits);
+        let len = u32::from(short.len);
+        if len == 0 || len > count {
             break;
         }
-        // There are as many as there can be codes.
-        let place = places.next().ok_or(Fault::Compression)?;
-        *place = symbol;
-        decoded_len += 1;
+        *places.next().ok_or(Fault::Compression)? = short.symbol;
         bits <<= len;
         count -= len;
     }
-    out.truncate(start + decoded_len);
+    let unused_len = places.len();
+    out.truncate(out.len() - unused_len);
     // RFC 7541 section 5.2: what is left is less than a byte, and all ones.
-    let is_padding = count < 8 && bits == !u64::MAX.checked_shr(count).unwrap_or(0);
+    let is_padding = bits == !u64::MAX.checked_shr(count).unwrap_or(0);
     if is_padding {
         Ok(())
     } else {
         Err(Fault::Compression)
     }
+}
+
+#[inline(always)]
+fn next_short(bits: u64) -> Short {
+    let [next, ..] = bits.to_be_bytes();
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each byte")]
+    SHORT[usize::from(next)]
 }
 
 /// The byte whose code begins `bits`, and its length. `None` for the end of the string.
