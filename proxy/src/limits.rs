@@ -93,6 +93,9 @@ pub const LINGER_LEN_MAX: usize = 64 * 1024;
 /// Bytes of further requests that are taken in while a call is under way.
 pub const PIPELINE_LEN_MAX: usize = 64 * 1024;
 
+/// How often a connection that is not read on meanwhile is asked whether its client is still there.
+pub const LEFT_CHECK_GAP: Duration = Duration::from_secs(1);
+
 /// Room made for a body at once, at least; after that as much as has come already.
 pub const BODY_ROOM_LEN: usize = 64 * 1024;
 
