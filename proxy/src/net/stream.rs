@@ -3,6 +3,7 @@
 //! arrived, so keep it in flight or close the connection after it.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Token};
-use monoio::buf::IoBufMut as _;
+use monoio::buf::{IoBuf as _, IoBufMut as _};
 use monoio::io::{
     AsyncReadRent as _, AsyncWriteRent as _, AsyncWriteRentExt as _, IntoPollIo as _,
     OwnedReadHalf, OwnedWriteHalf, Splitable as _,
@@ -122,6 +123,16 @@ impl WriteHalf {
     pub async fn write_all(&mut self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
         let (written, buffer) = self.inner.write_all(buffer).await;
         (written.map(|_len| ()), buffer)
+    }
+
+    /// Writes a part of `buffer` and gives all of it back as it was.
+    pub async fn write_part(
+        &mut self,
+        buffer: Vec<u8>,
+        part: Range<usize>,
+    ) -> (io::Result<()>, Vec<u8>) {
+        let (written, part) = self.inner.write_all(buffer.slice(part)).await;
+        (written.map(|_len| ()), part.into_inner())
     }
 
     /// Tells the client that nothing more will come (FIN), while reading goes on.

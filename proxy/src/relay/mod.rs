@@ -1,6 +1,7 @@
 //! The spine of the proxy: one exchange between a client's connection and the upstream. In: a parsed head and its body. Out: a call,
 //! then the response's bytes. Always: what bytes mean is decided by `transom_engine::exchange`; here they are carried and awaited.
 
+mod long;
 mod socket;
 
 use std::cell::RefCell;
@@ -13,23 +14,25 @@ use std::time::Duration;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
     self, BadManners, Call, CallKind, End, Envelope, Failure, Framing, Manners, Replies, ReplyHead,
-    Request, Requests, Scratch, Transcoder,
+    Request, Requests, Scratch, SizeLimits, Transcoder,
 };
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
 use transom_engine::http2::HeaderList;
 use transom_engine::{Error, Schema};
 
+use crate::aside::Aside;
 use crate::buffers::SharedBuffer;
 use crate::clock;
 use crate::clock::Date;
-use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, STREAM_SEND_LEN};
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, LONG_BODY_LEN, STREAM_SEND_LEN};
 use crate::upstream::{
     Answer, CallError, CallPath, CallRequest, Carriage, Pool, ReceiveHalf, Reply, ReplyMetadata,
     SendHalf, Upstream,
 };
 use crate::worker::Worker;
 
+pub use long::{LongBegun, LongRequest, Panicked, is_long};
 pub use socket::Socket;
 
 /// What is served and how: made once, shared by all workers, never changed.
@@ -43,6 +46,8 @@ pub struct Gateway {
     call_paths: Box<[CallPath]>,
     /// How often a stream of events without any shows that it is alive.
     keep_alive: Option<Duration>,
+    /// Who converts bodies that are long.
+    aside: Aside,
 }
 
 impl Gateway {
@@ -71,7 +76,14 @@ impl Gateway {
             origin: None,
             call_paths,
             keep_alive,
+            aside: Aside::default(),
         })
+    }
+
+    /// The same, with threads that convert bodies which are long; without any, the workers do it.
+    #[must_use]
+    pub fn with_aside(self, aside: Aside) -> Self {
+        Self { aside, ..self }
     }
 
     /// The same, with another server that answers paths which no rule has (SEMANTICS 115).
@@ -201,6 +213,11 @@ impl Context {
     /// The worker.
     pub fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// How long messages and streams may be.
+    pub fn sizes(&self) -> &SizeLimits {
+        self.gateway.transcoder.sizes()
     }
 
     /// What the answer to a request has to know of it.
@@ -557,6 +574,13 @@ impl Context {
     }
 
     fn keep(&self, parcel: Parcel) {
+        if parcel.message.capacity() > LONG_BODY_LEN {
+            // Unless the connection still has it.
+            if let Some(bytes) = parcel.message.into_bytes() {
+                self.gateway.aside.let_go(bytes);
+            }
+            return;
+        }
         let mut parcels = self.parcels.borrow_mut();
         let capacity = parcel.message.capacity() + parcel.metadata.capacity();
         if parcels.len() < BUFFER_KEEP_COUNT_MAX && capacity <= BUFFER_KEEP_LEN_MAX {

@@ -15,6 +15,7 @@ use super::head::{CallHead, CallPath, Carriage};
 use super::{Pool, Received, ReplyMetadata};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
+use crate::limits::LONG_BODY_LEN;
 use crate::net::timeout;
 
 /// Bytes in front of a gRPC message: the flag of compression and the length.
@@ -127,4 +128,17 @@ impl Pool {
             trailers,
         })
     }
+}
+
+/// How much longer a body that is one message becomes, by its prefix: once much has come, room is made for all of it, since a longer one would take a while
+/// to move.
+pub(super) fn room_for_announced(body: &[u8], more_len: usize, body_len_max: usize) -> usize {
+    if body.len() >= LONG_BODY_LEN || body.len() + more_len < LONG_BODY_LEN {
+        return 0;
+    }
+    let len = body.get(1..PREFIX_LEN).and_then(|len| len.try_into().ok());
+    let len = len.map_or(0, u32::from_be_bytes);
+    let announced_len =
+        usize::try_from(len).map_or(usize::MAX, |len| len.saturating_add(PREFIX_LEN));
+    announced_len.min(body_len_max).saturating_sub(body.len())
 }

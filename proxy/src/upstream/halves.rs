@@ -11,6 +11,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
 
+use super::call::room_for_announced;
 use super::error::{CallError, Failure, call_error};
 use super::head::is_grpc;
 use super::link::Stream;
@@ -210,7 +211,10 @@ impl Inward {
             }
             self.release(chunk.len());
             match &mut joined {
-                Some(joined) => joined.extend_from_slice(&chunk),
+                Some(joined) => {
+                    joined.reserve(room_for_announced(joined, chunk.len(), body_len_max));
+                    joined.extend_from_slice(&chunk);
+                }
                 None if whole.is_empty() => whole = chunk,
                 None => {
                     let mut both = BytesMut::with_capacity(whole.len() + chunk.len());

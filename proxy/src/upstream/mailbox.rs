@@ -12,6 +12,7 @@ use http::StatusCode;
 use transom_engine::grpc::is_grpc_type;
 use transom_engine::http2::{Code, HeaderList};
 
+use super::call::room_for_announced;
 use super::error::{CallError, Failure};
 use super::memory::{Lent, Memory, Received};
 use super::stream::Answer;
@@ -116,6 +117,10 @@ impl Mailbox {
         }
         if self.body.capacity() == 0 {
             self.body = memory.take_body();
+        }
+        if let Some(body_len_max) = self.whole_len_max {
+            let room_len = room_for_announced(&self.body, bytes.len(), body_len_max);
+            self.body.reserve(room_len);
         }
         self.body.extend_from_slice(bytes);
         if ends {

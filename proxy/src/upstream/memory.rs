@@ -108,6 +108,16 @@ impl From<Lent<Vec<u8>>> for Received {
     }
 }
 
+impl Received {
+    /// The same, for another thread. Nothing is copied, and the memory does not come back.
+    pub fn into_bytes(self) -> Bytes {
+        match self.inner {
+            Inner::Shared(bytes) => bytes,
+            Inner::Lent(mut bytes) => mem::take(&mut bytes.inner).into(),
+        }
+    }
+}
+
 impl Deref for Received {
     type Target = [u8];
 
@@ -167,6 +177,20 @@ impl ReplyMetadata {
                     .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())),
             ),
             Source::List(list) => Pairs::List(list.inner.iter()),
+        }
+    }
+
+    /// The same, for another thread. The memory does not come back.
+    pub fn into_list(self) -> HeaderList {
+        match self.source {
+            Source::List(mut list) => mem::take(&mut list.inner),
+            Source::Map(_) => {
+                let mut list = HeaderList::default();
+                for (name, value) in self.pairs() {
+                    list.push(name, value);
+                }
+                list
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::http1::{self, RequestHead};
 
 /// The reply of a stream as an HTTP response. It borrows nothing and lives as long as the stream; it belongs to the transcoder that its call belongs to.
 /// What it carries is one message that is cut: up to [`HELD_LEN_MAX`](crate::limits::HELD_LEN_MAX) bytes of it; up to
-/// [`BODY_LEN_MAX`](crate::limits::BODY_LEN_MAX) if the rule wants one field that is no message of its own, or if raw bytes come before their type.
+/// [`SizeLimits::response_len_max`](crate::exchange::SizeLimits::response_len_max) if the rule wants one field that is no message of its own, or if raw bytes come before their type.
 ///
 /// # Examples
 /// ```
