@@ -6,7 +6,6 @@
 #![cfg(feature = "compression")]
 
 mod support {
-    pub(crate) mod codec;
     pub(crate) mod configured;
     pub(crate) mod gateway;
     pub(crate) mod http;

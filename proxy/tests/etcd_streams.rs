@@ -8,7 +8,6 @@
 #![cfg(test)]
 
 mod support {
-    pub(crate) mod codec;
     pub(crate) mod etcd;
     pub(crate) mod gateway;
     pub(crate) mod http;

@@ -6,7 +6,6 @@
 #![cfg(test)]
 
 mod support {
-    pub(crate) mod codec;
     pub(crate) mod gateway;
     pub(crate) mod http;
     pub(crate) mod process;

@@ -5,7 +5,6 @@
 #![cfg(test)]
 
 mod support {
-    pub(crate) mod codec;
     pub(crate) mod gateway;
     pub(crate) mod http;
     pub(crate) mod process;

@@ -1,5 +1,5 @@
 //! Calls that succeed: what the upstream sees, and what comes back.
-#![expect(
+#![allow(
     clippy::unwrap_used,
     reason = "functions that help tests may panic as tests do"
 )]

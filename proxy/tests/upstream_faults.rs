@@ -1,5 +1,5 @@
 //! Upstreams that are down, break off, or never answer (THREATS F1, F3, F9).
-#![expect(
+#![allow(
     clippy::unwrap_used,
     reason = "functions that help tests may panic as tests do"
 )]

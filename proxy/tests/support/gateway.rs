@@ -7,8 +7,11 @@ use std::net::SocketAddr;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use super::codec;
 use super::process::Process;
+
+// Here, so that test files need not name it.
+#[path = "codec.rs"]
+mod codec;
 
 const START_TIME: Duration = Duration::from_secs(30);
 
