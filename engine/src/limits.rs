@@ -69,3 +69,21 @@ pub const STATUS_MESSAGE_LEN_MAX: usize = 8 * 1024;
 
 /// Bytes of memory that one compiled pattern of origins may take (SEMANTICS 138); a larger one stops the start.
 pub const CORS_PATTERN_LEN_MAX: usize = 1024 * 1024;
+
+/// Bytes that wait to be written on a connection of HTTP/2, before no more data and no new streams are taken. Answers and resets still are,
+/// and one request's headers may go beyond it.
+pub const HTTP2_OUTPUT_LEN_MAX: usize = 256 * 1024;
+
+/// Answers to PING and SETTINGS of a peer that wait to be written: a peer that asks and does not read is given up.
+pub const HTTP2_ANSWER_COUNT_MAX: u32 = 1_000;
+
+/// Frames of a peer in a row that move nothing: SETTINGS, windows, answers nobody asked for, empty data, interim headers, what comes late for streams that are gone, and what
+/// is not known. Data and headers of streams that are open, and what is sent, begin the count anew. It is high, since much may be on its way
+/// for calls that were cancelled; data of those count only beyond what their windows allowed.
+pub const HTTP2_IDLE_FRAME_COUNT_MAX: u32 = 10_000;
+
+/// Frames of one header block, however short: at 16 KiB each, far more than are accepted of headers.
+pub const HTTP2_CONTINUATION_COUNT_MAX: u32 = 64;
+
+/// Bytes of memory for header blocks and lists that are kept for the next ones.
+pub const HTTP2_KEEP_LEN_MAX: usize = 16 * 1024;

@@ -156,6 +156,9 @@ pub const UPSTREAM_APART_KEEP_COUNT: usize = 4;
 /// Calls in flight on one upstream connection, even if the peer allows more.
 pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
 
+/// Bytes that are read at once from an upstream by the codec of our own.
+pub const UPSTREAM_READ_LEN: usize = 64 * 1024;
+
 /// Calls of a worker that may wait for a stream or a connection; one more is refused at once.
 pub const UPSTREAM_QUEUE_COUNT_MAX: usize = 1024;
 

@@ -105,6 +105,7 @@ fn start(
         )));
     }
     let settings = PoolSettings {
+        codec: args.upstream_codec(file),
         message_len_max: answers.manners.sizes.response_len_max,
         ..PoolSettings::default()
     };

@@ -17,7 +17,6 @@ use std::pin::pin;
 use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{End, Envelope, Failure, Replies, Requests};
@@ -32,7 +31,7 @@ use crate::limits::{
 };
 use crate::net::{Elapsed, WriteHalf, timeout};
 use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late, is_long};
-use crate::upstream::{Answer, CallError, Carriage, ReceiveHalf, SendHalf};
+use crate::upstream::{Answer, CallError, Carriage, ReceiveHalf, Received, SendHalf};
 
 /// The connection of a client, as far as a stream needs it.
 pub(super) struct Carrier<'c, 'p, F> {
@@ -397,7 +396,7 @@ type Begun = Result<(ReceiveHalf, Option<Answer>), CallError>;
 
 /// What comes next from the upstream.
 enum Next {
-    Bytes(Bytes),
+    Bytes(Received),
     End,
     Failed(Failure),
     /// Nothing for as long as the client may be left without a sign.

@@ -3,10 +3,8 @@
 //! arrived, so keep it in flight or close the connection after it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsRawFd as _, RawFd};
-use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -67,9 +65,7 @@ impl Stream {
     ///
     /// If the runtime cannot watch the descriptor.
     pub fn into_poll(self) -> io::Result<PollStream> {
-        Ok(PollStream {
-            inner: PollInner::Tcp(self.inner.into_poll_io()?),
-        })
+        PollStream::from_tcp(self.inner)
     }
 }
 
@@ -162,26 +158,13 @@ enum PollInner {
 }
 
 impl PollStream {
-    /// Connects to a TCP address. Dropping the future gives the attempt up.
-    ///
-    /// # Errors
-    ///
-    /// As the kernel tells: refused, unreachable, out of descriptors.
-    pub async fn connect_tcp(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_addr(address).await?;
-        stream.set_nodelay(true)?;
+    pub(super) fn from_tcp(stream: TcpStream) -> io::Result<Self> {
         Ok(Self {
             inner: PollInner::Tcp(stream.into_poll_io()?),
         })
     }
 
-    /// Connects to the socket at a path. Dropping the future gives the attempt up.
-    ///
-    /// # Errors
-    ///
-    /// As the kernel tells: no such file, refused, out of descriptors.
-    pub async fn connect_unix(path: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(path).await?;
+    pub(super) fn from_unix(stream: UnixStream) -> io::Result<Self> {
         Ok(Self {
             inner: PollInner::Unix(stream.into_poll_io()?),
         })

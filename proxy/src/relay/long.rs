@@ -8,11 +8,11 @@ use transom_engine::Error;
 use transom_engine::exchange::{self, Envelope, Request};
 use transom_engine::http1::RequestHead;
 
-use super::{Context, Directions, Outgoing, pairs};
+use super::{Context, Directions, Outgoing, Parcel};
 use crate::aside::Aside;
 use crate::buffers::SharedBuffer;
 use crate::limits::{LONG_BODY_LEN, LONG_CODED_REPLY_LEN};
-use crate::upstream::Reply;
+use crate::upstream::{Reply, ReplyMetadata};
 
 /// A request whose body is long.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Context {
     ) -> Result<(Used, LongBegun), Panicked> {
         let LongRequest { head, bytes, body } = request;
         let prepared = self.prepare(&head, &bytes, client);
-        let (call, metadata) = match prepared {
+        let (call, mut parcel) = match prepared {
             Ok(Some(prepared)) => prepared,
             Ok(None) => {
                 // An `OPTIONS`, whose body nobody reads.
@@ -96,20 +96,19 @@ impl Context {
             ((head, bytes), written.map(|()| message))
         });
         let ((head, bytes), written) = converted.await.ok_or(Panicked)?;
-        let message = match written {
-            Ok(message) => SharedBuffer::of(message),
+        match written {
+            Ok(message) => parcel.message = SharedBuffer::of(message),
             Err(answer) => {
                 out.extend_from_slice(&answer);
                 return Ok(((head, bytes), LongBegun::Answered));
             }
-        };
+        }
         let transcoder = &self.gateway.transcoder;
         let has_replies = call.kind(transcoder).has_replies();
         let replies = || Box::new(call.replies(transcoder, &head, &bytes));
         let outgoing = Outgoing {
             call,
-            metadata,
-            message,
+            parcel,
             streams: has_replies.then(|| Directions::Replies(replies())),
         };
         Ok(((head, bytes), LongBegun::Call(Box::new(outgoing))))
@@ -131,14 +130,18 @@ impl Context {
         let gateway = Arc::clone(&self.gateway);
         let envelope = self.dated(envelope);
         let mut answer = std::mem::take(out);
+        let http_status = reply.http_status.as_u16();
+        let body = reply.body.into_bytes();
+        let headers = reply.headers.into_list();
+        let trailers = reply.trailers.map(ReplyMetadata::into_list);
         let written = self.aside().run(move |scratch| {
             let reply = exchange::Reply {
-                http_status: reply.http_status.as_u16(),
-                headers: || pairs(&reply.headers),
-                body: &reply.body,
-                trailers: reply.trailers.as_ref().map(|trailers| || pairs(trailers)),
+                http_status,
+                headers: || headers.iter(),
+                body: &body,
+                trailers: trailers.as_ref().map(|trailers| || trailers.iter()),
             };
-            answer.reserve(reply.body.len() + reply.body.len() / 8);
+            answer.reserve(body.len() + body.len() / 8);
             call.write_reply(&gateway.transcoder, &envelope, reply, scratch, &mut answer);
             answer
         });
@@ -157,14 +160,14 @@ impl Context {
         head: &RequestHead,
         bytes: &[u8],
         client: IpAddr,
-    ) -> Result<Option<(exchange::Call, http::HeaderMap)>, Error> {
+    ) -> Result<Option<(exchange::Call, Parcel)>, Error> {
         let scratch = &mut *self.scratch.borrow_mut();
         let Request::Call(call) = self.gateway.transcoder.handle_head(head, bytes, scratch)? else {
             return Ok(None);
         };
-        let mut buffer = SharedBuffer::new();
-        let metadata = self.metadata(&call, head, bytes, client, scratch, &mut buffer)?;
-        Ok(Some((call, metadata)))
+        let mut parcel = Parcel::default();
+        self.write_metadata(&call, (head, bytes), client, scratch, &mut parcel)?;
+        Ok(Some((call, parcel)))
     }
 }
 

@@ -15,6 +15,7 @@ use super::sizes::{self, StreamedWays};
 use super::yaml::{self, Entry, Fault, Node, Value, Wrong, cut};
 use super::{Format, LISTEN_EXPECTED, Profile, UpstreamUrl};
 use crate::net::IoChoice;
+use crate::upstream::Codec;
 
 /// What a configuration file says. The default is a file that says nothing.
 #[derive(Debug, Default)]
@@ -41,6 +42,7 @@ pub(super) struct FileValues {
     pub(super) listen: Option<SocketAddr>,
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) io: Option<IoChoice>,
+    pub(super) upstream_codec: Option<Codec>,
     pub(super) profile: Option<Profile>,
     pub(super) message: Option<String>,
     pub(super) from: Option<Format>,
@@ -82,6 +84,9 @@ const VALUE_KEYS: &[ValueKey] = &[
     }),
     value("io", |node, _, to| {
         parsed(node, "auto, uring or epoll").map(|choice| to.io = Some(choice))
+    }),
+    value("upstream_codec", |node, _, to| {
+        parsed(node, "h2 or transom").map(|codec| to.upstream_codec = Some(codec))
     }),
     value("profile", |node, _, to| {
         word(node).map(|profile| to.profile = Some(profile))
