@@ -10,7 +10,7 @@ mod support {
     pub(crate) mod streams;
 }
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use support::gateway::Gateway;
 use support::http::Client;
 use support::streams::{Event, StreamsServer, on_each_driver};
+use transom::clock;
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket};
@@ -342,5 +343,43 @@ fn s127_a_burst_of_small_messages_does_not_cost_others_their_calls() {
         upstream.heal();
         say(&mut socket, "");
         assert_eq!(hear(&mut socket)["count"], (COUNT + 1).to_string());
+    });
+}
+
+/// How long nothing may be taken before it is held to have come to rest.
+const REST: Duration = Duration::from_millis(300);
+
+/// What a client sends that reads no answers, at most.
+const FLOOD_LEN_MAX: usize = 64 << 20;
+
+/// Goal: answers to pings do not pile up. Method: a client pings without reading until no more is taken of it, which has to happen, and to cost little.
+/// Each ping is answered once it reads.
+#[test]
+fn s127_a_flood_of_pings_stops_its_client() {
+    // Of 125 bytes; a mask of zeros leaves them as they are.
+    let ping = [&[0x89, 0xfd, 0, 0, 0, 0][..], &[b'p'; 125]].concat();
+    on_each_driver(&[], |gateway, _| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"here"}"#);
+        assert_eq!(hear(&mut socket)["text"], "here");
+        let memory_before = gateway.resident_len();
+        let stream = socket.get_mut();
+        stream.set_nonblocking(true).unwrap();
+        let (mut sent_len, mut since) = (0, clock::now());
+        while since.elapsed() < REST && sent_len < FLOOD_LEN_MAX {
+            match stream.write(&ping[sent_len % ping.len()..]) {
+                Ok(len) => (sent_len, since) = (sent_len + len, clock::now()),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        let grown_len = gateway.resident_len().saturating_sub(memory_before);
+        println!("sent {sent_len}, grown {grown_len}");
+        // What the kernel holds between the two, both ways, is its own business.
+        assert!(sent_len < FLOOD_LEN_MAX, "the client is not stopped");
+        assert!(grown_len < 4 << 20, "{grown_len}");
+        socket.get_mut().set_nonblocking(false).unwrap();
+        for _ in 0..sent_len / ping.len() {
+            assert!(socket.read().unwrap().is_pong());
+        }
     });
 }
