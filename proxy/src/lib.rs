@@ -4,10 +4,12 @@
 //! The binary `transom` is a thin shell over [`commands::run`].
 
 pub mod allocator;
+mod balance;
 pub mod buffers;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod cores;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod downstream;

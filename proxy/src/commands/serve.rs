@@ -12,11 +12,11 @@ use transom_engine::{Body, Route, Schema};
 
 use super::{Failure, compile, count, tell};
 use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
-use crate::downstream;
 use crate::relay::{BadGateway, Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
 use crate::upstream::{PoolSettings, Target, Upstream};
 use crate::worker::{self, Ended, StartError, WorkerSettings, Workers};
+use crate::{cores, downstream, limits};
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let _log = start_log();
@@ -103,7 +103,11 @@ fn start(
             loaded.origin
         )));
     }
-    let upstream = Upstream::new(target, PoolSettings::default())
+    let pool = PoolSettings {
+        connection_count: args.upstream_connections(file),
+        ..PoolSettings::default()
+    };
+    let upstream = Upstream::new(target, pool.clone())
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
     let origin = file.unknown_paths_to().map(|url| {
         Upstream::new(url.target.clone(), PoolSettings::default())
@@ -115,11 +119,7 @@ fn start(
     })?;
     let gateway = Arc::new(gateway.passing_unknown_paths_to(origin.transpose()?));
 
-    let mut settings = WorkerSettings::new(args.listen(file));
-    settings.io = args.io(file);
-    if let Some(workers) = args.workers(file) {
-        settings.worker_count = workers.get();
-    }
+    let settings = worker_settings(args, file, pool.connection_count);
     let shared = Arc::clone(&gateway);
     let workers = worker::start(&settings, move |worker| {
         let context = Rc::new(Context::new(Arc::clone(&shared), worker));
@@ -146,6 +146,41 @@ fn start(
     tell(&format!("  upstream  {url}"));
     tell(&format!("  workers   {}, {io}", settings.worker_count));
     Ok((gateway, workers))
+}
+
+fn worker_settings(args: &RunArgs, file: &ConfigFile, upstream_count: usize) -> WorkerSettings {
+    let mut settings = WorkerSettings::new(args.listen(file));
+    settings.io = args.io(file);
+    if let Some(workers) = args.workers(file) {
+        settings.worker_count = workers.get();
+    }
+    let worker_count = settings.worker_count;
+    if file.unknown_paths_to().is_none() {
+        // Nothing else would give a client's connection one of its own upstream.
+        settings.connection_count_max = limits::connection_count_max_sharing(
+            limits::descriptor_count_limit(),
+            worker_count,
+            upstream_count,
+        );
+    }
+    if args.pins_workers(file) {
+        match cores::allowed() {
+            Ok(cores) => {
+                if cores.len() < worker_count {
+                    tell(&format!(
+                        "warning: --pin-workers: {} on {}: some share one",
+                        count(worker_count, "worker"),
+                        count(cores.len(), "core")
+                    ));
+                }
+                settings.cores = cores;
+            }
+            Err(error) => tell(&format!(
+                "warning: --pin-workers: the cores of this process cannot be told: {error}; workers are not pinned"
+            )),
+        }
+    }
+    settings
 }
 
 /// Serves until a signal ends it.
