@@ -194,3 +194,118 @@ impl Drop for OpenInbox {
         desk.count.store(CLOSED, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::wake::WakeSeed;
+    use crate::net::{BoundListener, IoChoice, Runtime, wake_pair};
+    use std::net::TcpStream;
+
+    /// Seats of as many workers, and connections for them.
+    struct Scene {
+        seats: Vec<Seat>,
+        listener: BoundListener,
+        clients: Vec<TcpStream>,
+    }
+
+    impl Scene {
+        fn new(worker_count: usize, share: usize) -> Self {
+            let balance = Balance::new(worker_count, share);
+            let any_port = "127.0.0.1:0".parse().unwrap();
+            let mut listeners = BoundListener::bind_all(any_port, 1).unwrap();
+            Self {
+                seats: (0..worker_count)
+                    .map(|index| balance.seat(index).unwrap())
+                    .collect(),
+                listener: listeners.remove(0),
+                clients: Vec::new(),
+            }
+        }
+
+        fn open(&self, index: usize) -> (OpenInbox, WakeSeed) {
+            let (wake, seed) = wake_pair().unwrap();
+            (self.seats[index].open_inbox(wake), seed)
+        }
+
+        fn fresh(&mut self) -> Fresh {
+            let address = self.listener.local_address().unwrap();
+            self.clients.push(TcpStream::connect(address).unwrap());
+            let listener = self.listener.try_clone().unwrap();
+            let mut runtime = Runtime::build(IoChoice::Epoll).unwrap();
+            runtime.block_on(async {
+                let listener = listener.attach_for_fresh().unwrap();
+                listener.accept_fresh().await.unwrap()
+            })
+        }
+
+        /// Whether worker `index` serves the next connection that it accepts.
+        fn keeps_next(&mut self, index: usize) -> bool {
+            let fresh = self.fresh();
+            matches!(self.seats[index].place(fresh), Placed::Here(_))
+        }
+    }
+
+    #[test]
+    fn next_connection_is_handed_over_once_another_worker_has_fewer() {
+        let mut scene = Scene::new(2, 100);
+        let _open = (scene.open(0), scene.open(1));
+        assert!(scene.keeps_next(0));
+        assert!(!scene.keeps_next(0));
+        assert!(scene.keeps_next(0));
+        assert_eq!(scene.seats[1].collect().len(), 1);
+        assert!(scene.seats[1].collect().is_empty());
+    }
+
+    #[test]
+    fn small_differences_are_left_alone_where_there_are_many() {
+        let mut scene = Scene::new(2, 100);
+        let _open = (scene.open(0), scene.open(1));
+        for _ in 0..16 {
+            scene.seats[0].note_begin();
+            scene.seats[1].note_begin();
+        }
+        assert!(scene.keeps_next(0));
+        assert!(scene.keeps_next(0));
+        assert!(scene.keeps_next(0));
+        assert!(!scene.keeps_next(0));
+    }
+
+    #[test]
+    fn worker_that_is_full_is_given_nothing() {
+        let mut scene = Scene::new(2, 2);
+        let _open = (scene.open(0), scene.open(1));
+        for _ in 0..4 {
+            assert!(scene.seats[0].has_room());
+            scene.keeps_next(0);
+        }
+        assert!(!scene.seats[0].has_room());
+        assert_eq!(scene.seats[1].collect().len(), 2);
+    }
+
+    #[test]
+    fn worker_that_has_ended_is_given_nothing_and_its_inbox_waits_for_the_next_thread() {
+        let mut scene = Scene::new(2, 100);
+        let _own = scene.open(0);
+        // Nobody is there yet.
+        assert!(scene.keeps_next(0));
+        let (open, _seed) = scene.open(1);
+        assert!(!scene.keeps_next(0));
+        // The thread dies with a connection in its inbox, and what it served ends later.
+        drop(open);
+        scene.seats[1].note_end();
+        assert!(scene.keeps_next(0));
+        let (_again, seed) = scene.open(1);
+        let mut runtime = Runtime::build(IoChoice::Epoll).unwrap();
+        let woken = runtime.block_on(async { seed.attach().unwrap().wait().await });
+        assert_eq!(woken, crate::net::wake::Wake::Called);
+        assert_eq!(scene.seats[1].collect().len(), 1);
+        assert_eq!(scene.seats[1].own().count(), 1);
+    }
+
+    #[test]
+    fn desks_share_no_cache_line() {
+        assert_eq!(align_of::<Desk>(), 128);
+        assert_eq!(size_of::<Desk>() % 128, 0);
+    }
+}
