@@ -235,7 +235,7 @@ mod tests {
             let mut runtime = Runtime::build(IoChoice::Epoll).unwrap();
             runtime.block_on(async {
                 let listener = listener.attach_for_fresh().unwrap();
-                listener.accept_fresh().await.unwrap()
+                listener.accept_fresh(async || ()).await.unwrap()
             })
         }
 

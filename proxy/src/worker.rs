@@ -391,11 +391,12 @@ async fn accept_among_others<H, F>(
     H: Fn(Accepted) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
-    while let Some(fresh) = listener.accept_fresh().await {
+    // Others may have filled this worker while it waited.
+    let until_room = async || worker.until_room_anywhere(seat).await;
+    while let Some(fresh) = listener.accept_fresh(until_room).await {
         if let Placed::Here(fresh) = seat.place(fresh) {
             serve_fresh(worker, handler, fresh);
         }
-        worker.until_room_anywhere(seat).await;
     }
 }
 

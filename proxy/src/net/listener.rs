@@ -192,10 +192,12 @@ impl Listener {
         }
     }
 
-    /// As [`Listener::accept`], but the connection belongs to no runtime yet. It takes a call of the system more.
-    pub async fn accept_fresh(&self) -> Option<Fresh> {
+    /// As [`Listener::accept`], but the connection belongs to no runtime yet. It takes a call of the system more. Right before a connection
+    /// is taken, `until_room` waits until that may be done.
+    pub async fn accept_fresh(&self, until_room: impl AsyncFn()) -> Option<Fresh> {
         let mut pause = ACCEPT_PAUSE_MIN;
         loop {
+            until_room().await;
             if self.is_stopped.get() {
                 return None;
             }
