@@ -286,8 +286,9 @@ pub struct RunArgs {
     /// Keep each worker on a core of its own
     #[arg(long)]
     pub pin_workers: bool,
-    /// Connections of each worker to the upstream, 1 to 64 [default: 2]
-    #[arg(long, value_name = "N", value_parser = parse_upstream_connections)]
+    /// Of each worker, 1 to 64 [default: 2]
+    // Under a heading of its own, since its long name would give the help of its neighbours lines of their own.
+    #[arg(long, value_name = "N", value_parser = parse_upstream_connections, help_heading = "Upstream")]
     pub upstream_connections: Option<usize>,
     /// I/O driver; auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
