@@ -104,8 +104,27 @@ pub const LINGER_LEN_MAX: usize = 64 * 1024;
 /// Bytes of further requests that are taken in while a call is under way.
 pub const PIPELINE_LEN_MAX: usize = 64 * 1024;
 
+/// How often a connection that is not read on meanwhile is asked whether its client is still there.
+pub const LEFT_CHECK_GAP: Duration = Duration::from_secs(1);
+
 /// Room made for a body at once, at least; after that as much as has come already.
 pub const BODY_ROOM_LEN: usize = 64 * 1024;
+
+/// Bytes of a body from which on it is taken in parts of this length and converted by another thread: longer ones would hold a worker up for
+/// half a millisecond and more.
+pub const LONG_BODY_LEN: usize = 256 * 1024;
+
+/// The same for a body that is compressed, which may become many times as long.
+pub const LONG_CODED_BODY_LEN: usize = 4 * 1024;
+
+/// The same for a reply message whose answer is to be compressed, which takes many times as long.
+pub const LONG_CODED_REPLY_LEN: usize = 16 * 1024;
+
+/// Bytes of an answer that are written at once before the other connections get their turn.
+pub const WRITE_PART_LEN: usize = 256 * 1024;
+
+/// Long bodies that wait for a thread to convert them; the worker of one more does it itself.
+pub const ASIDE_QUEUE_COUNT_MAX: usize = 1024;
 
 /// Bytes an idle connection may keep for its next read; what a large request needed is given back.
 pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
@@ -119,6 +138,12 @@ pub const SOCKET_PING_GAP: Duration = Duration::from_secs(30);
 
 /// Pings without an answer after which a WebSocket's client is taken for gone.
 pub const SOCKET_PING_COUNT_MAX: u32 = 2;
+
+/// Bytes of a frame of a WebSocket that are waited for before they are read; a longer frame is read in such pieces.
+pub const SOCKET_PIECE_LEN: usize = 4 * 1024;
+
+/// Bytes of a WebSocket's messages that are taken in while the upstream does not take the ones before them, so that a ping or the end is seen behind them.
+pub const SOCKET_AHEAD_LEN_MAX: usize = 16 * 1024;
 
 /// Bytes of framed messages that a client's stream is turned into before they are sent, unless one message is longer.
 pub const STREAM_SEND_LEN: usize = 16 * 1024;
@@ -195,8 +220,10 @@ pub const UPSTREAM_SEND_LEN_MAX: usize = 64 * 1024;
 /// Headers or trailers of a response, bytes, counted as HTTP/2 counts them. A `grpc-message` of 64 KiB fits.
 pub const UPSTREAM_HEADER_LIST_LEN_MAX: u32 = 256 * 1024;
 
-/// A response message, bytes (the default of gRPC).
+/// A response message, bytes, unless another limit is set: that of the engine, which the body is gathered up to.
 pub const UPSTREAM_MESSAGE_LEN_MAX: usize = 4 * 1024 * 1024;
+
+const _: () = assert!(UPSTREAM_MESSAGE_LEN_MAX == transom_engine::limits::BODY_LEN_MAX);
 
 /// Addresses of an upstream's name that are tried.
 pub const UPSTREAM_ADDRESS_COUNT_MAX: usize = 16;

@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 use transom_engine::{Body, Route, Schema};
 
 use super::{Failure, compile, count, tell};
+use crate::aside::Aside;
 use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
 use crate::relay::{BadGateway, Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
@@ -105,6 +106,7 @@ fn start(
     }
     let pool = PoolSettings {
         connection_count: args.upstream_connections(file),
+        message_len_max: answers.manners.sizes.response_len_max,
         ..PoolSettings::default()
     };
     let upstream = Upstream::new(target, pool.clone())
@@ -117,9 +119,11 @@ fn start(
         BadGateway::Manners(bad) => Failure::input(file.misfit(&bad)),
         BadGateway::MethodName(_) => Failure::input(bad),
     })?;
-    let gateway = Arc::new(gateway.passing_unknown_paths_to(origin.transpose()?));
-
     let settings = worker_settings(args, file, pool.connection_count);
+    let aside = Aside::start(settings.worker_count)
+        .map_err(|error| Failure::Ours(format!("cannot start threads: {error}")))?;
+    let gateway = gateway.passing_unknown_paths_to(origin.transpose()?);
+    let gateway = Arc::new(gateway.with_aside(aside));
     let shared = Arc::clone(&gateway);
     let workers = worker::start(&settings, move |worker| {
         let context = Rc::new(Context::new(Arc::clone(&shared), worker));

@@ -13,6 +13,7 @@ mod http_rules;
 mod lists;
 mod maps;
 mod profile;
+mod sizes;
 mod yaml;
 
 use std::net::SocketAddr;

@@ -31,7 +31,7 @@ use crate::limits::{
     IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, STREAM_IDLE_TIMEOUT, STREAM_SEND_LEN, STREAM_WRITE_LEN,
 };
 use crate::net::{Elapsed, WriteHalf, timeout};
-use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late};
+use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late, is_long};
 use crate::upstream::{Answer, CallError, Carriage, ReceiveHalf, SendHalf};
 
 /// The connection of a client, as far as a stream needs it.
@@ -332,8 +332,8 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         }
     }
 
-    /// Sends what is in the buffer, as the upstream has room, while the client is watched. Not for ever: a client that leaves with much of its body
-    /// unread is not seen.
+    /// Sends what is in the buffer, as the upstream has room, while the client is watched. Not for ever: an end that waits in the client's own kernel,
+    /// behind bytes for which ours has no room, is seen by nobody.
     async fn send(&mut self) -> Result<(), Stop> {
         let sender = self.sender.as_mut().ok_or(Stop::Refused)?;
         if self.buffer.as_slice().is_empty() {
@@ -420,6 +420,14 @@ impl Answering<'_> {
         self.close_if_unread();
         let envelope = self.envelope.clone();
         match reply {
+            Ok(Ok(reply)) if is_long(&reply, &envelope) => {
+                let finished = self
+                    .context
+                    .finish_long(outgoing, envelope, reply, self.out);
+                if Box::pin(finished).await.is_err() {
+                    return self.carried(End::Abort);
+                }
+            }
             Ok(reply) => self.context.finish(outgoing, envelope, reply, self.out),
             Err(fault) => {
                 self.context.write_failure(envelope, &fault, self.out);

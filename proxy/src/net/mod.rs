@@ -15,4 +15,4 @@ pub use notify::Notify;
 pub use ring::{IoChoice, IoDriver, IoReport, Runtime};
 pub use stream::{PollStream, ReadHalf, Stream, WriteHalf};
 pub use task::{Elapsed, sleep, sleep_until, spawn, timeout};
-pub use wake::{WakeReceiver, WakeSender, wake_pair};
+pub use wake::{WakeReceiver, WakeSender, turn, wake_pair};

@@ -1,6 +1,7 @@
 //! The spine of the proxy: one exchange between a client's connection and the upstream. In: a parsed head and its body. Out: a call,
 //! then the response's bytes. Always: what bytes mean is decided by `transom_engine::exchange`; here they are carried and awaited.
 
+mod long;
 mod socket;
 
 use std::cell::RefCell;
@@ -15,21 +16,23 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
     self, BadManners, Call, CallKind, End, Envelope, Failure, Framing, Manners, Replies, ReplyHead,
-    Request, Requests, Scratch, Transcoder,
+    Request, Requests, Scratch, SizeLimits, Transcoder,
 };
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
 use transom_engine::{Error, Schema};
 
+use crate::aside::Aside;
 use crate::buffers::SharedBuffer;
 use crate::clock;
 use crate::clock::Date;
-use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, STREAM_SEND_LEN};
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, LONG_BODY_LEN, STREAM_SEND_LEN};
 use crate::upstream::{
     Answer, CallError, CallRequest, Carriage, Pool, ReceiveHalf, Reply, SendHalf, Upstream,
 };
 use crate::worker::Worker;
 
+pub use long::{LongBegun, LongRequest, Panicked, is_long};
 pub use socket::Socket;
 
 /// What is served and how: made once, shared by all workers, never changed.
@@ -43,6 +46,8 @@ pub struct Gateway {
     method_paths: Box<[PathAndQuery]>,
     /// How often a stream of events without any shows that it is alive.
     keep_alive: Option<Duration>,
+    /// Who converts bodies that are long.
+    aside: Aside,
 }
 
 impl Gateway {
@@ -73,7 +78,14 @@ impl Gateway {
             origin: None,
             method_paths,
             keep_alive,
+            aside: Aside::default(),
         })
+    }
+
+    /// The same, with threads that convert bodies which are long; without any, the workers do it.
+    #[must_use]
+    pub fn with_aside(self, aside: Aside) -> Self {
+        Self { aside, ..self }
     }
 
     /// The same, with another server that answers paths which no rule has (SEMANTICS 115).
@@ -199,6 +211,11 @@ impl Context {
     /// The worker.
     pub fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// How long messages and streams may be.
+    pub fn sizes(&self) -> &SizeLimits {
+        self.gateway.transcoder.sizes()
     }
 
     /// What the answer to a request has to know of it.
@@ -545,6 +562,13 @@ impl Context {
     }
 
     fn keep(&self, message: SharedBuffer) {
+        if message.capacity() > LONG_BODY_LEN {
+            // Unless h2 still has it.
+            if let Some(bytes) = message.into_bytes() {
+                self.gateway.aside.let_go(bytes);
+            }
+            return;
+        }
         let mut messages = self.messages.borrow_mut();
         if messages.len() < BUFFER_KEEP_COUNT_MAX && message.capacity() <= BUFFER_KEEP_LEN_MAX {
             messages.push(message);

@@ -16,6 +16,7 @@ use super::error::{CallError, Failure, call_error};
 use super::head::{Begun, CallHead, Carriage, is_grpc};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
+use crate::limits::LONG_BODY_LEN;
 use crate::net::timeout;
 
 /// Bytes in front of a gRPC message: the flag of compression and the length.
@@ -151,6 +152,14 @@ pub(super) async fn gather(
             .release_capacity(chunk.len())
             .map_err(|error| call_error(&error))?;
         match &mut joined {
+            Some(joined)
+                if joined.len() < LONG_BODY_LEN && gathered_len + chunk.len() >= LONG_BODY_LEN =>
+            {
+                // Once much has come, room is made for all that was announced, since a longer one would take a while to move.
+                joined.extend_from_slice(&chunk);
+                let announced_len = announced_len(joined).min(body_len_max);
+                joined.reserve(announced_len.saturating_sub(joined.len()));
+            }
             Some(joined) => joined.extend_from_slice(&chunk),
             None if whole.is_empty() => whole = chunk,
             None => {
@@ -165,4 +174,11 @@ pub(super) async fn gather(
         .await
         .map_err(|error| call_error(&error))?;
     Ok((joined.map_or(whole, BytesMut::freeze), trailers))
+}
+
+/// Bytes of a body that is one message, by its prefix.
+fn announced_len(body: &[u8]) -> usize {
+    let len = body.get(1..PREFIX_LEN).and_then(|len| len.try_into().ok());
+    let len = len.map_or(0, u32::from_be_bytes);
+    usize::try_from(len).map_or(usize::MAX, |len| len.saturating_add(PREFIX_LEN))
 }

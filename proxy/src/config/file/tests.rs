@@ -328,9 +328,9 @@ fn wrong_map_is_refused_with_line_key_and_what_was_expected() {
         (
             "compression:\n  from: -1",
             2,
-            "compression: from: found `-1`; expected 0 to 4194304",
+            "compression: from: found `-1`; expected 0 to 67108864",
         ),
-        ("compression: {from: 4194305}", 1, "expected 0 to 4194304"),
+        ("compression: {from: 67108865}", 1, "expected 0 to 67108864"),
         (
             "compression: {codings: [gzip, lzma]}",
             1,
