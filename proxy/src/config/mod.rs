@@ -164,10 +164,10 @@ pub struct JsonArgs {
     /// Enums written by name or number [default: name]
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub json_enums: Option<JsonEnums>,
-    /// 64-bit integers as string or number [default: string]
+    /// int64 as string or number [default: string]
     #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
     pub json_int64: Option<JsonInt64>,
-    /// JSON keys of no field: ignore or reject [default: ignore]
+    /// Keys of no field: ignore|reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_fields: Option<Unknown>,
 }
@@ -291,13 +291,13 @@ pub struct RunArgs {
     // Under a heading of its own, since its long name would give the help of its neighbours lines of their own.
     #[arg(long, value_name = "N", value_parser = parse_upstream_connections, help_heading = "Upstream")]
     pub upstream_connections: Option<usize>,
-    /// I/O driver; auto is io_uring where allowed [default: auto]
+    /// auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
     pub io: Option<IoChoice>,
-    /// HTTP/2 to upstream: h2 or transom [default: h2]
-    #[arg(long, value_name = "NAME")]
+    /// HTTP/2 by h2 or transom [default: h2]
+    #[arg(long, value_name = "NAME", help_heading = "Upstream")]
     pub upstream_codec: Option<Codec>,
-    /// Query keys of no field: ignore or reject [default: ignore]
+    /// Keys of no field: ignore|reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_query: Option<Unknown>,
     /// Streams of who accepts anything: array, ndjson, wrapped, sse [default: by profile]
