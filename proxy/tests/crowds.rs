@@ -7,6 +7,11 @@
 mod support {
     pub(crate) mod gateway;
     pub(crate) mod http;
+    #[allow(
+        dead_code,
+        unreachable_pub,
+        reason = "shared with the tests of the pool, which use other parts of it"
+    )]
     pub(crate) mod peer;
     pub(crate) mod process;
 }

@@ -53,16 +53,13 @@ impl Queue {
             before: self.last,
             ..Place::default()
         };
-        let index = match self.free {
-            Some(index) => {
-                self.free = self.places[index].after;
-                self.places[index] = place;
-                index
-            }
-            None => {
-                self.places.push(place);
-                self.places.len() - 1
-            }
+        let index = if let Some(index) = self.free {
+            self.free = self.places[index].after;
+            self.places[index] = place;
+            index
+        } else {
+            self.places.push(place);
+            self.places.len() - 1
         };
         match self.last {
             Some(last) => self.places[last].after = Some(index),
@@ -88,12 +85,12 @@ impl Queue {
         self.waiting_count -= 1;
     }
 
-    /// Notifies the one that has waited longest, if there is one, and gives what wakes it.
-    fn notify_first(&mut self) -> Option<Option<Waker>> {
+    /// Notifies the one that has waited longest, if there is one, and gives what wakes it, if it waits already.
+    fn notify_first(&mut self) -> Option<Waker> {
         let index = self.first?;
         self.unlink(index);
         self.places[index].is_notified = true;
-        Some(self.places[index].waker.take())
+        self.places[index].waker.take()
     }
 
     /// Gives up a place that is in the list no more.
@@ -128,7 +125,7 @@ impl Notify {
     pub fn notify_one(&self) {
         // Whoever is woken may use this queue at once, so it is not borrowed then.
         let first = self.queue.borrow_mut().notify_first();
-        if let Some(Some(waker)) = first {
+        if let Some(waker) = first {
             waker.wake();
         }
     }
