@@ -31,7 +31,7 @@ async fn serve_lines(worker: Rc<Worker>, accepted: Accepted) {
             _ => break,
         }
         assert_ne!(buffer, b"panic", "the client asked for it");
-        let (written, bytes) = writer.write_all(buffer).await;
+        let (written, bytes) = writer.write_all(buffer, PATIENCE).await.unwrap();
         buffer = bytes;
         if written.is_err() || buffer == b"bye" || worker.is_draining() {
             break;

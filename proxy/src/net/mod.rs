@@ -3,6 +3,7 @@
 //! Always: everything here belongs to one worker's thread, except [`wake::WakeSender`]; a pending accept is never
 //! dropped; a task that panics ends only itself.
 
+pub mod alarm;
 pub mod listener;
 pub mod notify;
 pub mod ring;
@@ -10,6 +11,7 @@ pub mod stream;
 pub mod task;
 pub mod wake;
 
+pub use alarm::Alarm;
 pub use listener::{Accepted, BoundListener, Listener};
 pub use notify::Notify;
 pub use ring::{IoChoice, IoDriver, IoReport, Runtime};
