@@ -14,8 +14,8 @@ use std::time::Duration;
 use support::counting::{Counting, request_count};
 use support::{notation, texts};
 use transom_engine::exchange::{
-    Call, Cors, CorsSettings, Envelope, Forms, Limit, Manners, MethodTimeouts, QueryRule, Reply,
-    ReplyHead, Request, Scratch, Transcoder,
+    Call, Cors, CorsSettings, Envelope, Forms, Framing, Limit, Manners, MethodTimeouts, QueryRule,
+    Reply, ReplyHead, Request, Scratch, Streams, Transcoder,
 };
 use transom_engine::grpc::header_lists::HeaderLists;
 use transom_engine::grpc::metadata::HeaderRule;
@@ -408,8 +408,8 @@ fn a_call_that_succeeds_does_not_allocate() {
     }
 }
 
-/// `streams.proto` with what it imports.
-fn streams() -> Transcoder {
+/// `streams.proto` with what it imports; replies in this framing for who accepts anything.
+fn streams(framing: Framing) -> Transcoder {
     let google = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
     let descriptors = protox::Compiler::new([support::PROTOS, google])
         .and_then(|mut compiler| {
@@ -418,7 +418,15 @@ fn streams() -> Transcoder {
         })
         .unwrap();
     let schema = Schema::from_descriptor_set(&descriptors).unwrap();
-    Transcoder::new(schema, Manners::default())
+    let streams = Streams {
+        framing,
+        ..Streams::default()
+    };
+    let manners = Manners {
+        streams,
+        ..Manners::default()
+    };
+    Transcoder::new(schema, manners)
 }
 
 fn parse(request: &[u8]) -> RequestHead {
@@ -430,7 +438,7 @@ fn parse(request: &[u8]) -> RequestHead {
 /// A stream may last for days: what it does for each message must cost no memory.
 #[test]
 fn requests_of_a_stream_do_not_allocate() {
-    let transcoder = streams();
+    let transcoder = streams(Framing::Lines);
     let text =
         br#"{"name":"h\u00e9llo","count":"5","tags":["a","b"],"inner":{"inner":{"name":"x"}}} "#;
     for line in [
@@ -465,22 +473,41 @@ fn requests_of_a_stream_do_not_allocate() {
 
 #[test]
 fn replies_of_a_stream_do_not_allocate() {
-    let transcoder = streams();
     let short = frame("1: 'name' 2: 5 3: 'a' 3: 'b' 4: {1: 'x'}");
-    // Longer than what is waited for, so that it is converted as it comes.
-    let long = frame(&format!(
-        "2: 5 {}",
-        "3: 'a tag of a few bytes' ".repeat(4_000)
-    ));
+    // Longer than what is waited for, so that they go on as they come.
+    let tags = "3: 'a tag of a few bytes' ".repeat(4_000);
+    let long = frame(&format!("2: 5 {tags}"));
+    let inner = frame(&format!("1: 'name' 4: {{{tags}}} 3: 'a'"));
+    let raw = frame(&format!("1: 'image/png' 2: '{}'", "x".repeat(80_000)));
     let headers: [(&[u8], &[u8]); 1] = [(b"content-type", b"application/grpc")];
-    for accept in [
-        "application/json",
-        "application/x-ndjson",
-        "text/event-stream",
+    let whole = usize::MAX;
+    for (framing, path, frames) in [
+        (
+            Framing::Array,
+            "watch",
+            &[(&short, whole), (&short, 3), (&long, 5_000)][..],
+        ),
+        (
+            Framing::Lines,
+            "watch",
+            &[(&short, whole), (&short, 3), (&long, 5_000)],
+        ),
+        (
+            Framing::Wrapped,
+            "watch",
+            &[(&short, whole), (&short, 3), (&long, 5_000)],
+        ),
+        (
+            Framing::Events,
+            "watch",
+            &[(&short, whole), (&short, 3), (&long, 5_000)],
+        ),
+        (Framing::Lines, "inner", &[(&short, 3), (&inner, 5_000)]),
+        (Framing::Lines, "download", &[(&raw, whole), (&raw, 5_000)]),
     ] {
-        for (frame, len) in [(&short, short.len()), (&short, 3), (&long, 5_000)] {
-            let request =
-                format!("GET /v1/watch/n HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\r\n");
+        let transcoder = streams(framing);
+        for &(frame, len) in frames {
+            let request = format!("GET /v1/{path}/n HTTP/1.1\r\nhost: a\r\n\r\n");
             let request = request.as_bytes();
             let (head, mut scratch, mut out) = (parse(request), Scratch::default(), Vec::new());
             let Ok(Request::Call(call)) = transcoder.handle_head(&head, request, &mut scratch)
@@ -498,13 +525,13 @@ fn replies_of_a_stream_do_not_allocate() {
             assert_eq!(end, None);
             let count = count_in_steady_state(|| {
                 out.clear();
-                for piece in frame.chunks(len) {
+                for piece in frame.chunks(len.min(frame.len())) {
                     let end = replies.push(&transcoder, &envelope, piece, &mut scratch, &mut out);
                     assert_eq!(end, None);
                 }
                 assert!(!out.is_empty());
             });
-            assert_eq!(count, 0, "{accept} in pieces of {len}");
+            assert_eq!(count, 0, "{path}, {framing:?}, in pieces of {len}");
         }
     }
 }

@@ -182,8 +182,12 @@ fn head_of(case: &Value) -> Vec<u8> {
 
 /// All ways to cut what is not long, and some to cut what is.
 fn cuts(len: usize) -> Vec<Vec<Range<usize>>> {
-    let step = 1 + len / 400;
-    let two = (0..=len).step_by(step).map(|at| vec![0..at, at..len]);
+    const ALL_LEN_MAX: usize = 400;
+    let is_border = |at: &usize| {
+        len <= ALL_LEN_MAX || *at < 50 || len - at < 50 || at.is_multiple_of(len / 100)
+    };
+    let two = (0..=len).filter(is_border);
+    let two = two.map(|at| vec![0..at, at..len]);
     let each = |size: usize| {
         (0..len)
             .step_by(size)
@@ -402,7 +406,7 @@ impl Upstream {
                 body.extend_from_slice(&unhex(hex));
                 continue;
             }
-            let is_cut = message.get("long_cut").is_some();
+            let is_cut = message.get("long_cut").is_some() || message["is_cut"] == true;
             let wire = match message.get(LONG).or_else(|| message.get("long_cut")) {
                 // `name`, `count`, `tags`
                 Some(len) => {
@@ -410,6 +414,7 @@ impl Upstream {
                     let json = json!({"name": text, "count": "5", "tags": ["x"]});
                     encode(output, &json)
                 }
+                None if message.get("fields").is_some() => fields(message),
                 None => encode(output, message),
             };
             body.push(0);
@@ -432,6 +437,26 @@ impl Upstream {
             fail,
         }
     }
+}
+
+/// Fields with a length, one after the other: a number each, and a text, so many `x`, bytes or fields.
+fn fields(spec: &Value) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for field in spec["fields"].as_array().unwrap() {
+        let content = match &field[1] {
+            Value::String(text) => text.clone().into_bytes(),
+            Value::Number(len) => b"x".repeat(usize::try_from(len.as_u64().unwrap()).unwrap()),
+            content => match content["hex"].as_str() {
+                Some(hex) => unhex(hex),
+                None => fields(content),
+            },
+        };
+        let number = field[0].as_u64().unwrap();
+        prost::encoding::encode_varint(number << 3 | 2, &mut wire);
+        prost::encoding::encode_varint(content.len() as u64, &mut wire);
+        wire.extend_from_slice(&content);
+    }
+    wire
 }
 
 fn encode(output: &MessageDescriptor, json: &Value) -> Vec<u8> {
@@ -576,7 +601,117 @@ fn replies_are_what_the_cases_say_wherever_they_are_cut() {
                 &got,
                 &format!("{name} in {cut:?}"),
             );
-            assert!(got.chunk_count <= pieces.len() + 2, "{name}: {got:?}");
+            let message_count = case["upstream"]["body"].as_array().map_or(0, Vec::len);
+            assert!(
+                got.chunk_count <= pieces.len() + message_count.max(2),
+                "{name}: {} chunks",
+                got.chunk_count
+            );
+        }
+    }
+}
+
+/// A call, and the messages that its upstream sends for these fields.
+fn long_reply(
+    world: &World,
+    line: &str,
+    manners: &str,
+    messages: &Value,
+) -> (Transcoder, Vec<u8>, Upstream) {
+    let transcoder = world.transcoder(manners);
+    let head = head_of(&json!({"request": line}));
+    let mut parsed = RequestHead::new();
+    _ = parsed.parse(&head);
+    let handled = transcoder.handle_head(&parsed, &head, &mut Scratch::default());
+    let Ok(Request::Call(call)) = handled else {
+        panic!("no call");
+    };
+    let (_, output) = world.types(&call, &transcoder);
+    let upstream = Upstream::of(&json!({"body": messages}), &output);
+    (transcoder, head, upstream)
+}
+
+/// Issue 6, point 6: what is carried of a message does not grow with it, in any framing.
+#[test]
+fn long_messages_go_on_before_they_are_whole() {
+    const PIECE_LEN: usize = 16 << 10;
+    let world = World::new();
+    let tags: Vec<_> = (0..2000).map(|_| json!([3, 1000])).collect();
+    for (line, manners, fields) in [
+        ("GET /v1/watch/n", "omit", json!(tags)),
+        ("GET /v1/watch/n", "grpc-gateway", json!(tags)),
+        ("GET /v1/watch/n", "forced events", json!(tags)),
+        ("GET /v1/inner/n", "omit", json!([[4, {"fields": tags}]])),
+        (
+            "GET /v1/download/n",
+            "omit",
+            json!([[1, "a/b"], [2, 2_000_000]]),
+        ),
+    ] {
+        let messages = json!([{"fields": fields}]);
+        let (transcoder, head, upstream) = long_reply(&world, line, manners, &messages);
+        let mut parsed = RequestHead::new();
+        _ = parsed.parse(&head);
+        let mut scratch = Scratch::default();
+        let Ok(Request::Call(call)) = transcoder.handle_head(&parsed, &head, &mut scratch) else {
+            panic!("no call");
+        };
+        let envelope = Envelope::of(&parsed, &head);
+        let mut replies = call.replies(&transcoder, &parsed, &head);
+        let headers = upstream.headers.unwrap();
+        let reply = ReplyHead {
+            http_status: 200,
+            headers: || borrowed(&headers),
+            ends_stream: false,
+        };
+        let mut out = Vec::new();
+        _ = replies.take_headers(&transcoder, &envelope, &reply, &mut scratch, &mut out);
+        let (mut carried_len, mut written_len) = (0, 0);
+        for piece in upstream.body.chunks(PIECE_LEN) {
+            out.clear();
+            let end = replies.push(&transcoder, &envelope, piece, &mut scratch, &mut out);
+            assert_eq!(end, None, "{line}");
+            carried_len = carried_len.max(replies.carried_len());
+            written_len = written_len.max(out.len());
+        }
+        assert_eq!(replies.count(), 1);
+        assert!(
+            carried_len <= 64 << 10,
+            "{line} {manners}: {carried_len} are carried"
+        );
+        // Once the first 64 KiB are here they are written together.
+        assert!(
+            written_len <= 128 << 10,
+            "{line} {manners}: {written_len} come at once"
+        );
+    }
+}
+
+/// What protobuf lets a later field replace may be out already.
+#[test]
+fn what_a_long_message_says_twice_cuts_the_transfer() {
+    let world = World::new();
+    for (line, fields) in [
+        (
+            "GET /v1/download/n",
+            json!([[1, "a/b"], [2, 70_000], [2, "x"]]),
+        ),
+        (
+            "GET /v1/download/n",
+            json!([[1, "a/b"], [2, 70_000], [1, "c/d"]]),
+        ),
+        (
+            "GET /v1/inner/n",
+            json!([[4, {"fields": [[3, "a"]]}], [1, 70_000], [4, {"fields": [[3, "b"]]}]]),
+        ),
+        ("GET /v1/watch/n", json!([[1, 70_000], [3, "a"], [1, "b"]])),
+    ] {
+        for manners in ["omit", "grpc-gateway"] {
+            let messages = json!([{"fields": fields}]);
+            let (transcoder, head, upstream) = long_reply(&world, line, manners, &messages);
+            let pieces: Vec<_> = upstream.body.chunks(1000).collect();
+            let got = receive(&transcoder, &head, &upstream, &pieces);
+            assert_eq!(got.end, End::Abort, "{line} {manners}: {:.300}", got.body);
         }
     }
 }

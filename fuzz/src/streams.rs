@@ -28,10 +28,11 @@ pub const UPLOADS: [&str; 8] = [
 ];
 
 /// Server streams: objects, one field of them, other values, raw bytes; then without chunks, and without a body.
-const DOWNLOADS: [&str; 6] = [
+const DOWNLOADS: [&str; 7] = [
     "GET /v1/watch/n HTTP/1.1",
     "GET /v1/tags/n HTTP/1.1",
     "GET /v1/ask/n HTTP/1.1",
+    "GET /v1/inner/n HTTP/1.1",
     "GET /v1/download/n HTTP/1.1",
     "GET /v1/watch/n HTTP/1.0",
     "HEAD /v1/watch/n HTTP/1.1",

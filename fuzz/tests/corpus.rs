@@ -232,13 +232,14 @@ fn add_streams(add: &mut impl FnMut(&str, &str, &[&[u8]])) {
 }
 
 /// Frames: messages of text, some of them cut or at fault.
-const STREAMS: [&[u8]; 7] = [
+const STREAMS: [&[u8]; 8] = [
     b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\0\0\0\0\0\x04\x1a\x02x\n",
     b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\x02\x10\x05",
     b"",
     b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\x01\xff\0\0\0\0\0",
     b"\0\0\0\0\x03\x0a\x01a\0\0\0\0\x05\x0a",
     b"\0\0\0\0\x03\x0a\x01a\x01\0\0\0\0",
+    b"\0\0\0\0\x0a\x22\x03\x0a\x01a\x22\x03\x1a\x01x\0\0\0\0\x02\x22\0",
     b"\0\0\x01\x10\0\x0a\x80\xa0\x04aaaaaaaa",
 ];
 

@@ -93,6 +93,9 @@ pub const LINGER_LEN_MAX: usize = 64 * 1024;
 /// Bytes of further requests that are taken in while a call is under way.
 pub const PIPELINE_LEN_MAX: usize = 64 * 1024;
 
+/// How often a connection that is not read on meanwhile is asked whether its client is still there.
+pub const LEFT_CHECK_GAP: Duration = Duration::from_secs(1);
+
 /// Room made for a body at once, at least; after that as much as has come already.
 pub const BODY_ROOM_LEN: usize = 64 * 1024;
 
@@ -108,6 +111,12 @@ pub const SOCKET_PING_GAP: Duration = Duration::from_secs(30);
 
 /// Pings without an answer after which a WebSocket's client is taken for gone.
 pub const SOCKET_PING_COUNT_MAX: u32 = 2;
+
+/// Bytes of a frame of a WebSocket that are waited for before they are read; a longer frame is read in such pieces.
+pub const SOCKET_PIECE_LEN: usize = 4 * 1024;
+
+/// Bytes of a WebSocket's messages that are taken in while the upstream does not take the ones before them, so that a ping or the end is seen behind them.
+pub const SOCKET_AHEAD_LEN_MAX: usize = 16 * 1024;
 
 /// Bytes of framed messages that a client's stream is turned into before they are sent, unless one message is longer.
 pub const STREAM_SEND_LEN: usize = 16 * 1024;

@@ -956,6 +956,62 @@ fn explanation_tells_route_bindings_and_message() {
     );
 }
 
+/// SEMANTICS 124.
+#[test]
+fn explanation_tells_a_client_stream_message_by_message() {
+    let path = "/v1/shelves/7/books:import";
+    for body in [
+        r#"{"title":"A"} {"title":"B"}"#,
+        r#"[{"title":"A"},{"title":"B"}]"#,
+    ] {
+        explained(
+            0,
+            &["POST", path, "--data", body],
+            &[
+                "route POST /v1/{parent=shelves/*}/books:import",
+                "stream 2 messages",
+                r#"json {"parent":"shelves/7","book":{"title":"A"}}"#,
+                r#"json {"book":{"title":"B"}}"#,
+            ],
+        );
+    }
+    explained(0, &["POST", path], &["stream no message"]);
+    explained(
+        1,
+        &["POST", path, "--data", r#"{"title":"A"} {"title":7}"#],
+        &[
+            "stream 1 message",
+            r#"json {"parent":"shelves/7","book":{"title":"A"}}"#,
+            "answer 400 Bad Request",
+            r#"{"code":3,"message":"message 2.book.title: expected a string, found a number at byte 9"}"#,
+        ],
+    );
+    let coded = ["POST", path, "--data", "{}", "-H", "Content-Encoding: gzip"];
+    explained(1, &coded, &["answer 415 Unsupported Media Type"]);
+}
+
+#[test]
+fn explanation_tells_where_a_path_is_passed_on() {
+    let folder = scratch_folder("explain-passed");
+    let config = folder.join("transom.yaml");
+    let config = config.to_str().unwrap();
+    fs::write(config, "unknown_paths_to: http://127.0.0.1:8081\n").unwrap();
+    explained(
+        1,
+        &["GET", "/version", "--config", config],
+        &[
+            "route none",
+            "passed to http://127.0.0.1:8081, as it is (`unknown_paths_to`)",
+        ],
+    );
+    // A path that some rule has stays here.
+    explained(
+        1,
+        &["PUT", "/v1/shelves/7", "--config", config],
+        &["answer 405 Method Not Allowed"],
+    );
+}
+
 #[test]
 fn explanation_tells_the_answer_to_what_is_no_call_and_ends_with_one() {
     explained(

@@ -8,6 +8,7 @@ mod support {
     pub(crate) mod http;
     pub(crate) mod process;
     pub(crate) mod streams;
+    pub(crate) mod tools;
 }
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use support::gateway::Gateway;
 use support::http::Client;
 use support::streams::{Event, StreamsServer, on_each_driver, serve_before};
+use support::tools::scratch_folder;
 use transom::clock;
 
 const CANCEL: u32 = 8;
@@ -231,6 +233,24 @@ fn client_that_leaves_cancels_its_stream() {
     });
 }
 
+/// SEMANTICS 126, where no more of a client is read: its end is behind bytes that nobody takes.
+#[test]
+fn client_that_leaves_with_much_unread_cancels_its_stream() {
+    on_each_driver(&[], |gateway, upstream| {
+        let message = format!(r#"{{"payload": "{}"}}"#, "A".repeat(10_000));
+        let mut talk = Talk::begin(gateway, "/v1/collect");
+        talk.chunk(r#"{"number": 1, "text": "deaf"}"#);
+        upstream.wait_for(&Event::Received("deaf".to_owned(), 1));
+        fill(&talk, &message);
+        // An end would wait in the client's kernel, behind what ours has no room for. A reset does not wait.
+        let client = talk.client.another_handle().unwrap();
+        let socket = socket2::SockRef::from(&client);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+        drop((talk, client));
+        upstream.wait_for(&Event::Reset(CANCEL));
+    });
+}
+
 #[test]
 fn connection_is_kept_after_a_stream_and_requests_behind_it_are_answered() {
     on_each_driver(&[], |gateway, _| {
@@ -364,6 +384,70 @@ fn errors_of_the_upstream_are_a_status_before_the_first_message_and_visible_afte
             assert_eq!(talk.error()["code"], code, "{end}");
             assert_eq!(talk.line().unwrap(), None, "{end}");
         }
+    });
+}
+
+/// A configuration file with these settings.
+fn settings(name: &str, settings: &str) -> String {
+    let file = scratch_folder(name).join("transom.yaml");
+    std::fs::write(&file, settings).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// SEMANTICS 123: by option nobody can take a stream that failed for whole, and no word of the error is among its messages.
+#[test]
+fn stream_that_fails_is_cut_where_errors_reset() {
+    let file = settings("streams-reset", "stream_errors: reset\n");
+    on_each_driver(&["--config", &file], |gateway, _| {
+        for end in ["status", "die", "reset"] {
+            let body = format!(r#"{{"count": 2, "end": "{end}"}}"#);
+            let mut talk = Talk::send(gateway, "/v1/count", "", &body);
+            talk.head();
+            for number in ["0", "1"] {
+                assert_eq!(talk.item()["number"], number, "{end}");
+            }
+            let cut = talk.line().unwrap_err().kind();
+            let is_cut = matches!(cut, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset);
+            assert!(is_cut, "{end}: {cut:?}");
+        }
+        // One that ends well ends as ever.
+        let mut talk = Talk::send(gateway, "/v1/count", "", r#"{"count": 1}"#);
+        talk.head();
+        talk.item();
+        assert_eq!(talk.line().unwrap(), None);
+    });
+}
+
+/// SEMANTICS 128: as often as the file says. With the default nothing would come between these messages.
+#[test]
+fn silent_stream_of_events_is_kept_alive() {
+    let file = settings("streams-keep-alive", "sse_keep_alive_ms: 100\n");
+    on_each_driver(&["--config", &file], |gateway, _| {
+        let accept = "Accept: text/event-stream\r\n";
+        let order = r#"{"count": 2, "gap": 1000}"#;
+        let mut talk = Talk::send(gateway, "/v1/count", accept, order);
+        talk.head();
+        let mut chunks = Vec::new();
+        while let Some(chunk) = talk.client.read_chunk().unwrap() {
+            chunks.push(String::from_utf8(chunk).unwrap());
+        }
+        let events: Vec<_> = (0..chunks.len())
+            .filter(|at| chunks[*at].starts_with("id: "))
+            .collect();
+        assert!(matches!(events[..], [0, at] if at > 1), "{chunks:?}");
+        chunks.retain(|chunk| !chunk.starts_with("id: "));
+        assert!(
+            chunks.iter().all(|chunk| chunk == ": keep-alive\n\n"),
+            "{chunks:?}"
+        );
+        // Lines have no comments.
+        let mut talk = Talk::send(gateway, "/v1/count", "", r#"{"count": 2, "gap": 500}"#);
+        talk.head();
+        assert_eq!(
+            [talk.item(), talk.item()].map(|item| item["number"].clone()),
+            ["0", "1"]
+        );
+        assert_eq!(talk.line().unwrap(), None);
     });
 }
 

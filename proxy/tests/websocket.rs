@@ -10,13 +10,23 @@ mod support {
     pub(crate) mod streams;
 }
 
+<<<<<<< HEAD
+use std::io::{ErrorKind, Write as _};
+=======
+use std::io::Write as _;
+>>>>>>> main
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::gateway::Gateway;
 use support::http::Client;
+<<<<<<< HEAD
 use support::streams::{Event, on_each_driver};
+use transom::clock;
+=======
+use support::streams::{Event, StreamsServer, on_each_driver};
+>>>>>>> main
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket};
@@ -182,6 +192,88 @@ fn s127_pings_are_answered_while_the_upstream_is_silent() {
     });
 }
 
+/// A call whose upstream has stopped reading, and whose one message is longer than all that may be on the way.
+fn open_before_the_deaf(
+    gateway: &Gateway,
+    upstream: &StreamsServer,
+    path: &str,
+) -> WebSocket<TcpStream> {
+    let mut socket = open(gateway, path);
+    say(&mut socket, r#"{"text":"deaf"}"#);
+    upstream.wait_for(&Event::Received("deaf".to_owned(), 0));
+    let payload = "A".repeat(2 << 20);
+    say(&mut socket, &format!(r#"{{"payload":"{payload}"}}"#));
+    socket
+}
+
+#[test]
+fn s127_pings_are_answered_while_the_upstream_does_not_read() {
+    on_each_driver(&[], |gateway, upstream| {
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/collect");
+        // Behind messages, too.
+        for number in 0..10 {
+            let ping = Message::Ping(number.to_string().into());
+            let pong = Message::Pong(number.to_string().into());
+            socket.send(ping).unwrap();
+            assert_eq!(socket.read().unwrap(), pong);
+            say(&mut socket, r#"{"payload":"AAAA"}"#);
+        }
+        upstream.heal();
+        say(&mut socket, "");
+        let len = 3 * (2 << 20) / 4 + 30;
+        assert_eq!(
+            hear(&mut socket),
+            json!({"count": "12", "len": len.to_string()})
+        );
+        assert_eq!(close_code(&mut socket), 1000);
+    });
+}
+
+#[test]
+fn s127_a_client_that_closes_while_the_upstream_does_not_read_cancels_its_call() {
+    on_each_driver(&[], |gateway, upstream| {
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/chat");
+        say(&mut socket, r#"{"payload":"AAAA"}"#);
+        socket.close(None).unwrap();
+        upstream.wait_for(&Event::Reset(CANCEL));
+        assert!(socket.read().unwrap().is_close());
+        // A violation is told at once as well.
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/chat");
+        let announces_8_mib = b"\x82\xff\0\0\0\0\0\x80\0\0\0\0\0\0";
+        socket.get_mut().write_all(announces_8_mib).unwrap();
+        assert_eq!(close_code(&mut socket), 1009);
+        upstream.wait_for(&Event::Reset(CANCEL));
+    });
+}
+
+/// A client writes until nobody takes more, which the buffers of kernels put off for some MiB.
+#[test]
+fn s127_an_upstream_that_does_not_read_stops_its_client() {
+    const LEN_MAX: usize = 48 << 20;
+    on_each_driver(&[], |gateway, upstream| {
+        let mut socket = open_before_the_deaf(gateway, upstream, "/v1/collect");
+        let stream = socket.get_mut();
+        let patience = Some(Duration::from_secs(1));
+        stream.set_write_timeout(patience).unwrap();
+        let message = format!(r#"{{"payload":"{}"}}"#, "A".repeat(64 << 10));
+        let mut count = 2;
+        loop {
+            assert!(count * message.len() < LEN_MAX, "it is read on and on");
+            // The library keeps what does not leave.
+            count += 1;
+            if socket.send(Message::text(message.as_str())).is_err() {
+                break;
+            }
+        }
+        upstream.heal();
+        socket.get_mut().set_write_timeout(Some(PATIENCE)).unwrap();
+        socket.flush().unwrap();
+        say(&mut socket, "");
+        assert_eq!(hear(&mut socket)["count"], count.to_string());
+        assert_eq!(close_code(&mut socket), 1000);
+    });
+}
+
 #[test]
 fn s127_messages_of_grpc_gateway_are_wrapped() {
     on_each_driver(&["--profile", "grpc-gateway"], |gateway, _| {
@@ -259,5 +351,43 @@ fn s127_a_burst_of_small_messages_does_not_cost_others_their_calls() {
         upstream.heal();
         say(&mut socket, "");
         assert_eq!(hear(&mut socket)["count"], (COUNT + 1).to_string());
+    });
+}
+
+/// How long nothing may be taken before it is held to have come to rest.
+const REST: Duration = Duration::from_millis(300);
+
+/// What a client sends that reads no answers, at most.
+const FLOOD_LEN_MAX: usize = 64 << 20;
+
+/// Goal: answers to pings do not pile up. Method: a client pings without reading until no more is taken of it, which has to happen, and to cost little.
+/// Each ping is answered once it reads.
+#[test]
+fn s127_a_flood_of_pings_stops_its_client() {
+    // Of 125 bytes; a mask of zeros leaves them as they are.
+    let ping = [&[0x89, 0xfd, 0, 0, 0, 0][..], &[b'p'; 125]].concat();
+    on_each_driver(&[], |gateway, _| {
+        let mut socket = open(gateway, "/v1/chat");
+        say(&mut socket, r#"{"text":"here"}"#);
+        assert_eq!(hear(&mut socket)["text"], "here");
+        let memory_before = gateway.resident_len();
+        let stream = socket.get_mut();
+        stream.set_nonblocking(true).unwrap();
+        let (mut sent_len, mut since) = (0, clock::now());
+        while since.elapsed() < REST && sent_len < FLOOD_LEN_MAX {
+            match stream.write(&ping[sent_len % ping.len()..]) {
+                Ok(len) => (sent_len, since) = (sent_len + len, clock::now()),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        let grown_len = gateway.resident_len().saturating_sub(memory_before);
+        println!("sent {sent_len}, grown {grown_len}");
+        // What the kernel holds between the two, both ways, is its own business.
+        assert!(sent_len < FLOOD_LEN_MAX, "the client is not stopped");
+        assert!(grown_len < 4 << 20, "{grown_len}");
+        socket.get_mut().set_nonblocking(false).unwrap();
+        for _ in 0..sent_len / ping.len() {
+            assert!(socket.read().unwrap().is_pong());
+        }
     });
 }

@@ -1,11 +1,12 @@
 //! Where a request goes, and why. In: a request head and a body. Out: a verdict on every route, what bound where, and what becomes of it.
 //! Always: cold, for a person who asks; the outcome is that of [`Transcoder::handle_head`] and [`Call::write_request`] themselves.
 
-use super::{Request, Scratch, Transcoder};
+use super::{Call, Failure, Request, Scratch, Transcoder};
 use crate::compile::Route;
 use crate::error::Error;
-use crate::grpc::frame;
+use crate::grpc::frame::{self, Deframer};
 use crate::http1::RequestHead;
+use crate::limits::BODY_LEN_MAX;
 use crate::plan::{BodyPlan, RouteIndex};
 use crate::route::{self, Comparison, Verdict};
 use crate::{bind, to_wire};
@@ -32,6 +33,13 @@ pub struct Explanation<'t> {
 pub enum Outcome {
     /// The upstream gets this message.
     Message(Vec<u8>),
+    /// The upstream gets these messages of a method that streams its requests, each when it has come.
+    Messages {
+        /// In their order.
+        messages: Vec<Vec<u8>>,
+        /// What is wrong behind them, if something is; [`Transcoder::write_stream_failure`] writes the answer.
+        failure: Option<Failure>,
+    },
     /// It is answered here, by [`Transcoder::write_options`].
     Options,
     /// It is answered here, by [`Transcoder::write_preflight`].
@@ -116,6 +124,9 @@ impl Transcoder {
         let written = match self.handle_head(head, bytes, &mut scratch) {
             Ok(Request::Options) => return Outcome::Options,
             Ok(Request::Preflight) => return Outcome::Preflight,
+            Ok(Request::Call(call)) if call.kind(self).has_requests() => {
+                return self.stream_outcome(&call, (head, bytes, body), &mut scratch);
+            }
             Ok(Request::Call(call)) => {
                 call.write_request(self, head, bytes, body, &mut scratch, &mut out)
             }
@@ -124,6 +135,32 @@ impl Transcoder {
         match written {
             Ok(()) => Outcome::Message(out.split_off(frame::PREFIX_LEN)),
             Err(error) => Outcome::Refused(error),
+        }
+    }
+
+    /// What becomes of the body of a client stream (SEMANTICS 124).
+    fn stream_outcome(
+        &self,
+        call: &Call,
+        (head, bytes, body): (&RequestHead, &[u8], &[u8]),
+        scratch: &mut Scratch,
+    ) -> Outcome {
+        let mut requests = match call.requests(self, head, bytes, scratch) {
+            Ok(requests) => requests,
+            Err(error) => return Outcome::Refused(error),
+        };
+        let mut out = Vec::new();
+        // With no bound on the output all of the body is used.
+        let pushed = requests.push(self, body, usize::MAX, scratch, &mut out);
+        let ended = pushed.and_then(|_| requests.finish(self, scratch, &mut out));
+        let (mut deframer, mut rest, mut messages) = (Deframer::default(), &out[..], Vec::new());
+        // These are our own frames.
+        while let Ok(Some(part)) = deframer.next(&mut rest, BODY_LEN_MAX) {
+            messages.push(part.bytes.to_vec());
+        }
+        Outcome::Messages {
+            messages,
+            failure: ended.err(),
         }
     }
 

@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
-    Envelope, Explanation, Fate, Outcome, Parameter, Scratch, Transcoder,
+    Envelope, Explanation, Failure as StreamFailure, Fate, Outcome, Parameter, Scratch, Transcoder,
 };
 use transom_engine::http1::{Parsed, RequestHead};
 use transom_engine::route::{Better, Comparison, Difference, Verdict};
@@ -33,7 +34,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let (text, is_call) = match head.parse(&request) {
         Ok(Parsed::Complete { .. }) => {
             let explanation = transcoder.explain(&head, &request, body);
-            explain(args, &transcoder, &explanation, &head, &request)?
+            let origin = file.unknown_paths_to().map(|url| &*url.text);
+            explain(args, (&transcoder, origin), &explanation, &head, &request)?
         }
         Ok(Parsed::Partial) => return Err(Failure::Ours("the request has no end".to_owned())),
         Err(error) => (refusal(&transcoder, error, None), false),
@@ -130,10 +132,10 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// All that is to be told, and whether the request becomes a call.
+/// All that is to be told, and whether the request becomes a call. `origin` is the server of paths that no rule has.
 fn explain(
     args: &ExplainArgs,
-    transcoder: &Transcoder,
+    (transcoder, origin): (&Transcoder, Option<&str>),
     explanation: &Explanation<'_>,
     head: &RequestHead,
     bytes: &[u8],
@@ -155,6 +157,19 @@ fn explain(
         (Outcome::Message(wire), Some(route)) => {
             write_message(route.method().input(), wire, &mut text)?;
             true
+        }
+        (Outcome::Messages { messages, failure }, Some(route)) => {
+            write_messages(route.method().input(), messages, &mut text)?;
+            if let Some(failure) = failure {
+                text.push_str(&stream_refusal(transcoder, failure, head, bytes));
+            }
+            failure.is_none()
+        }
+        // SEMANTICS 115: it goes on as it is.
+        (Outcome::Refused(error), _) if error.kind == ErrorKind::NotFound && origin.is_some() => {
+            let origin = origin.unwrap_or_default();
+            _ = writeln!(text, "passed   to {origin}, as it is (`unknown_paths_to`)");
+            false
         }
         (&Outcome::Refused(error), _) => {
             let request = Some((head, bytes, body.as_bytes()));
@@ -262,6 +277,39 @@ fn write_message(message: Message<'_>, wire: &[u8], text: &mut String) -> Result
         label = "";
     }
     Ok(())
+}
+
+/// The messages of a client stream.
+fn write_messages(
+    message: Message<'_>,
+    messages: &[Vec<u8>],
+    text: &mut String,
+) -> Result<(), Failure> {
+    let count = messages.len();
+    _ = match count {
+        0 => writeln!(text, "stream   no message"),
+        1 => writeln!(text, "stream   1 message"),
+        _ => writeln!(text, "stream   {count} messages"),
+    };
+    for wire in messages {
+        write_message(message, wire, text)?;
+    }
+    Ok(())
+}
+
+/// The answer to a client stream that goes wrong, if nothing has been answered by then.
+fn stream_refusal(
+    transcoder: &Transcoder,
+    failure: &StreamFailure,
+    head: &RequestHead,
+    bytes: &[u8],
+) -> String {
+    let (mut scratch, mut response) = (Scratch::default(), Vec::new());
+    let envelope = transcoder.envelope(head, bytes);
+    transcoder.write_stream_failure(&envelope, failure, &mut scratch, &mut response);
+    let mut text = String::new();
+    write_response(&response, &mut text);
+    text
 }
 
 /// The answer to a request that is refused.

@@ -4,7 +4,9 @@
 //! ```text
 //!   more()        waits for bytes               buffer ──▶ read in flight ──▶ buffer
 //!   poll_gone()   notices a client that leaves  (spare) ─▶ read in flight     while an upstream works; the bytes it
-//!                 while its call is under way                                 brings belong to the next request
+//!                 while its call is under way                                 brings belong to the next request;
+//!                                               full    ─▶ the kernel is      when it holds all it may
+//!                                                          asked now and then
 //! ```
 
 use std::future::{Future, poll_fn};
@@ -12,7 +14,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::limits::{BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX};
+use crate::limits::{BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX, LEFT_CHECK_GAP};
 use crate::net::{ReadHalf, sleep};
 
 /// What a read gives back: the half and the buffer it had taken, and how many bytes it appended.
@@ -40,6 +42,8 @@ pub(super) struct Inlet<'p, F> {
     used_len: usize,
     /// Whether the client sends no more.
     has_ended: bool,
+    /// Time until the kernel is asked whether the client has left. Only while no more is read.
+    next_check: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// Whether a read had to be waited for since turns were last taken.
     has_waited: bool,
     /// Turns since a read had to be waited for.
@@ -59,6 +63,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             received: Vec::new(),
             used_len: 0,
             has_ended: false,
+            next_check: None,
             has_waited: false,
             busy_count: 0,
         }
@@ -119,6 +124,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             return Ok(0);
         }
         if let Some(half) = self.half.take() {
+            self.next_check = None;
             self.compact();
             let buffer = self.take_received();
             self.flight.set(Some((self.start)(half, buffer)));
@@ -130,7 +136,8 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
     /// Bytes that come are kept, up to `len_max`.
     ///
     /// A client that only closes its sending side cannot be told from one that has left before something is written to it.
-    /// It counts as gone, as it does for nginx and Go.
+    /// It counts as gone, as it does for nginx and Go. With `len_max` bytes here no more is read; an end behind those that the kernel holds is noticed
+    /// within [`LEFT_CHECK_GAP`].
     pub(super) fn poll_gone(&mut self, context: &mut Context<'_>, len_max: usize) -> Poll<()> {
         loop {
             if self.has_ended {
@@ -138,9 +145,10 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             }
             if self.half.is_some() && self.bytes().len() >= len_max {
                 // Enough of the next requests is here; the client waits as it would behind a full socket buffer.
-                return Poll::Pending;
+                return self.poll_left(context);
             }
             if let Some(half) = self.half.take() {
+                self.next_check = None;
                 // With bytes of the next request here the read gets a buffer of its own, so that they can be parsed meanwhile.
                 let buffer = if self.received.is_empty() {
                     self.take_received()
@@ -153,6 +161,22 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
+        }
+    }
+
+    /// Notices the end of a client behind bytes that nobody reads (SEMANTICS 126).
+    fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(check) = &mut self.next_check {
+                ready!(check.as_mut().poll(context));
+                self.next_check = None;
+                // That it cannot be told for want of descriptors is no sign of an end.
+                let has_left = |half: &ReadHalf| half.has_peer_left().unwrap_or(false);
+                if self.half.as_ref().is_some_and(has_left) {
+                    return Poll::Ready(());
+                }
+            }
+            self.next_check = Some(Box::pin(sleep(LEFT_CHECK_GAP)));
         }
     }
 

@@ -4,6 +4,7 @@
 mod connection;
 mod inlet;
 mod passing;
+mod pieces;
 mod socket;
 mod streaming;
 mod websocket;

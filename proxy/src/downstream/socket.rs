@@ -1,19 +1,26 @@
 //! One WebSocket (SEMANTICS 127). In: a call that streams, and the connection of its client, which has been told that the protocol changes. Out: messages
 //! both ways, and a close frame that says why it ended.
 //! Always: as in `streaming`, both directions run in one task and what is not read stays with its sender; a message of the client is whole before it is
-//! converted, and has a limit; a client that gives no sign of life is left.
+//! converted, and has a limit; a client that gives no sign of life is left; while the upstream takes nothing, so much is read ahead that pings are
+//! answered and an end is seen, and no more.
 //!
 //! ```text
 //!   text or bytes ▶ one message, or several, or an array of them        no bytes at all ▶ the end of the requests
 //!   {"name":"Ada"} ◀ one message        {"error":{..}} ◀ what went wrong, then the close frame
+//!
+//!   MessageReader   client's bytes ──▶ frames ──▶ messages ──▶ MessageSender ──▶ the upstream's window
+//!                                        └──▶ pongs ──┐           (waits: messages are kept ahead, up to a limit)
+//!   ReplyWriter     the upstream's bytes ──▶ frames ──┴──▶ written ──▶ the window is given back
 //! ```
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context as Task, Poll};
 
+use bytes::Bytes;
 use transom_engine::exchange::{Failure, Requests, SocketReplies};
 use transom_engine::grpc::{Code, Status};
 use transom_engine::limits::BODY_LEN_MAX;
@@ -21,13 +28,13 @@ use transom_engine::limits::BODY_LEN_MAX;
 use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
 use super::streaming::{side_by_side, unless_gone};
-use super::websocket::{Ending, Incoming, WebSocket};
+use super::websocket::{Ending, Received, WebSocket};
 use crate::buffers::SharedBuffer;
 use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, BUSY_PAUSE, IDLE_READ_LEN_MAX, SOCKET_PING_COUNT_MAX, SOCKET_PING_GAP,
-    STREAM_SEND_LEN, STREAM_WRITE_LEN,
+    BUFFER_KEEP_LEN_MAX, IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, SOCKET_AHEAD_LEN_MAX,
+    SOCKET_PING_COUNT_MAX, SOCKET_PING_GAP, STREAM_SEND_LEN, STREAM_WRITE_LEN,
 };
-use crate::net::{Elapsed, WriteHalf, sleep, timeout};
+use crate::net::{Elapsed, Notify, WriteHalf, timeout};
 use crate::relay::{Context, Socket, failure_of, is_late};
 use crate::upstream::{CallError, Carriage, ReceiveHalf, SendHalf};
 
@@ -41,8 +48,10 @@ pub(super) struct Wires<'c, 'p, F> {
 }
 
 /// What the two directions share.
-struct Shared {
+struct SocketState {
     frames: RefCell<WebSocket>,
+    /// Tells that frames have been taken to be written.
+    taken: Notify,
     /// Why the requests cannot go on.
     fault: Cell<Option<Failure>>,
     /// Whether that is why the exchange ends.
@@ -71,54 +80,34 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
         Carriage::Shared
     };
     let opened = unless_gone(inlet, context.open(&socket.outgoing, carriage)).await?;
-    let shared = Shared {
-        frames: RefCell::new(WebSocket::new(BODY_LEN_MAX)),
-        fault: Cell::new(None),
-        is_fault: Cell::new(false),
-        are_requests_over: Cell::new(false),
-        has_closed: Cell::new(false),
-    };
+    let state = SocketState::new();
     let (sender, receiver) = match opened {
         Ok((sender, receiver)) => (Some(sender), Ok(receiver)),
         Err(error) => (None, Err(failure_of(error))),
     };
     let takes_many = socket.takes_many;
-    let upload = Upload {
-        inlet,
+    let sending = MessageSender {
+        reader: MessageReader::new(inlet, &state),
         requests: &mut socket.requests,
         takes_many,
         sender,
         buffer: SharedBuffer::new(),
         context,
-        shared: &shared,
+        state: &state,
     };
-    let answering = Answering {
+    let answering = ReplyWriter {
         replies: &mut socket.replies,
         text: Vec::new(),
         context,
-        shared: &shared,
+        state: &state,
         writer,
         out,
     };
-    side_by_side(upload.run(), answering.run(receiver)).await?
-}
-
-/// The direction to the upstream.
-struct Upload<'u, 'p, F> {
-    inlet: &'u mut Inlet<'p, F>,
-    requests: &'u mut Requests,
-    /// Whether the method takes more than one message.
-    takes_many: bool,
-    /// `None` once the requests have ended, or if there is no call.
-    sender: Option<SendHalf>,
-    /// Framed messages that are being sent.
-    buffer: SharedBuffer,
-    context: &'u Context,
-    shared: &'u Shared,
+    side_by_side(sending.run(), answering.run(receiver)).await?
 }
 
 /// Why no more of the client's is read.
-enum Stop {
+enum ClientEnd {
     /// It has left.
     Gone(io::Error),
     /// It has closed.
@@ -127,69 +116,199 @@ enum Stop {
     Fault(Failure),
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for ClientEnd {
     fn from(failure: Failure) -> Self {
         Self::Fault(failure)
     }
 }
 
-impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
+/// What the client sends, as messages.
+struct MessageReader<'u, 'p, F> {
+    inlet: &'u mut Inlet<'p, F>,
+    /// Messages that came while the upstream was waited for, oldest first.
+    ahead: VecDeque<Bytes>,
+    /// Bytes that they cost.
+    ahead_len: usize,
+    state: &'u SocketState,
+}
+
+impl<'u, 'p, F: Future<Output = ReadDone>> MessageReader<'u, 'p, F> {
+    fn new(inlet: &'u mut Inlet<'p, F>, state: &'u SocketState) -> Self {
+        Self {
+            inlet,
+            ahead: VecDeque::new(),
+            ahead_len: 0,
+            state,
+        }
+    }
+
+    /// The next message that is whole.
+    fn next(&mut self) -> Result<Option<Bytes>, ClientEnd> {
+        let Some(message) = self.ahead.pop_front() else {
+            return self.next_behind();
+        };
+        self.ahead_len -= cost_of(&message);
+        if self.ahead.is_empty() {
+            self.ahead = VecDeque::new();
+        }
+        Ok(Some(message))
+    }
+
+    /// The next message behind those that were read ahead.
+    fn next_behind(&self) -> Result<Option<Bytes>, ClientEnd> {
+        match self.state.frames.borrow_mut().next() {
+            None => Ok(None),
+            Some(Received::Message(message)) => Ok(Some(message)),
+            Some(Received::Closed) => Err(ClientEnd::Closed),
+        }
+    }
+
+    /// Waits for more bytes, of which [`Self::next`] makes messages.
+    async fn more(&mut self) -> Result<(), ClientEnd> {
+        // Answers to pings are to be read too: else they would pile up here, for as long as a write may take.
+        self.state.room().await;
+        self.inlet.take_turns().await;
+        // Some may have come while the upstream was waited for.
+        if self.inlet.bytes().is_empty() {
+            self.wait_for_bytes().await?;
+        }
+        let bytes = self.inlet.bytes();
+        let piece = bytes.get(..IDLE_READ_LEN_MAX).unwrap_or(bytes);
+        let len = piece.len();
+        self.state.frames.borrow_mut().feed(piece);
+        self.inlet.consume(len);
+        Ok(())
+    }
+
+    /// One who is silent is asked for a sign of life.
+    async fn wait_for_bytes(&mut self) -> Result<(), ClientEnd> {
+        let mut ping_count = 0;
+        loop {
+            self.inlet.expect(IDLE_READ_LEN_MAX);
+            match timeout(SOCKET_PING_GAP, self.inlet.more()).await {
+                Ok(Ok(1..)) => return Ok(()),
+                Ok(Ok(0)) => return Err(ClientEnd::Gone(io::ErrorKind::UnexpectedEof.into())),
+                Ok(Err(error)) => return Err(ClientEnd::Gone(error)),
+                Err(Elapsed) if ping_count < SOCKET_PING_COUNT_MAX => {
+                    ping_count += 1;
+                    self.state.frames.borrow_mut().ping();
+                }
+                Err(Elapsed) => return Err(ClientEnd::Gone(io::ErrorKind::TimedOut.into())),
+            }
+        }
+    }
+
+    /// Does something while the client is listened to.
+    async fn listen_during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, ClientEnd> {
+        let (mut work, mut listening) = (pin!(work), pin!(self.listen_ahead()));
+        poll_fn(|task| {
+            // First, so that nothing is read ahead where nothing has to be waited for.
+            if let Poll::Ready(done) = work.as_mut().poll(task) {
+                return Poll::Ready(Ok(done));
+            }
+            listening.as_mut().poll(task).map(Err)
+        })
+        .await
+    }
+
+    /// Answers pings and looks for the end of the client, as far as the messages before them can be kept. Behind that it is only noticed when it leaves, and
+    /// the rest stays with it. May be dropped and called again.
+    async fn listen_ahead(&mut self) -> ClientEnd {
+        loop {
+            loop {
+                match self.next_behind() {
+                    Ok(Some(message)) => {
+                        self.ahead_len += cost_of(&message);
+                        self.ahead.push_back(message);
+                    }
+                    Ok(None) => break,
+                    Err(end) => return end,
+                }
+            }
+            let unfinished_len = self.state.frames.borrow().unfinished_len();
+            if self.ahead_len + unfinished_len >= SOCKET_AHEAD_LEN_MAX {
+                poll_fn(|task| self.inlet.poll_gone(task, PIPELINE_LEN_MAX)).await;
+                return ClientEnd::Gone(io::ErrorKind::ConnectionAborted.into());
+            }
+            if let Err(end) = self.more().await {
+                return end;
+            }
+        }
+    }
+}
+
+/// Bytes that it costs to keep a message.
+fn cost_of(message: &Bytes) -> usize {
+    message.len() + size_of::<Bytes>()
+}
+
+/// The direction to the upstream.
+struct MessageSender<'u, 'p, F> {
+    reader: MessageReader<'u, 'p, F>,
+    requests: &'u mut Requests,
+    /// Whether the method takes more than one message.
+    takes_many: bool,
+    /// `None` once the requests have ended, or if there is no call.
+    sender: Option<SendHalf>,
+    /// Framed messages that are being sent.
+    buffer: SharedBuffer,
+    context: &'u Context,
+    state: &'u SocketState,
+}
+
+impl<F: Future<Output = ReadDone>> MessageSender<'_, '_, F> {
     /// Sends what the client sends, and watches it for as long as the call goes on. Says why it is gone.
     async fn run(mut self) -> io::Error {
-        match self.read_all().await {
-            Stop::Gone(error) => return error,
-            Stop::Closed => self.shared.has_closed.set(true),
-            Stop::Fault(failure) => self.shared.fault.set(Some(failure)),
+        match self.send_all().await {
+            ClientEnd::Gone(error) => return error,
+            ClientEnd::Closed => self.state.has_closed.set(true),
+            ClientEnd::Fault(failure) => self.state.fault.set(Some(failure)),
         }
         // The other direction ends the exchange, and cancels the call by that.
         pending().await
     }
 
-    async fn read_all(&mut self) -> Stop {
+    async fn send_all(&mut self) -> ClientEnd {
         // What path and query say may be all there is to say.
         if self.requests.needs_no_body()
-            && let Err(stop) = self.end().await
+            && let Err(end) = self.end().await
         {
-            return stop;
+            return end;
         }
         loop {
-            if let Err(stop) = self.take_what_is_here().await {
-                return stop;
+            if let Err(end) = self.take_what_is_here().await {
+                return end;
             }
-            // Answers to pings are to be read too: else they would pile up here, for as long as a write may take.
-            while self.shared.frames.borrow().output_len() >= STREAM_WRITE_LEN {
-                sleep(BUSY_PAUSE).await;
+            if let Err(end) = self.reader.more().await {
+                return end;
             }
-            if let Err(stop) = self.wait_for_more().await {
-                return stop;
-            }
-            self.inlet.take_turns().await;
         }
     }
 
     /// Converts the messages that are whole, and sends them together: each frame of HTTP/2 that is short costs the upstream's patience, which is for
     /// all calls of the connection.
-    async fn take_what_is_here(&mut self) -> Result<(), Stop> {
-        let taken = loop {
-            let next = self.shared.frames.borrow_mut().next();
-            let taken = match next {
+    async fn take_what_is_here(&mut self) -> Result<(), ClientEnd> {
+        let fault = loop {
+            let taken = match self.reader.next()? {
                 None => break Ok(()),
-                Some(Incoming::Closed) => break Err(Stop::Closed),
-                Some(Incoming::Message(bytes)) => self.take(&bytes).await,
+                Some(message) => self.take(&message).await,
             };
-            if taken.is_err() {
-                break taken;
+            match taken {
+                Ok(()) => {}
+                Err(ClientEnd::Fault(failure)) => break Err(failure.into()),
+                // The call is cancelled, and nothing waits for the upstream any more.
+                Err(end) => return Err(end),
             }
         };
-        // Those before one that is at fault have gone on.
-        self.send().await.and(taken)
+        // Those before one that is at fault go on.
+        self.send().await.and(fault)
     }
 
-    async fn take(&mut self, message: &[u8]) -> Result<(), Stop> {
+    async fn take(&mut self, message: &[u8]) -> Result<(), ClientEnd> {
         if message.is_empty() {
             return self.end().await;
         }
-        if self.shared.are_requests_over.get() {
+        if self.state.are_requests_over.get() {
             let words = "a message came behind the last one that the method takes";
             return Err(Failure::from(Status::new(Code::InvalidArgument, words)).into());
         }
@@ -210,8 +329,8 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
     }
 
     /// Ends the requests. The replies may go on for as long as they like (SEMANTICS 125).
-    async fn end(&mut self) -> Result<(), Stop> {
-        if self.shared.are_requests_over.replace(true) {
+    async fn end(&mut self) -> Result<(), ClientEnd> {
+        if self.state.are_requests_over.replace(true) {
             return Ok(());
         }
         let messages = self.buffer.more();
@@ -228,15 +347,15 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         Ok(())
     }
 
-    async fn send_if_full(&mut self) -> Result<(), Stop> {
+    async fn send_if_full(&mut self) -> Result<(), ClientEnd> {
         if self.buffer.as_slice().len() < STREAM_SEND_LEN {
             return Ok(());
         }
         self.send().await
     }
 
-    /// Sends what is in the buffer, as the upstream has room, while the client is watched.
-    async fn send(&mut self) -> Result<(), Stop> {
+    /// Sends what is in the buffer, as the upstream has room, while the client is listened to.
+    async fn send(&mut self) -> Result<(), ClientEnd> {
         if !self.takes_many && self.requests.count() > 1 {
             let words = "the method takes one message, and these are several";
             return Err(Failure::from(Status::new(Code::InvalidArgument, words)).into());
@@ -246,42 +365,20 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         {
             let sending = sender.send(self.buffer.share());
             // What is refused may be so for a good end, of which the other direction learns.
-            let _sent = unless_gone(self.inlet, sending).await.map_err(Stop::Gone)?;
+            let _sent = self.reader.listen_during(sending).await?;
         }
         self.buffer.start();
-        Ok(())
-    }
-
-    /// Waits for more bytes, unless some came while the upstream was waited for. One who is silent is asked for a sign of life.
-    async fn wait_for_more(&mut self) -> Result<(), Stop> {
-        let mut ping_count = 0;
-        while self.inlet.bytes().is_empty() {
-            self.inlet.expect(IDLE_READ_LEN_MAX);
-            match timeout(SOCKET_PING_GAP, self.inlet.more()).await {
-                Ok(Ok(1..)) => {}
-                Ok(Ok(0)) => return Err(Stop::Gone(io::ErrorKind::UnexpectedEof.into())),
-                Ok(Err(error)) => return Err(Stop::Gone(error)),
-                Err(Elapsed) if ping_count < SOCKET_PING_COUNT_MAX => {
-                    ping_count += 1;
-                    self.shared.frames.borrow_mut().ping();
-                }
-                Err(Elapsed) => return Err(Stop::Gone(io::ErrorKind::TimedOut.into())),
-            }
-        }
-        let frames = &mut *self.shared.frames.borrow_mut();
-        frames.feed(self.inlet.bytes());
-        self.inlet.consume(usize::MAX);
         Ok(())
     }
 }
 
 /// The direction from the upstream.
-struct Answering<'a> {
+struct ReplyWriter<'a> {
     replies: &'a mut SocketReplies,
     /// The message at hand.
     text: Vec<u8>,
     context: &'a Context,
-    shared: &'a Shared,
+    state: &'a SocketState,
     writer: &'a mut WriteHalf,
     out: &'a mut Vec<u8>,
 }
@@ -310,14 +407,14 @@ enum Event<T> {
     Ended(Ended),
 }
 
-impl Answering<'_> {
+impl ReplyWriter<'_> {
     async fn run(mut self, begun: Result<ReceiveHalf, Failure>) -> io::Result<()> {
         let ended = match begun {
             Ok(receiver) => self.pass_on(receiver).await?,
             Err(failure) => failure.into(),
         };
         match ended {
-            Ended::Done => self.shared.frames.borrow_mut().close(Ending::Done, ""),
+            Ended::Done => self.state.frames.borrow_mut().close(Ending::Done, ""),
             Ended::Failed(failure) => self.say(&failure),
             Ended::Closed => {}
         }
@@ -328,12 +425,12 @@ impl Answering<'_> {
     fn say(&mut self, failure: &Failure) {
         self.text.clear();
         self.context.write_error_message(failure, &mut self.text);
-        let ending = if failure.http_status() < 500 && self.shared.is_fault.get() {
+        let ending = if failure.http_status() < 500 && self.state.is_fault.get() {
             Ending::BadMessage
         } else {
             Ending::Failed
         };
-        let frames = &mut *self.shared.frames.borrow_mut();
+        let frames = &mut *self.state.frames.borrow_mut();
         frames.send_text(&self.text);
         frames.close(ending, &failure.status().message);
     }
@@ -362,11 +459,11 @@ impl Answering<'_> {
         let mut taken_len = 0;
         loop {
             // The upstream may have something at all times.
-            if let Some(ended) = self.shared.ended() {
+            if let Some(ended) = self.state.ended() {
                 return Ok(ended);
             }
             let here = poll_fn(|task| Poll::Ready(receiver.poll_bytes(task))).await;
-            let waiting_len = self.shared.frames.borrow().output_len();
+            let waiting_len = self.state.frames.borrow().output_len();
             if here.is_pending() || waiting_len >= STREAM_WRITE_LEN {
                 self.flush().await?;
                 // Only now: a client that does not read stops its upstream (SEMANTICS 126, THREATS E8).
@@ -409,7 +506,7 @@ impl Answering<'_> {
 
     /// Makes frames of the messages that these bytes make whole.
     fn push(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let frames = &mut *self.shared.frames.borrow_mut();
+        let frames = &mut *self.state.frames.borrow_mut();
         let mut rest = bytes;
         while !rest.is_empty() {
             let pushed = self
@@ -433,7 +530,7 @@ impl Answering<'_> {
     async fn wait<T>(&mut self, work: impl Future<Output = T>) -> io::Result<Result<T, Ended>> {
         let mut work = pin!(work);
         loop {
-            let event = poll_fn(|task| self.shared.poll_with(work.as_mut(), task)).await;
+            let event = poll_fn(|task| self.state.poll_with(work.as_mut(), task)).await;
             match event {
                 Event::Ready(done) => return Ok(Ok(done)),
                 Event::Ended(ended) => return Ok(Err(ended)),
@@ -443,12 +540,31 @@ impl Answering<'_> {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        self.shared.frames.borrow_mut().take_output(self.out);
+        self.state.frames.borrow_mut().take_output(self.out);
+        self.state.taken.notify_all();
         write_and_trim(self.writer, self.out).await
     }
 }
 
-impl Shared {
+impl SocketState {
+    fn new() -> Self {
+        Self {
+            frames: RefCell::new(WebSocket::new(BODY_LEN_MAX)),
+            taken: Notify::new(),
+            fault: Cell::new(None),
+            is_fault: Cell::new(false),
+            are_requests_over: Cell::new(false),
+            has_closed: Cell::new(false),
+        }
+    }
+
+    /// Waits until not too much is to be written.
+    async fn room(&self) {
+        while self.frames.borrow().output_len() >= STREAM_WRITE_LEN {
+            self.taken.notified().await;
+        }
+    }
+
     /// How the other direction has ended the exchange, if it has.
     fn ended(&self) -> Option<Ended> {
         if self.has_closed.get() {
@@ -471,5 +587,43 @@ impl Shared {
             return Poll::Ready(Event::Output);
         }
         work.poll(task).map(Event::Ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct WakeCount(AtomicUsize);
+
+    impl Wake for WakeCount {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn reading_waits_for_the_writing_and_is_woken_by_nothing_else() {
+        let state = SocketState::new();
+        let wakes = Arc::new(WakeCount::default());
+        let waker = Arc::clone(&wakes).into();
+        let mut task = Task::from_waker(&waker);
+        assert!(pin!(state.room()).poll(&mut task).is_ready());
+        state
+            .frames
+            .borrow_mut()
+            .send_text(&vec![b'x'; STREAM_WRITE_LEN]);
+        let mut room = pin!(state.room());
+        assert!(room.as_mut().poll(&mut task).is_pending());
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+        state.frames.borrow_mut().take_output(&mut Vec::new());
+        state.taken.notify_all();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert!(room.poll(&mut task).is_ready());
     }
 }

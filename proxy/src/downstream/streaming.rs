@@ -332,8 +332,8 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
         }
     }
 
-    /// Sends what is in the buffer, as the upstream has room, while the client is watched. Not for ever: a client that leaves with much of its body
-    /// unread is not seen.
+    /// Sends what is in the buffer, as the upstream has room, while the client is watched. Not for ever: an end that waits in the client's own kernel,
+    /// behind bytes for which ours has no room, is seen by nobody.
     async fn send(&mut self) -> Result<(), Stop> {
         let sender = self.sender.as_mut().ok_or(Stop::Refused)?;
         if self.buffer.as_slice().is_empty() {

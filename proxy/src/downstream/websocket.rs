@@ -1,23 +1,24 @@
 //! The frames of one WebSocket. In: bytes from the client; messages for it. Out: its messages; bytes to be written.
-//! Always: no socket is touched here; a message has a limit; pings are answered and a violation ends with the close code that RFC 6455 has for it.
+//! Always: no socket is touched here; a message has a limit, and what is held of it is what has come; pings are answered and a violation ends with the close code that RFC 6455 has for it.
 
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
+use tungstenite::Message;
 use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::frame::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Message, Utf8Bytes};
 
-use crate::limits::READ_ROOM_LEN;
+use super::pieces::Pieces;
+use crate::limits::{BUFFER_KEEP_LEN_MAX, SOCKET_PIECE_LEN};
 
 /// Bytes that the reason of a close frame may have (RFC 6455 section 5.5.1: a control frame has 125, two of them the code).
 const REASON_LEN_MAX: usize = 123;
 
 /// What a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(super) enum Received {
     /// A message, of text or of bytes, which clients do not always tell apart. It may be empty.
     Message(Bytes),
     /// The client closes, or violates the protocol: nothing more is read, and what there is to say about it waits to be written.
@@ -43,10 +44,8 @@ pub(super) struct WebSocket {
 }
 
 /// Bytes on their way; stands in for the connection.
-#[derive(Default)]
 struct Wire {
-    received: Vec<u8>,
-    read_len: usize,
+    received: Pieces,
     to_write: Vec<u8>,
 }
 
@@ -59,45 +58,51 @@ impl WebSocket {
     /// A WebSocket of a client whose messages have at most `message_len_max` bytes.
     pub(super) fn new(message_len_max: usize) -> Self {
         let config = WebSocketConfig::default()
-            .read_buffer_size(READ_ROOM_LEN)
+            .read_buffer_size(SOCKET_PIECE_LEN)
             .write_buffer_size(0)
-            .max_message_size(Some(message_len_max))
-            .max_frame_size(Some(message_len_max));
+            .max_message_size(Some(message_len_max));
         Self {
             context: WebSocketContext::new(Role::Server, Some(config)),
-            wire: Wire::default(),
+            wire: Wire::new(message_len_max),
             has_closed: false,
         }
     }
 
     /// Takes bytes from the client. [`Self::next`] makes messages of them.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        self.wire.received.extend_from_slice(bytes);
+        self.wire.received.feed(bytes);
+    }
+
+    /// Bytes that are held of a message of which more has to come, once there is no next one.
+    pub(super) fn unfinished_len(&self) -> usize {
+        self.wire.received.unfinished_len()
     }
 
     /// The next message of the client; nothing when more bytes are needed. Pongs, and answers to pings, are seen to.
-    pub(super) fn next(&mut self) -> Option<Incoming> {
+    pub(super) fn next(&mut self) -> Option<Received> {
         if self.has_closed {
             return None;
         }
         loop {
             match self.context.read(&mut self.wire) {
-                Ok(Message::Text(text)) => return Some(Incoming::Message(text.into())),
-                Ok(Message::Binary(bytes)) => return Some(Incoming::Message(bytes)),
+                Ok(Message::Text(text)) => return Some(Received::Message(text.into())),
+                Ok(Message::Binary(bytes)) => return Some(Received::Message(bytes)),
                 // What has to be answered is in line behind what is written next.
                 Ok(Message::Ping(_)) => self.flush(),
                 Ok(Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Close(_)) => {
                     self.flush();
                     self.has_closed = true;
-                    return Some(Incoming::Closed);
+                    return Some(Received::Closed);
                 }
                 Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return None;
+                    let code = self.wire.received.refusal()?;
+                    self.close_with(code, "");
+                    return Some(Received::Closed);
                 }
                 Err(error) => {
                     self.close_with(violation(&error), "");
-                    return Some(Incoming::Closed);
+                    return Some(Received::Closed);
                 }
             }
         }
@@ -105,21 +110,23 @@ impl WebSocket {
 
     /// Sends a message of text. What is no UTF-8, which JSON of ours never is, goes as bytes.
     pub(super) fn send_text(&mut self, text: &[u8]) {
-        let message = match Utf8Bytes::try_from(Bytes::copy_from_slice(text)) {
-            Ok(text) => Message::Text(text),
-            Err(_) => Message::Binary(Bytes::copy_from_slice(text)),
-        };
-        self.send(message);
+        match std::str::from_utf8(text) {
+            Ok(_) => self.send_data(Data::Text, text),
+            Err(_) => self.send_bytes(text),
+        }
     }
 
     /// Sends a message of bytes.
     pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
-        self.send(Message::Binary(Bytes::copy_from_slice(bytes)));
+        self.send_data(Data::Binary, bytes);
     }
 
     /// Asks the client for a sign of life.
     pub(super) fn ping(&mut self) {
-        self.send(Message::Ping(Bytes::new()));
+        if !self.has_closed {
+            self.note(|context, wire| context.write(wire, Message::Ping(Bytes::new())));
+            self.flush();
+        }
     }
 
     /// Says why the WebSocket ends. Later messages are dropped.
@@ -132,9 +139,17 @@ impl WebSocket {
         self.close_with(code, reason);
     }
 
-    /// Appends what is to be written to the client.
+    /// Appends what is to be written to the client. Memory that grew large goes with it.
     pub(super) fn take_output(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.wire.to_write);
+        let to_write = &mut self.wire.to_write;
+        if out.is_empty() {
+            std::mem::swap(out, to_write);
+        } else {
+            out.append(to_write);
+        }
+        if to_write.capacity() > BUFFER_KEEP_LEN_MAX {
+            *to_write = Vec::new();
+        }
     }
 
     /// Bytes that are to be written.
@@ -155,11 +170,20 @@ impl WebSocket {
         self.note(|context, wire| context.close(wire, Some(frame)));
     }
 
-    fn send(&mut self, message: Message) {
-        if !self.has_closed {
-            self.note(|context, wire| context.write(wire, message));
-            self.flush();
+    /// A frame of our own is laid out where it is to be: the library would copy it twice, and keep memory for the longest there ever was.
+    fn send_data(&mut self, kind: Data, bytes: &[u8]) {
+        if self.has_closed {
+            return;
         }
+        let header = FrameHeader {
+            opcode: OpCode::Data(kind),
+            ..FrameHeader::default()
+        };
+        let to_write = &mut self.wire.to_write;
+        header
+            .format(bytes.len() as u64, to_write)
+            .expect("a vector takes all that is written");
+        to_write.extend_from_slice(bytes);
     }
 
     fn flush(&mut self) {
@@ -178,7 +202,7 @@ impl WebSocket {
 }
 
 /// RFC 6455 section 7.4.1.
-fn violation(error: &tungstenite::Error) -> CloseCode {
+pub(super) fn violation(error: &tungstenite::Error) -> CloseCode {
     match error {
         tungstenite::Error::Capacity(_) => CloseCode::Size,
         tungstenite::Error::Utf8(_) => CloseCode::Invalid,
@@ -186,19 +210,21 @@ fn violation(error: &tungstenite::Error) -> CloseCode {
     }
 }
 
+impl Wire {
+    fn new(message_len_max: usize) -> Self {
+        Self {
+            received: Pieces::new(message_len_max),
+            to_write: Vec::new(),
+        }
+    }
+}
+
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut rest = self.received.get(self.read_len..).unwrap_or_default();
-        if rest.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
+        match self.received.read(buffer) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            len => Ok(len),
         }
-        let len = rest.read(buffer)?;
-        self.read_len += len;
-        if self.read_len == self.received.len() {
-            self.received.clear();
-            self.read_len = 0;
-        }
-        Ok(len)
     }
 }
 
@@ -229,7 +255,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 context: WebSocketContext::new(Role::Client, None),
-                wire: Wire::default(),
+                wire: Wire::new(1 << 30),
             }
         }
 
@@ -240,7 +266,9 @@ mod tests {
         }
 
         fn read(&mut self, server: &mut WebSocket) -> Option<Message> {
-            server.take_output(&mut self.wire.received);
+            let mut output = Vec::new();
+            server.take_output(&mut output);
+            self.wire.received.feed(&output);
             self.context.read(&mut self.wire).ok()
         }
     }
@@ -277,9 +305,9 @@ mod tests {
             assert_eq!(
                 messages,
                 [
-                    Incoming::Message("{\"a\":\"é\"}".into()),
-                    Incoming::Message(vec![7; 300].into()),
-                    Incoming::Message(Bytes::new()),
+                    Received::Message("{\"a\":\"é\"}".into()),
+                    Received::Message(vec![7; 300].into()),
+                    Received::Message(Bytes::new()),
                 ],
                 "cut at {cut}"
             );
@@ -294,7 +322,7 @@ mod tests {
         assert_eq!(client.read(&mut server), Some(Message::Pong("x".into())));
         client.context.close(&mut client.wire, None).unwrap();
         server.feed(&std::mem::take(&mut client.wire.to_write));
-        assert_eq!(server.next(), Some(Incoming::Closed));
+        assert_eq!(server.next(), Some(Received::Closed));
         assert!(server.output_len() > 0);
         server.send_text(b"too late");
         assert!(matches!(client.read(&mut server), Some(Message::Close(_))));
@@ -315,18 +343,68 @@ mod tests {
         assert_eq!(close_code(client.read(&mut server)), Some(1011));
     }
 
+    /// The frame is longer than a piece, the text has letters of two bytes at all borders, and the cut is anywhere.
+    #[test]
+    fn long_messages_are_the_same_however_their_frames_are_cut() {
+        let text = format!("a{}", "é".repeat(SOCKET_PIECE_LEN));
+        let bytes = Client::new().frames(Message::text(text.clone()));
+        for cut in (0..=bytes.len()).step_by(7) {
+            let mut server = WebSocket::new(text.len());
+            let (first, second) = bytes.split_at(cut);
+            server.feed(first);
+            let early = server.next();
+            server.feed(second);
+            let message = early.or_else(|| server.next());
+            assert!(
+                message == Some(Received::Message(text.clone().into())),
+                "cut at {cut}"
+            );
+            assert_eq!(server.next(), None);
+        }
+    }
+
+    #[test]
+    fn memory_of_long_replies_is_not_kept() {
+        let mut server = WebSocket::new(LEN_MAX);
+        let mut out = Vec::with_capacity(100);
+        server.send_text(&vec![b'x'; BUFFER_KEEP_LEN_MAX + 1]);
+        server.take_output(&mut out);
+        assert!(out.len() > BUFFER_KEEP_LEN_MAX);
+        assert_eq!(server.wire.to_write.capacity(), 100);
+        server.send_text(&vec![b'x'; BUFFER_KEEP_LEN_MAX + 1]);
+        server.take_output(&mut out);
+        assert!(out.len() > 2 * BUFFER_KEEP_LEN_MAX);
+        assert_eq!(server.wire.to_write.capacity(), 0);
+    }
+
+    #[test]
+    fn what_came_before_a_violation_is_read_first() {
+        let (mut client, mut server) = (Client::new(), WebSocket::new(LEN_MAX));
+        server.feed(&client.frames(Message::text("1")));
+        server.feed(b"\x82\xfe\x10\x00\0\0\0\0");
+        assert_eq!(server.next(), Some(Received::Message("1".into())));
+        assert_eq!(server.next(), Some(Received::Closed));
+        assert_eq!(close_code(client.read(&mut server)), Some(1009));
+    }
+
     #[test]
     fn violations_end_with_their_code() {
-        // A frame without a mask, one with a reserved bit, one above the limit, text that is no UTF-8.
+        // A frame without a mask, one with a reserved bit, one above the limit, fragments that are to be above it, a ping that is too long,
+        // a ping in fragments, text that is no UTF-8, a continuation of nothing, a beginning in the middle.
         for (bytes, code) in [
             (&b"\x81\x01a"[..], 1002),
             (b"\xf1\x80\0\0\0\0", 1002),
             (b"\x82\xfe\x10\x00\0\0\0\0", 1009),
+            (b"\x02\x81\0\0\0\0a\x80\xfe\x04\x00\0\0\0\0", 1009),
+            (b"\x89\xfe\x00\x7e\0\0\0\0", 1002),
+            (b"\x09\x80\0\0\0\0", 1002),
+            (b"\x80\x80\0\0\0\0", 1002),
+            (b"\x01\x80\0\0\0\0\x81\x80\0\0\0\0", 1002),
             (b"\x81\x81\0\0\0\0\xff", 1007),
         ] {
             let (mut client, mut server) = (Client::new(), WebSocket::new(LEN_MAX));
             server.feed(bytes);
-            assert_eq!(server.next(), Some(Incoming::Closed), "{bytes:?}");
+            assert_eq!(server.next(), Some(Received::Closed), "{bytes:?}");
             assert_eq!(
                 close_code(client.read(&mut server)),
                 Some(code),

@@ -105,9 +105,13 @@ mod tests {
     const LONG: Duration = Duration::from_millis(60);
     const FOREVER: Duration = Duration::from_hours(1);
 
-    fn on_each_driver(test: impl AsyncFn()) {
+    fn on_each_driver(test: impl AsyncFn() + Copy + Send + 'static) {
         for choice in [IoChoice::Auto, IoChoice::Epoll] {
-            Runtime::build(choice).unwrap().block_on(test());
+            // As in a worker, the thread ends with its runtime.
+            let worker = std::thread::spawn(move || {
+                Runtime::build(choice).unwrap().block_on(test());
+            });
+            worker.join().unwrap();
         }
     }
 
@@ -124,8 +128,8 @@ mod tests {
         on_each_driver(async || {
             let mut alarm = Alarm::new();
             for limit in [SHORT, LONG, SHORT, SHORT] {
-                let soon = alarm.within(FOREVER, pin!(sleep(Duration::from_millis(1))));
-                assert_eq!(soon.await, Ok(()));
+                let soon = pin!(sleep(Duration::from_millis(1)));
+                assert_eq!(alarm.within(FOREVER, soon).await, Ok(()));
                 assert!(wait_in_vain(&mut alarm, limit).await >= limit);
             }
         });
@@ -137,7 +141,9 @@ mod tests {
         on_each_driver(async || {
             let mut alarm = Alarm::new();
             assert_eq!(
-                alarm.within(SHORT, pin!(sleep(Duration::from_millis(1)))).await,
+                alarm
+                    .within(SHORT, pin!(sleep(Duration::from_millis(1))))
+                    .await,
                 Ok(())
             );
             assert!(wait_in_vain(&mut alarm, LONG).await >= LONG);

@@ -326,7 +326,7 @@ impl Call {
 
     async fn be_deaf(&mut self) -> Result<(), h2::Error> {
         tokio::select! {
-            paused = self.out.pause(PATIENCE) => paused,
+            paused = self.out.pause(Duration::from_mins(10)) => paused,
             () = self.healing.notified() => Ok(()),
         }
     }

@@ -1,10 +1,11 @@
 //! Framed gRPC messages as they arrive, to JSON or raw bytes. In: pieces of the body of a reply. Out: what one message after the other becomes.
 //! Always: a message that is whole in its piece is converted where it is; of one that is cut and short the bytes are carried, one that is longer than
-//! `HELD_LEN_MAX` is converted while it comes.
+//! `HELD_LEN_MAX` goes on while it comes (`long`), wherever that is known.
 
 use super::super::crossing::Pair;
 use super::super::{Call, Scratch, Transcoder, raw};
 use super::Failure;
+use super::long::{Long, Way};
 use crate::error::{Error, ErrorKind};
 use crate::grpc::frame::{Deframer, Part};
 use crate::grpc::status::read_trailers;
@@ -19,12 +20,11 @@ pub(super) struct Messages {
     deframer: Deframer,
     /// The bytes of a message that is cut, unless it is converted as it comes.
     held: Vec<u8>,
-    /// Of a message that is converted as it comes. Scratch of its own, which nobody else touches meanwhile.
-    json: to_json::Scratch,
-    paused: Option<to_json::Paused>,
+    /// A message that goes on as it comes.
+    long: Long,
+    /// How long messages go, unless they have to be gathered.
+    way: Option<Way>,
     is_raw: bool,
-    /// Whether a message is written at once, however long it is.
-    is_whole: bool,
     /// The type of the raw bytes, from the first message.
     content_type: Vec<u8>,
     /// Messages that have ended.
@@ -49,10 +49,9 @@ impl Call {
             call: *self,
             deframer: Deframer::default(),
             held: Vec::new(),
-            json: to_json::Scratch::default(),
-            paused: None,
+            long: Long::default(),
+            way: Way::of(self, transcoder),
             is_raw: self.plan(transcoder).gives_raw_body,
-            is_whole: false,
             content_type: Vec::new(),
             ended_count: 0,
         }
@@ -60,16 +59,6 @@ impl Call {
 }
 
 impl Messages {
-    /// Messages that are written at once, however long they are, for clients that take what comes together for one message. Of one that is cut up to
-    /// [`BODY_LEN_MAX`] bytes are carried then.
-    #[must_use]
-    pub(super) fn whole(self) -> Self {
-        Self {
-            is_whole: true,
-            ..self
-        }
-    }
-
     /// Whether the messages are raw bytes and no JSON (SEMANTICS 72).
     pub(super) const fn is_raw(&self) -> bool {
         self.is_raw
@@ -92,8 +81,7 @@ impl Messages {
 
     /// Bytes that are carried until more come.
     pub(super) fn carried_len(&self) -> usize {
-        let paused_len = self.paused.map_or(0, |_| self.json.carried_len());
-        self.held.len() + paused_len
+        self.held.len() + self.long.carried_len()
     }
 
     /// Reads the upstream's trailers; none at all is an empty list.
@@ -135,7 +123,7 @@ impl Messages {
         while !pushed.is_last
             && let Some(part) = self.deframer.next(&mut rest, BODY_LEN_MAX)?
         {
-            let is_begun = self.paused.is_some_and(|paused| paused.is_begun());
+            let is_begun = self.long.is_begun();
             self.take(transcoder, &part, scratch, out)?;
             pushed.is_last = part.is_last;
             pushed.is_first = !is_begun && (part.is_last || out.len() > start);
@@ -156,11 +144,16 @@ impl Messages {
         if part.is_first && part.is_last {
             return self.write(transcoder, part.bytes, scratch, out);
         }
-        let route = self.call.plan(transcoder);
-        // What is one field of the message, or its bytes, is taken from all of it.
-        let is_long = part.len > HELD_LEN_MAX && !self.is_whole;
-        if is_long && !self.is_raw && route.response_body.is_none() {
-            return self.take_long(transcoder, part, out);
+        if part.len > HELD_LEN_MAX
+            && let Some(way) = self.way
+        {
+            let (start, is_first) = (out.len(), self.ended_count == 0);
+            self.long.take(way, transcoder, part, is_first, out)?;
+            if is_first && self.content_type.is_empty() && (part.is_last || out.len() > start) {
+                self.content_type
+                    .extend_from_slice(self.long.content_type());
+            }
+            return Ok(());
         }
         if part.is_first {
             self.held.clear();
@@ -175,31 +168,6 @@ impl Messages {
         self.held.clear();
         self.held.shrink_to(HELD_LEN_MAX);
         written
-    }
-
-    /// Takes a part of a message that is converted as it comes.
-    fn take_long(
-        &mut self,
-        transcoder: &Transcoder,
-        part: &Part<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let schema = &transcoder.schema;
-        let index = schema.method_plan(self.call.plan(transcoder).method).output;
-        let message = Message {
-            plan: &schema.plan,
-            index,
-        };
-        let mut pieces = match self.paused.take() {
-            Some(paused) => to_json::Pieces::resume(message, &mut self.json, paused),
-            None => to_json::Pieces::new(message, &mut self.json),
-        };
-        let pushed = pieces.push(part.bytes, out);
-        if pushed.is_ok() && part.is_last {
-            return pieces.finish(out);
-        }
-        self.paused = Some(pieces.pause());
-        pushed
     }
 
     /// Appends what a whole message becomes.

@@ -12,6 +12,7 @@
 //! [`Call::write_reply`].
 
 mod framing;
+mod long;
 mod messages;
 mod replies;
 mod requests;
