@@ -10,23 +10,15 @@ mod support {
     pub(crate) mod streams;
 }
 
-<<<<<<< HEAD
 use std::io::{ErrorKind, Write as _};
-=======
-use std::io::Write as _;
->>>>>>> main
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::gateway::Gateway;
 use support::http::Client;
-<<<<<<< HEAD
-use support::streams::{Event, on_each_driver};
-use transom::clock;
-=======
 use support::streams::{Event, StreamsServer, on_each_driver};
->>>>>>> main
+use transom::clock;
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket};
