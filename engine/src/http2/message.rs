@@ -161,6 +161,7 @@ impl Connection {
             number: head.number,
             left: head.len,
             padding: (!is_padded).then_some(0),
+            is_begun: false,
             ends,
         };
         self.reading = Reading::Data(frame);
@@ -196,6 +197,15 @@ impl Connection {
             usize::from(padding)
         };
         let data_left = frame.left - padding;
+        if !frame.is_begun {
+            frame.is_begun = true;
+            if let Some(fault) = self.begin_content(frame.number, data_left, frame.ends) {
+                self.skip(frame.left);
+                let step = self.break_stream(frame.number, fault);
+                self.give_back_connection(u32::try_from(data_left).unwrap_or(u32::MAX));
+                return Ok(step);
+            }
+        }
         let bytes = take(input, data_left.min(input.len()));
         frame.left -= bytes.len();
         let is_whole = bytes.len() == data_left;
@@ -209,6 +219,21 @@ impl Connection {
             return Ok(None);
         }
         Ok(self.take_data(frame.number, bytes, ends))
+    }
+
+    /// RFC 9113 section 8.1.1, looked at before any of a frame's data are handed on: what is heard must not depend on how it is cut.
+    fn begin_content(&mut self, number: u32, len: usize, ends: bool) -> Option<Fault> {
+        let state = self.streams.get_mut(number)?;
+        if state.content_left == u64::MAX {
+            return None;
+        }
+        match state.content_left.checked_sub(len as u64) {
+            Some(left) if left == 0 || !ends => {
+                state.content_left = left;
+                None
+            }
+            _ => Some(Fault::ContentLength),
+        }
     }
 
     fn take_data<'b>(&mut self, number: u32, bytes: &'b [u8], ends: bool) -> Option<Step<'b>> {
@@ -227,13 +252,6 @@ impl Connection {
             key: state.key,
         };
         state.held_len += len;
-        if state.content_left != u64::MAX {
-            // RFC 9113 section 8.1.1.
-            let Some(left) = state.content_left.checked_sub(u64::from(len)) else {
-                return self.break_stream(number, Fault::ContentLength);
-            };
-            state.content_left = left;
-        }
         if len > 0 {
             self.idle_frame_count = 0;
         }

@@ -32,6 +32,8 @@ pub(super) struct DataFrame {
     pub(super) left: usize,
     /// `None` while its length is to come: `padding <= left`.
     pub(super) padding: Option<usize>,
+    /// Whether its length was compared with the content-length.
+    pub(super) is_begun: bool,
     pub(super) ends: bool,
 }
 
