@@ -294,7 +294,7 @@ pub struct RunArgs {
     /// I/O driver; auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
     pub io: Option<IoChoice>,
-    /// HTTP/2 to upstream: h2 or transom [default: h2]
+    /// HTTP/2 to upstream: transom or h2 [default: transom]
     #[arg(long, value_name = "NAME")]
     pub upstream_codec: Option<Codec>,
     /// Query keys of no field: ignore or reject [default: ignore]
