@@ -31,7 +31,7 @@ async fn serve_lines(worker: Rc<Worker>, accepted: Accepted) {
             _ => break,
         }
         assert_ne!(buffer, b"panic", "the client asked for it");
-        let (written, bytes) = writer.write_all(buffer).await;
+        let (written, bytes) = writer.write_all(buffer, PATIENCE).await.unwrap();
         buffer = bytes;
         if written.is_err() || buffer == b"bye" || worker.is_draining() {
             break;
@@ -156,7 +156,8 @@ async fn serve_numbers(worker: Rc<Worker>, accepted: Accepted) {
             return;
         }
         let number = vec![u8::try_from(worker.index()).unwrap()];
-        if writer.write_all(number).await.0.is_err() {
+        let written = writer.write_all(number, Duration::from_secs(10)).await;
+        if !matches!(written, Ok((Ok(()), _))) {
             return;
         }
     }

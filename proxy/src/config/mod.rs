@@ -294,7 +294,7 @@ pub struct RunArgs {
     /// auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
     pub io: Option<IoChoice>,
-    /// HTTP/2 by h2 or transom [default: h2]
+    /// HTTP/2 by h2 or transom [default: transom]
     #[arg(long, value_name = "NAME", help_heading = "Upstream")]
     pub upstream_codec: Option<Codec>,
     /// Keys of no field: ignore|reject [default: ignore]
