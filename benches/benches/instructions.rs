@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use transom_benches::{
-    BenchSchema, Bookstore, Contender, Payload, ThousandTemplates, exchange_contenders, published,
-    single_routing_contenders, synthetic, to_json_transom, to_wire_transom, worst_cases,
+    BenchSchema, Bookstore, Contender, Payload, ThousandTemplates, exchange_contenders,
+    http2_contenders, published, single_routing_contenders, synthetic, to_json_transom,
+    to_wire_transom, worst_cases,
 };
 
 /// What a count may grow by, in percent.
@@ -105,6 +106,9 @@ fn measure_all() {
     }
     let store = Bookstore::load();
     for mut contender in exchange_contenders(&store) {
+        measure(&contender.name.clone(), None, &mut contender);
+    }
+    for mut contender in http2_contenders() {
         measure(&contender.name.clone(), None, &mut contender);
     }
     let templates = ThousandTemplates::load();

@@ -80,7 +80,7 @@ def main():
 
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = [name for name in gateways.KINDS if name != gateways.StructuredProxy.name]
+    default = [name for name in gateways.KINDS if name not in gateways.SPECIAL]
     default.insert(1, gateways.Transom.name + gateways.AGAIN)
     names = [name + suffix for name in gateways.KINDS for suffix in ("", gateways.AGAIN)]
     parser.add_argument("--gateways", type=some_of(names), default=default, metavar="NAME,...", help=f"of {', '.join(gateways.KINDS)}, and `X again`; ratios are to the first (default: {','.join(default)})")

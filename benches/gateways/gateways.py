@@ -48,6 +48,7 @@ def go_module_version(module):
 
 class Transom(Gateway):
     name = "transom"
+    codec = None
 
     def prepare(self, schema):
         builds.prepare_schema(schema)
@@ -57,11 +58,22 @@ class Transom(Gateway):
         _, descriptor_set = builds.prepare_schema(schema)
         program = processes.Program(self.name, core, [
             self.program, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--upstream", f"http://{upstream}", "--descriptor-set", descriptor_set,
+            *(["--upstream-codec", self.codec] if self.codec else []),
         ])  # fmt: skip
         return program, program.address
 
     def version(self):
         return first_line(self.program, "--version").removeprefix("transom ")
+
+
+class TransomOnH2(Transom):
+    name = "transom-h2"
+    codec = "h2"
+
+
+class TransomOnItsOwn(Transom):
+    name = "transom-own"
+    codec = "transom"
 
 
 class GrpcGateway(Gateway):
@@ -244,7 +256,9 @@ class Haproxy(Gateway):
         return first_line(self.program, "-v", environment=self.environment).partition("version ")[2].split(" ")[0]
 
 
-KINDS = {kind.name: kind for kind in (Transom, GrpcGateway, Envoy, Vanguard, StructuredProxy, Nginx, Haproxy)}
+KINDS = {kind.name: kind for kind in (Transom, TransomOnH2, TransomOnItsOwn, GrpcGateway, Envoy, Vanguard, StructuredProxy, Nginx, Haproxy)}
+# Not run unless asked for.
+SPECIAL = (TransomOnH2.name, TransomOnItsOwn.name, StructuredProxy.name)
 AGAIN = " again"
 
 

@@ -6,6 +6,7 @@
 mod allocations;
 mod contenders;
 mod exchange;
+mod http2;
 mod payloads;
 mod routing;
 mod stopwatch;
@@ -16,6 +17,7 @@ pub use contenders::{
     Contender, to_json_contenders, to_json_transom, to_wire_contenders, to_wire_transom,
 };
 pub use exchange::{Bookstore, exchange_contenders};
+pub use http2::http2_contenders;
 pub use payloads::{BenchSchema, Payload, Workload, published, synthetic};
 pub use routing::{ThousandTemplates, routing_contenders, single_routing_contenders};
 pub use stopwatch::{Figure, Race, time};

@@ -41,7 +41,8 @@
 //!
 //! [`exchange`] walks one HTTP request and its reply through every stage; its first example is a whole call. The stages are there by themselves: [`http1`] reads and
 //! writes HTTP/1.1, [`Schema::find_route`] finds routes, [`grpc`] has frames, codes and timeouts. Who has an HTTP server already can feed
-//! [`Schema::find_route`] and the converters from it; who has none needs sockets and an HTTP/2 client beside this crate.
+//! [`Schema::find_route`] and the converters from it; who has none needs sockets beside this crate, and has
+//! the client's side of HTTP/2 in [`http2`].
 //!
 //! # What is promised
 //!
@@ -68,6 +69,7 @@ pub mod error;
 pub mod exchange;
 pub mod grpc;
 pub mod http1;
+pub mod http2;
 mod json;
 pub mod limits;
 mod plan;

@@ -1,7 +1,8 @@
 //! Every bound of the engine in one place, each with its unit, its default and the reason.
 //! In: nothing. Out: constants. Always: a bound is checked before memory or time is spent on what it bounds.
 //!
-//! They are fixed, hard limits: none is an option. A caller may keep lower ones of its own.
+//! They are fixed, hard limits, but for [`BODY_LEN_MAX`], which is what holds if nothing else is said
+//! ([`SizeLimits`](crate::exchange::SizeLimits)). A caller may keep lower ones of its own.
 //!
 //! ```
 //! use transom_engine::limits;
@@ -30,8 +31,14 @@ pub const LEADING_LINE_COUNT_MAX: usize = 4;
 /// Bytes of the request target (414, SEMANTICS 61).
 pub const TARGET_LEN_MAX: usize = 8 * 1024;
 
-/// Bytes of a request body, and of a reply message: the default limit of gRPC itself (413, SEMANTICS 73).
+/// Bytes of a request body, and of a reply message, unless another limit is set: the default limit of gRPC itself (413, SEMANTICS 73). Also bytes of
+/// the paths of a field mask that is filled in (SEMANTICS 74), whatever is set.
 pub const BODY_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a request body, and of a reply message, that a limit may be set to. What they become in the other notation fits 32 bits.
+pub const MESSAGE_LEN_MAX: usize = 64 * 1024 * 1024;
+
+const _: () = assert!(BODY_LEN_MAX <= MESSAGE_LEN_MAX && MESSAGE_LEN_MAX <= JSON_LEN_MAX);
 
 /// Bytes of a message, or of a message or packed list in one, that [`to_json::Pieces`](crate::to_json::Pieces) waits for as a whole before it
 /// writes anything of it: what is whole may have its fields in any order.
@@ -62,3 +69,21 @@ pub const STATUS_MESSAGE_LEN_MAX: usize = 8 * 1024;
 
 /// Bytes of memory that one compiled pattern of origins may take (SEMANTICS 138); a larger one stops the start.
 pub const CORS_PATTERN_LEN_MAX: usize = 1024 * 1024;
+
+/// Bytes that wait to be written on a connection of HTTP/2, before no more data and no new streams are taken. Answers and resets still are,
+/// and one request's headers may go beyond it.
+pub const HTTP2_OUTPUT_LEN_MAX: usize = 256 * 1024;
+
+/// Answers to PING and SETTINGS of a peer that wait to be written: a peer that asks and does not read is given up.
+pub const HTTP2_ANSWER_COUNT_MAX: u32 = 1_000;
+
+/// Frames of a peer in a row that move nothing: SETTINGS, windows, answers nobody asked for, empty data, interim headers, what comes late for streams that are gone, and what
+/// is not known. Data and headers of streams that are open, and what is sent, begin the count anew. It is high, since much may be on its way
+/// for calls that were cancelled; data of those count only beyond what their windows allowed.
+pub const HTTP2_IDLE_FRAME_COUNT_MAX: u32 = 10_000;
+
+/// Frames of one header block, however short: at 16 KiB each, far more than are accepted of headers.
+pub const HTTP2_CONTINUATION_COUNT_MAX: u32 = 64;
+
+/// Bytes of memory for header blocks and lists that are kept for the next ones.
+pub const HTTP2_KEEP_LEN_MAX: usize = 16 * 1024;

@@ -12,6 +12,7 @@ mod conversion;
 mod descriptor;
 mod grpc;
 mod http;
+mod http2;
 mod json;
 mod pieces;
 mod query;
@@ -27,6 +28,7 @@ pub use conversion::{round_trip, to_json, to_wire};
 pub use descriptor::descriptor;
 pub use grpc::grpc;
 pub use http::{http1, reply, request};
+pub use http2::http2;
 pub use json::json;
 pub use pieces::{to_json_pieces, to_wire_pieces};
 pub use query::query;
@@ -38,7 +40,7 @@ pub use template::template;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target, which is the name of its corpus.
-pub const BODIES: [(&str, Body); 16] = [
+pub const BODIES: [(&str, Body); 17] = [
     ("to_wire", to_wire),
     ("to_json", to_json),
     ("round_trip", round_trip),
@@ -48,6 +50,7 @@ pub const BODIES: [(&str, Body); 16] = [
     ("schema", random_schema),
     ("descriptor", descriptor),
     ("http1", http1),
+    ("http2", http2),
     ("request", request),
     ("reply", reply),
     ("client_stream", client_stream),

@@ -2,6 +2,8 @@
 //! Always: nothing is written, unless `TRANSOM_REGENERATE=1` asks for it; findings that were added by hand stay.
 #![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
+#[path = "../../engine/tests/support/http2.rs"]
+mod frames;
 #[path = "../../engine/tests/support/notation.rs"]
 mod notation;
 #[path = "../../engine/tests/support/texts.rs"]
@@ -104,6 +106,18 @@ fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
     });
     each_case("http1", |topic, case| {
         add("http1", topic, &[b"\x07", &bytes_of(&case["input"])]);
+    });
+    each_case("http2", |topic, case| {
+        let first = ["settings".into()];
+        let first = case["first"].as_array().map_or(&first[..], Vec::as_slice);
+        let peer = first
+            .iter()
+            .chain(case["peer"].as_array().into_iter().flatten());
+        let bytes: Vec<u8> = peer
+            .flat_map(|line| frames::bytes(line.as_str().unwrap()))
+            .collect();
+        // Three calls: one is sent, one goes on, one was reset.
+        add("http2", topic, &[&[6, 7, 0b10_01_00], &bytes]);
     });
     let mut add_request = |topic: &str, case: &Value| {
         let body = case["body"].as_str().unwrap_or_default();

@@ -90,6 +90,18 @@ impl SharedBuffer {
         Rc::make_mut(&mut self.bytes)
     }
 
+    /// A buffer of bytes that were written elsewhere.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes: Rc::new(bytes),
+        }
+    }
+
+    /// The bytes, unless some of them are still lent.
+    pub fn into_bytes(self) -> Option<Vec<u8>> {
+        Rc::try_unwrap(self.bytes).ok()
+    }
+
     /// Bytes of memory it holds on to.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -208,6 +220,19 @@ mod tests {
         assert_eq!(lent.chunk(), b"rst");
         assert_eq!(lent.remaining(), 3);
         assert_eq!(buffer.as_slice(), b"second");
+    }
+
+    #[test]
+    fn buffer_gives_its_bytes_unless_they_are_lent() {
+        let buffer = SharedBuffer::of(b"abc".to_vec());
+        let lent = buffer.share();
+        assert_eq!(lent.chunk(), b"abc");
+        assert_eq!(buffer.into_bytes(), None);
+        drop(lent);
+        assert_eq!(
+            SharedBuffer::of(b"abc".to_vec()).into_bytes(),
+            Some(b"abc".to_vec())
+        );
     }
 
     #[test]

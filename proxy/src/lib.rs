@@ -4,6 +4,7 @@
 //! The binary `transom` is a thin shell over [`commands::run`].
 
 pub mod allocator;
+pub mod aside;
 pub mod buffers;
 pub mod clock;
 pub mod commands;

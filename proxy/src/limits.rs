@@ -99,6 +99,22 @@ pub const LEFT_CHECK_GAP: Duration = Duration::from_secs(1);
 /// Room made for a body at once, at least; after that as much as has come already.
 pub const BODY_ROOM_LEN: usize = 64 * 1024;
 
+/// Bytes of a body from which on it is taken in parts of this length and converted by another thread: longer ones would hold a worker up for
+/// half a millisecond and more.
+pub const LONG_BODY_LEN: usize = 256 * 1024;
+
+/// The same for a body that is compressed, which may become many times as long.
+pub const LONG_CODED_BODY_LEN: usize = 4 * 1024;
+
+/// The same for a reply message whose answer is to be compressed, which takes many times as long.
+pub const LONG_CODED_REPLY_LEN: usize = 16 * 1024;
+
+/// Bytes of an answer that are written at once before the other connections get their turn.
+pub const WRITE_PART_LEN: usize = 256 * 1024;
+
+/// Long bodies that wait for a thread to convert them; the worker of one more does it itself.
+pub const ASIDE_QUEUE_COUNT_MAX: usize = 1024;
+
 /// Bytes an idle connection may keep for its next read; what a large request needed is given back.
 pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
 
@@ -139,6 +155,9 @@ pub const UPSTREAM_APART_KEEP_COUNT: usize = 4;
 
 /// Calls in flight on one upstream connection, even if the peer allows more.
 pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
+
+/// Bytes that are read at once from an upstream by the codec of our own.
+pub const UPSTREAM_READ_LEN: usize = 64 * 1024;
 
 /// Calls of a worker that may wait for a stream or a connection; one more is refused at once.
 pub const UPSTREAM_QUEUE_COUNT_MAX: usize = 1024;
@@ -192,8 +211,10 @@ pub const UPSTREAM_SEND_LEN_MAX: usize = 64 * 1024;
 /// Headers or trailers of a response, bytes, counted as HTTP/2 counts them. A `grpc-message` of 64 KiB fits.
 pub const UPSTREAM_HEADER_LIST_LEN_MAX: u32 = 256 * 1024;
 
-/// A response message, bytes (the default of gRPC).
+/// A response message, bytes, unless another limit is set: that of the engine, which the body is gathered up to.
 pub const UPSTREAM_MESSAGE_LEN_MAX: usize = 4 * 1024 * 1024;
+
+const _: () = assert!(UPSTREAM_MESSAGE_LEN_MAX == transom_engine::limits::BODY_LEN_MAX);
 
 /// Addresses of an upstream's name that are tried.
 pub const UPSTREAM_ADDRESS_COUNT_MAX: usize = 16;

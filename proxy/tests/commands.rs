@@ -387,6 +387,79 @@ fn check_names_each_fault_with_its_line() {
     );
 }
 
+#[test]
+fn check_warns_of_limits_that_change_nothing_or_contradict_each_other() {
+    let folder = scratch_folder("check-limits");
+    let config = folder.join("transom.yaml");
+    let check = |ways: (&str, &str), limits: &str| {
+        let text = format!(
+            "syntax = \"proto3\"; package a; import \"google/api/annotations.proto\"; message M {{}}\n\
+             service S {{ rpc M({} M) returns ({} M) {{ option (google.api.http) = {{ post: \"/a\" body: \"*\" }}; }} }}",
+            ways.0, ways.1
+        );
+        fs::write(folder.join("a.proto"), text).unwrap();
+        fs::write(&config, format!("proto: a.proto\nlimits:\n{limits}")).unwrap();
+        run(&["check", "--config", config.to_str().unwrap()])
+    };
+    let all = "  request_stream: 1MiB\n  response_stream: 1MiB\n  request_stream_messages: 9\n  response_stream_messages: 9\n";
+    let streams = ("stream", "stream");
+    let found = check(streams, all).assert_done();
+    for line in [
+        "transom.yaml:3: warning: limits: request_stream: 1MiB is less than one message may have by request_message (4MiB)",
+        "transom.yaml:4: warning: limits: response_stream: 1MiB is less than one message may have by response_message (4MiB)",
+    ] {
+        assert!(found.text().contains(line), "{}", found.text());
+    }
+    let fits = "  request_message: 1MiB\n  response_message: 1024KiB\n";
+    let found = check(streams, &[all, fits].concat()).assert_done();
+    assert!(
+        found.text().starts_with("0 errors, 0 warnings"),
+        "{}",
+        found.text()
+    );
+    let found = check(("", ""), all).assert_done();
+    for line in [
+        ":3: warning: limits: request_stream: no method streams its requests",
+        ":4: warning: limits: response_stream: no method streams its replies",
+        ":5: warning: limits: request_stream_messages: no method streams its requests",
+        ":6: warning: limits: response_stream_messages: no method streams its replies",
+    ] {
+        assert!(found.text().contains(line), "{}", found.text());
+    }
+    for (limit, words) in [
+        (
+            "request_message: 65MiB",
+            "found `65MiB`; expected 1 to 67108864 bytes, or KiB or MiB as in 32MiB, up to 64MiB",
+        ),
+        ("response_message: 0", "found `0`; expected 1 to 67108864"),
+        (
+            "response_message: 32MB",
+            "found `32MB`; expected 1 to 67108864",
+        ),
+        (
+            "request_stream: -1",
+            "found `-1`; expected a number of bytes from 1 on, KiB, MiB or GiB as in 10GiB, or none",
+        ),
+        (
+            "response_stream_messages: 1KiB",
+            "found `1KiB`; expected a number of messages from 1 on, or none",
+        ),
+        ("request: 1", "there is no such key"),
+    ] {
+        let place = format!(
+            "transom.yaml:3: limits: {}: ",
+            limit.split(':').next().unwrap()
+        );
+        let found = check(streams, &format!("  {limit}\n"));
+        found.assert_failed(1, &[&place, words]);
+    }
+    check(
+        streams,
+        "  request_message: 64MiB\n  response_message: 67108864\n",
+    )
+    .assert_done();
+}
+
 /// A field takes the keys that no field has if it is of a fitting type, and neither body nor rule keep the query from it.
 #[test]
 fn check_warns_of_a_capture_that_fits_no_field() {

@@ -179,6 +179,23 @@ fn s115_unknown_paths_are_answered_by_another_server() {
     stage.stop();
 }
 
+/// A body that would be converted beside the workers is no different where it is not converted at all.
+#[test]
+fn s115_long_body_is_passed_on_whole() {
+    let (stage, requests) = passing("passing-long-body");
+    let mut client = stage.connect();
+    let body = vec![b'x'; 400_000];
+    let reply = client.send("POST", "/length", &[], Some(&body)).unwrap();
+    assert_eq!(reply.status, 201);
+    let request = requests.recv().unwrap();
+    let (head, passed) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.ends_with("\r\ncontent-length: 400000"), "{head}");
+    assert!(passed.as_bytes() == body);
+    let reply = client.send("GET", "/chunked", &[], None).unwrap();
+    assert_eq!(reply.body, b"abcde");
+    stage.stop();
+}
+
 #[test]
 fn s115_responses_that_are_none_are_unavailable_and_those_that_break_off_end_the_connection() {
     let (stage, _requests) = passing("passing-faults");

@@ -7,17 +7,15 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http::uri::PathAndQuery;
 use support::peer::{DATA, INITIAL_WINDOW_SIZE, Peer, RST_STREAM, WINDOW_UPDATE};
-use support::{call, connected, event, framed, on_each_driver, one_connection, pool_to};
+use support::{call, connected, event, framed, on_each_driver, one_connection, path_of, pool_to};
 use transom::buffers::{SharedBuffer, SharedBytes};
 use transom::limits::{UPSTREAM_APART_KEEP_COUNT, UPSTREAM_STREAM_WINDOW_LEN};
 use transom::net::{sleep, timeout};
 use transom::upstream::{
-    Answer, CallError, CallHead, CallRequest, Carriage, Pool, ReceiveHalf, SendHalf,
+    Answer, CallError, CallHead, CallRequest, Carriage, Pool, ReceiveHalf, Received, SendHalf,
 };
+use transom_engine::http2::HeaderList;
 
 const CANCEL: u32 = 8;
 const NO_ERROR: u32 = 0;
@@ -41,8 +39,8 @@ async fn open_on(
     carriage: Carriage,
 ) -> Result<(SendHalf, ReceiveHalf), CallError> {
     let head = CallHead {
-        path: &PathAndQuery::from_static("/test.Echo/Chat"),
-        metadata: &HeaderMap::new(),
+        path: &path_of(pool, "/test.Echo/Chat"),
+        metadata: &HeaderList::default(),
         timeout: limit,
     };
     pool.open(&head, carriage).await
@@ -50,15 +48,15 @@ async fn open_on(
 
 async fn start(pool: &Pool, message: &[u8]) -> Result<(Answer, ReceiveHalf), CallError> {
     pool.start(&CallRequest {
-        path: &PathAndQuery::from_static("/test.Echo/Watch"),
-        metadata: &HeaderMap::new(),
+        path: &path_of(pool, "/test.Echo/Watch"),
+        metadata: &HeaderList::default(),
         message: lent(&framed(message)),
         timeout: None,
     })
     .await
 }
 
-async fn bytes(receiver: &mut ReceiveHalf) -> Option<Result<Bytes, CallError>> {
+async fn bytes(receiver: &mut ReceiveHalf) -> Option<Result<Received, CallError>> {
     poll_fn(|task| receiver.poll_bytes(task)).await
 }
 
@@ -106,7 +104,7 @@ fn first_answer_arrives_before_the_second_message_is_sent() {
         sender.finish().unwrap();
         assert_eq!(rest(&mut receiver).await.unwrap(), b"late");
         let trailers = receiver.trailers().await.unwrap().unwrap();
-        assert_eq!(trailers["grpc-status"], "0");
+        assert_eq!(trailers.value("grpc-status"), Some(&b"0"[..]));
         assert_eq!(pool.in_flight_count(), 1);
         drop(receiver);
         assert_eq!(pool.in_flight_count(), 0);
@@ -323,9 +321,9 @@ fn answer_of_trailers_only_and_one_that_is_not_grpc_are_all_there_is() {
         let pool = pool_to(&peer.url(), one_connection());
         let (answer, mut receiver) = start(&pool, b"").await.unwrap();
         assert!(answer.is_all);
-        assert_eq!(answer.headers["grpc-status"], "5");
+        assert_eq!(answer.headers.value("grpc-status"), Some(&b"5"[..]));
         assert!(bytes(&mut receiver).await.is_none());
-        assert_eq!(receiver.trailers().await.unwrap(), None);
+        assert!(receiver.trailers().await.unwrap().is_none());
         let (answer, mut receiver) = start(&pool, b"").await.unwrap();
         assert_eq!((answer.http_status.as_u16(), answer.is_all), (502, true));
         assert!(bytes(&mut receiver).await.is_none());
@@ -422,7 +420,7 @@ fn answer_that_ends_early_is_whole_and_stops_the_sender() {
         assert!(receiver.answer().await.is_ok());
         assert_eq!(rest(&mut receiver).await.unwrap(), framed(b"enough"));
         let trailers = receiver.trailers().await.unwrap().unwrap();
-        assert_eq!(trailers["grpc-status"], "0");
+        assert_eq!(trailers.value("grpc-status"), Some(&b"0"[..]));
         while sender.send(lent(b"more")).await.is_ok() {
             sleep(Duration::from_millis(1)).await;
         }

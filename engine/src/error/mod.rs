@@ -119,6 +119,8 @@ pub enum ErrorKind {
     BadTransferEncoding,
     BadChunk,
     BodyTooLarge,
+    StreamTooLong,
+    StreamCount,
     UnsupportedCharset,
     UnsupportedContentEncoding,
     BadContentCoding,
@@ -149,6 +151,8 @@ pub enum ErrorKind {
     ReplyTooLarge,
     ReplyCompressed,
     ReplyCount,
+    ReplyStreamTooLong,
+    ReplyStreamCount,
 }
 
 /// What a place wanted, for the words of a message.
@@ -269,6 +273,10 @@ impl ErrorKind {
             Self::TargetTooLong => (414, Code::InvalidArgument),
             Self::UnsupportedVersion => (505, Code::Unimplemented),
             Self::BodyTooLarge => (413, Code::ResourceExhausted),
+            Self::StreamTooLong
+            | Self::StreamCount
+            | Self::ReplyStreamTooLong
+            | Self::ReplyStreamCount => (429, Code::ResourceExhausted),
             Self::UnsupportedCharset
             | Self::UnsupportedContentEncoding
             | Self::UnsupportedContentType => (415, Code::InvalidArgument),

@@ -13,7 +13,6 @@ use crate::grpc::metadata::{self, HeaderRule};
 use crate::grpc::status::{ReplyHeaders, is_grpc_type, read_headers, read_trailers};
 use crate::grpc::{Code, Status, frame};
 use crate::http1::{self, BodyForm, RequestHead};
-use crate::limits::BODY_LEN_MAX;
 use crate::plan::{BodyPlan, Defaults, Message};
 use crate::wire::http_body::HttpBody;
 use crate::{json, route, to_json};
@@ -87,7 +86,7 @@ impl Call {
         H: Iterator<Item = Pair<'r>>,
         T: Iterator<Item = Pair<'r>>,
     {
-        let message = frame::deframe(body, BODY_LEN_MAX)?;
+        let message = frame::deframe(body, transcoder.manners.sizes.response_len_max)?;
         let raw = self.read_raw(transcoder, message)?;
         let content_type = match &raw {
             Some(raw) => Some(raw.content_type)
@@ -391,7 +390,9 @@ impl Transcoder {
         // What is told of a body in a coding is told of what it stands for.
         let mut plain = Vec::new();
         if let Ok(Some(coding)) = http1::check_media(head.headers(bytes), BodyForm::Raw)
-            && coding.decode(body, BODY_LEN_MAX, &mut plain).is_ok()
+            && coding
+                .decode(body, self.manners.sizes.request_len_max, &mut plain)
+                .is_ok()
         {
             context.body = &plain;
         }

@@ -70,6 +70,11 @@ impl Envelope {
         }
     }
 
+    /// Whether the answer may be compressed (SEMANTICS 137).
+    pub const fn wants_coding(&self) -> bool {
+        self.coding.is_some()
+    }
+
     /// The same, but the connection ends with the answer.
     #[must_use]
     pub fn closing(self) -> Self {

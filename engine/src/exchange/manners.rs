@@ -5,7 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::timeouts::{self, MethodTimeouts};
-use super::{Coding, ContentTypes, Cors, Forms, QueryRule, Streams, Transcoder, UnwantedBodies};
+use super::{
+    Coding, ContentTypes, Cors, Forms, QueryRule, SizeLimits, Streams, Transcoder, UnwantedBodies,
+};
 use crate::bind;
 use crate::compile::Schema;
 use crate::grpc::header_lists::HeaderLists;
@@ -85,6 +87,8 @@ pub struct Manners {
     pub query: QueryRule,
     /// How streams of replies are laid out.
     pub streams: Streams,
+    /// How long messages and streams may be.
+    pub sizes: SizeLimits,
 }
 
 /// How replies are compressed (SEMANTICS 137).

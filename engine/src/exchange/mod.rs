@@ -56,6 +56,7 @@ mod explain;
 mod manners;
 mod mask;
 mod raw;
+mod sizes;
 mod stream;
 mod timeouts;
 mod upgrade;
@@ -70,7 +71,6 @@ use crate::error::{Error, ErrorKind, Place};
 use crate::grpc::metadata::{self, Decision, HeaderRule, Name};
 use crate::grpc::{frame, timeout};
 use crate::http1::RequestHead;
-use crate::limits::BODY_LEN_MAX;
 use crate::plan::{BodyPlan, MethodIndex, RouteIndex, RoutePlan};
 use crate::route::{self, NoRoute};
 use crate::{to_json, to_wire};
@@ -86,6 +86,7 @@ pub use manners::{
     BadManners, Compression, ErrorForm, Manners, RetryAfter, SuccessStatus, WebSocketOrigins,
     WrongMethod,
 };
+pub use sizes::{SizeLimits, StreamLimits};
 pub use stream::{
     CallKind, End, Failure, Framing, Pushed, Replies, ReplyHead, Requests, SocketReplies,
     StreamErrors, StreamHead, Streams,
@@ -164,13 +165,21 @@ impl Transcoder {
             success_statuses: manners::success_statuses(&schema, &manners.success_statuses),
             timeouts: timeouts::plans(&schema, &manners),
             schema,
-            manners,
+            manners: Manners {
+                sizes: manners.sizes.bounded(),
+                ..manners
+            },
         }
     }
 
     /// The schema.
     pub const fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// How long messages and streams may be: those of the manners, within the hard maximum.
+    pub const fn sizes(&self) -> &SizeLimits {
+        &self.manners.sizes
     }
 
     /// Routes a request by its head, and refuses what needs no body to be refused. `bytes` are those the head was parsed from.
@@ -442,7 +451,7 @@ impl Call {
             let mut plain = std::mem::take(&mut scratch.plain);
             plain.clear();
             let written = coding
-                .decode(body, BODY_LEN_MAX, &mut plain)
+                .decode(body, transcoder.manners.sizes.request_len_max, &mut plain)
                 .and_then(|()| self.write_plain(transcoder, (head, bytes, &plain), scratch, out));
             plain.shrink_to(PLAIN_LEN_KEPT);
             scratch.plain = plain;

@@ -77,6 +77,9 @@ fn settings(file: &ConfigFile, answers: &Answers, transcoder: &Transcoder, lines
     if transcoder.captures_nowhere() {
         add(Severity::Warning, file.captures_nowhere(answers));
     }
+    for fault in file.pointless_limits(answers, transcoder.schema()) {
+        add(Severity::Warning, fault);
+    }
 }
 
 /// The file, and the line as a number.

@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 use transom_engine::{Body, Route, Schema};
 
 use super::{Failure, compile, count, tell};
+use crate::aside::Aside;
 use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
 use crate::downstream;
 use crate::relay::{BadGateway, Context, Gateway};
@@ -103,7 +104,12 @@ fn start(
             loaded.origin
         )));
     }
-    let upstream = Upstream::new(target, PoolSettings::default())
+    let settings = PoolSettings {
+        codec: args.upstream_codec(file),
+        message_len_max: answers.manners.sizes.response_len_max,
+        ..PoolSettings::default()
+    };
+    let upstream = Upstream::new(target, settings)
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
     let origin = file.unknown_paths_to().map(|url| {
         Upstream::new(url.target.clone(), PoolSettings::default())
@@ -113,13 +119,15 @@ fn start(
         BadGateway::Manners(bad) => Failure::input(file.misfit(&bad)),
         BadGateway::MethodName(_) => Failure::input(bad),
     })?;
-    let gateway = Arc::new(gateway.passing_unknown_paths_to(origin.transpose()?));
-
     let mut settings = WorkerSettings::new(args.listen(file));
     settings.io = args.io(file);
     if let Some(workers) = args.workers(file) {
         settings.worker_count = workers.get();
     }
+    let aside = Aside::start(settings.worker_count)
+        .map_err(|error| Failure::Ours(format!("cannot start threads: {error}")))?;
+    let gateway = gateway.passing_unknown_paths_to(origin.transpose()?);
+    let gateway = Arc::new(gateway.with_aside(aside));
     let shared = Arc::clone(&gateway);
     let workers = worker::start(&settings, move |worker| {
         let context = Rc::new(Context::new(Arc::clone(&shared), worker));

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use transom_engine::exchange::{
-    ContentTypes, ErrorForm, Forms, Framing, Manners, RetryAfter, StreamErrors, StreamHead,
-    UnwantedBodies, WebSocketOrigins, WrongMethod,
+    ContentTypes, ErrorForm, Forms, Framing, Manners, RetryAfter, SizeLimits, StreamErrors,
+    StreamHead, UnwantedBodies, WebSocketOrigins, WrongMethod,
 };
 use transom_engine::grpc::metadata::HeaderRule;
 use transom_engine::{
@@ -14,7 +14,7 @@ use transom_engine::{
 };
 
 use super::yaml::{Node, Value, Wrong};
-use super::{lists, maps};
+use super::{lists, maps, sizes};
 
 /// How the gateway answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -252,6 +252,13 @@ pub(super) const KEYS: &[AnswerKey] = &[
         values: Values::Map {
             set: maps::compression,
             word: ("none", |to| to.manners.compression = None),
+        },
+    },
+    AnswerKey {
+        name: sizes::KEY,
+        values: Values::Map {
+            set: sizes::limits,
+            word: ("default", |to| to.manners.sizes = SizeLimits::default()),
         },
     },
     words! {"stream":

@@ -10,8 +10,8 @@ use super::answers::Answers;
 use super::file::unknown;
 use super::yaml::{Node, Value, Wrong};
 
-/// Bytes of the largest body that there is.
-const COMPRESSION_FROM_MAX: usize = 4 << 20;
+/// Bytes of the largest message that there is.
+const COMPRESSION_FROM_MAX: usize = transom_engine::limits::MESSAGE_LEN_MAX;
 /// Seconds in a day: no browser remembers a preflight for longer.
 const MAX_AGE_SECONDS_MAX: u32 = 86_400;
 

@@ -13,6 +13,7 @@ mod http_rules;
 mod lists;
 mod maps;
 mod profile;
+mod sizes;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
 use crate::net::IoChoice;
 use crate::schema_source::SchemaSources;
-use crate::upstream::{Target, TargetError};
+use crate::upstream::{Codec, Target, TargetError};
 
 pub use answers::Answers;
 pub use file::{ConfigFile, key_names};
@@ -276,7 +277,7 @@ pub enum StreamFraming {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
     /// Worker threads [default: one a core]
@@ -285,6 +286,9 @@ pub struct RunArgs {
     /// I/O driver; auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
     pub io: Option<IoChoice>,
+    /// HTTP/2 to upstream: h2 or transom [default: h2]
+    #[arg(long, value_name = "NAME")]
+    pub upstream_codec: Option<Codec>,
     /// Query keys of no field: ignore or reject [default: ignore]
     #[arg(long, value_enum, value_name = "WHAT", hide_possible_values = true)]
     pub unknown_query: Option<Unknown>,
@@ -308,6 +312,12 @@ impl RunArgs {
     /// How workers talk to the kernel.
     pub fn io(&self, file: &ConfigFile) -> IoChoice {
         self.io.or(file.values.io).unwrap_or_default()
+    }
+
+    /// What speaks HTTP/2 with the upstream.
+    pub fn upstream_codec(&self, file: &ConfigFile) -> Codec {
+        let codec = self.upstream_codec.or(file.values.upstream_codec);
+        codec.unwrap_or_default()
     }
 
     /// Changes what the flags here say of how to answer.

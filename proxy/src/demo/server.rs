@@ -17,6 +17,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_reflection::server::Builder as ReflectionBuilder;
 use tower::util::BoxCloneService;
 use tower::{Service, ServiceExt};
+use transom_engine::limits::MESSAGE_LEN_MAX;
 
 use super::DESCRIPTOR_SET;
 use super::bookstore::Shop;
@@ -102,7 +103,9 @@ impl Services {
         let reflection =
             || ReflectionBuilder::configure().register_encoded_file_descriptor_set(DESCRIPTOR_SET);
         let mut services = Self { routes: Vec::new() };
-        services.add(BookstoreServer::new(Shop::default()));
+        // What a gateway may be told to let through: the bookstore is what limits are tried on.
+        services
+            .add(BookstoreServer::new(Shop::default()).max_decoding_message_size(MESSAGE_LEN_MAX));
         services.add(reflection().build_v1()?);
         services.add(reflection().build_v1alpha()?);
         Ok(services)

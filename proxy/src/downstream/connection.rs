@@ -18,7 +18,7 @@ use transom_engine::http1::{
     self, BodyFraming, ChunkedBody, Parsed, PassedResponse, RequestHead, Version, write_continue,
     write_passed_request,
 };
-use transom_engine::limits::{BODY_LEN_MAX, HEAD_LEN_MAX};
+use transom_engine::limits::HEAD_LEN_MAX;
 
 use super::inlet::{Inlet, ReadDone, read};
 use super::passing::{self, NoResponse, Passage};
@@ -28,11 +28,14 @@ use super::websocket::accept_of;
 use crate::clock::{self, Instant};
 use crate::limits::{
     BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, DRAIN_GRACE, HEAD_TIMEOUT,
-    IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED, LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX,
-    READ_ROOM_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT,
+    IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED, LINGER_LEN_MAX, LINGER_TIMEOUT, LONG_BODY_LEN,
+    LONG_CODED_BODY_LEN, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_PART_LEN, WRITE_RATE_MIN,
+    WRITE_TIMEOUT,
 };
-use crate::net::{Accepted, Elapsed, WriteHalf};
-use crate::relay::{Context, Directions, Intake, Outgoing};
+use crate::net::{Accepted, Elapsed, WriteHalf, timeout, turn};
+use crate::relay::{
+    Context, Directions, Intake, LongBegun, LongRequest, Outgoing, Panicked, is_long,
+};
 use crate::upstream::{CallError, Reply, Upstream};
 
 /// Serves a client's connection until either side ends it.
@@ -48,6 +51,7 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
         client: accepted.peer.ip(),
         head: RequestHead::new(),
         chunked: Vec::new(),
+        long: Vec::new(),
         out: Vec::new(),
         context,
     };
@@ -68,6 +72,8 @@ struct Connection<'p, F, D> {
     head: RequestHead,
     /// The body of the current request, where it came in chunks.
     chunked: Vec<u8>,
+    /// The body of the current request, where it is long: then it is here and nowhere else.
+    long: Vec<u8>,
     /// Responses not yet written.
     out: Vec<u8>,
     context: Rc<Context>,
@@ -171,7 +177,15 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         let request_len = head_len + body.inlet_len;
         let envelope = self.closing_if_last(envelope, request_len);
         let mut keeps_open = envelope.keeps_open();
-        let begun = self.begin(head_len, body, &envelope);
+        if self.long.is_empty() && self.is_coded(head_len, body) {
+            let bytes = self.inlet.bytes();
+            self.long = body.bytes(bytes, head_len, &self.chunked).to_vec();
+        }
+        let begun = if self.long.is_empty() {
+            self.begin(head_len, body, &envelope)
+        } else {
+            Box::pin(self.begin_long(head_len, &envelope)).await?
+        };
         self.chunked.clear();
         match begun {
             Begun::Call(mut outgoing) => {
@@ -188,8 +202,14 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 let reply = self.call(&outgoing).await?;
                 let envelope = self.closing_if_last(envelope, 0);
                 keeps_open = envelope.keeps_open();
-                self.context
-                    .finish(outgoing, envelope, reply, &mut self.out);
+                match reply {
+                    Ok(reply) if is_long(&reply, &envelope) => {
+                        Box::pin(self.finish_long(outgoing, envelope, reply)).await?;
+                    }
+                    reply => self
+                        .context
+                        .finish(outgoing, envelope, reply, &mut self.out),
+                }
             }
             Begun::Passage(origin, mut passage) => {
                 self.inlet.consume(request_len);
@@ -404,7 +424,12 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 is_chunked: false,
             })),
             BodyFraming::Length(len) => match usize::try_from(len) {
-                Ok(len) if len <= BODY_LEN_MAX => self.read_sized_body(head_len, len).await,
+                Ok(len) if len > LONG_BODY_LEN && len <= self.context.sizes().request_len_max => {
+                    Box::pin(self.read_long_body(head_len, len)).await
+                }
+                Ok(len) if len <= self.context.sizes().request_len_max => {
+                    self.read_sized_body(head_len, len).await
+                }
                 // SEMANTICS 73: refused before any of it is buffered.
                 _ => Ok(Part::Refused(Error::request(ErrorKind::BodyTooLarge))),
             },
@@ -440,14 +465,18 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     async fn read_chunked_body(&mut self, head_len: usize) -> io::Result<Part<Body>> {
         let mut pace = Pace::new();
         let mut decoder = ChunkedBody::new();
+        let len_max = self.context.sizes().request_len_max;
         self.chunked.clear();
         if self.inlet.bytes().len() == head_len {
             self.promise_to_read();
         }
         loop {
             let input = self.inlet.bytes().get(head_len..).unwrap_or_default();
-            match decoder.decode(input, &mut self.chunked, BODY_LEN_MAX) {
+            match decoder.decode(input, &mut self.chunked, len_max) {
                 Ok(decoded) if decoded.is_done => {
+                    if !self.long.is_empty() {
+                        Box::pin(self.move_chunked(len_max)).await?;
+                    }
                     return Ok(Part::Whole(Body {
                         inlet_len: decoded.consumed,
                         is_chunked: true,
@@ -457,12 +486,75 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 Ok(_) => self.inlet.truncate(head_len),
                 Err(error) => return Ok(Part::Refused(error)),
             }
-            self.inlet
-                .expect(self.chunked.len().clamp(READ_ROOM_LEN, BODY_ROOM_LEN));
+            let mut room_len = self.chunked.len().clamp(READ_ROOM_LEN, BODY_ROOM_LEN);
+            if self.chunked.len() >= LONG_BODY_LEN {
+                Box::pin(self.move_chunked(len_max)).await?;
+            }
+            if !self.long.is_empty() {
+                room_len = BODY_ROOM_LEN;
+            }
+            self.inlet.expect(room_len);
             if let Some(part) = self.wait_for_body(&mut pace).await? {
                 return Ok(part);
             }
         }
+    }
+
+    /// Reads a body that is long, into memory that grows with what has come and is moved by another thread.
+    async fn read_long_body(&mut self, head_len: usize, len: usize) -> io::Result<Part<Body>> {
+        let mut pace = Pace::new();
+        loop {
+            let here_len = self.inlet.bytes().len() - head_len;
+            let missing_len = len - self.long.len();
+            // As for other bodies: the more has come, the more is made room for.
+            let room_len = self
+                .long
+                .len()
+                .clamp(BODY_ROOM_LEN, LONG_BODY_LEN)
+                .min(missing_len);
+            if here_len >= room_len {
+                self.make_room(here_len.min(missing_len), missing_len)
+                    .await?;
+                self.inlet.move_out(head_len, missing_len, &mut self.long);
+                if self.long.len() == len {
+                    return Ok(Part::Whole(Body {
+                        inlet_len: 0,
+                        is_chunked: false,
+                    }));
+                }
+                // With epoll a read that finds bytes gives no turn up.
+                turn().await;
+                continue;
+            }
+            if here_len == 0 && self.long.is_empty() {
+                self.promise_to_read();
+            }
+            self.inlet.expect(room_len - here_len);
+            if let Some(part) = self.wait_for_body(&mut pace).await? {
+                return Ok(part);
+            }
+        }
+    }
+
+    /// Moves what has come of a body in chunks to the long body.
+    async fn move_chunked(&mut self, len_max: usize) -> io::Result<()> {
+        let left_len = len_max - self.long.len();
+        self.make_room(self.chunked.len(), left_len).await?;
+        self.long.append(&mut self.chunked);
+        turn().await;
+        Ok(())
+    }
+
+    /// Makes room in the long body for `len` bytes more, and for as much again as there is, but not for more than `len_max`.
+    async fn make_room(&mut self, len: usize, len_max: usize) -> io::Result<()> {
+        if self.long.capacity() - self.long.len() >= len {
+            return Ok(());
+        }
+        let long = std::mem::take(&mut self.long);
+        let room_len = long.len().clamp(len, len_max.max(len));
+        let grown = self.context.aside().grow(long, room_len).await;
+        self.long = grown.ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(())
     }
 
     /// SEMANTICS 75: a client that asked first is told to go on. One that has begun to send does not need it.
@@ -498,13 +590,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     /// Makes the call out of the request, or answers it here.
     fn begin(&mut self, head_len: usize, body: Body, envelope: &Envelope) -> Begun {
         let bytes = self.inlet.bytes();
-        let body = if body.is_chunked {
-            &*self.chunked
-        } else {
-            bytes
-                .get(head_len..head_len + body.inlet_len)
-                .unwrap_or_default()
-        };
+        let body = body.bytes(bytes, head_len, &self.chunked);
         match self.context.begin(
             &self.head,
             bytes,
@@ -525,6 +611,58 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 Begun::Answered
             }
         }
+    }
+
+    /// Whether a body has to be decoded first, and may become long by that.
+    fn is_coded(&self, head_len: usize, body: Body) -> bool {
+        let bytes = self.inlet.bytes();
+        body.bytes(bytes, head_len, &self.chunked).len() > LONG_CODED_BODY_LEN
+            && self.head.header(bytes, b"content-encoding").is_some()
+    }
+
+    /// The same as [`Self::begin`] for a body that is long.
+    async fn begin_long(&mut self, head_len: usize, envelope: &Envelope) -> io::Result<Begun> {
+        let request = LongRequest {
+            head: std::mem::replace(&mut self.head, RequestHead::new()),
+            bytes: self
+                .inlet
+                .bytes()
+                .get(..head_len)
+                .unwrap_or_default()
+                .to_vec(),
+            body: std::mem::take(&mut self.long),
+        };
+        let asked = (self.client, envelope);
+        let begun = self.context.begin_long(request, asked, &mut self.out).await;
+        let ((head, bytes), begun) = begun.map_err(|Panicked| io::ErrorKind::Other)?;
+        self.head = head;
+        Ok(match begun {
+            LongBegun::Call(outgoing) => Begun::Call(*outgoing),
+            LongBegun::Answered => Begun::Answered,
+            LongBegun::Unknown(error, body) => match self.context.origin_for(error) {
+                Some(origin) => {
+                    let passage = self.passage(origin, &bytes, &body, envelope);
+                    Begun::Passage(Arc::clone(origin), Box::new(passage))
+                }
+                None => Begun::Answered,
+            },
+        })
+    }
+
+    /// Appends the answer of a reply that is long, and writes all there is.
+    async fn finish_long(
+        &mut self,
+        outgoing: Outgoing,
+        envelope: Envelope,
+        reply: Reply,
+    ) -> io::Result<()> {
+        let finished = self
+            .context
+            .finish_long(outgoing, envelope, reply, &mut self.out);
+        finished.await.map_err(|Panicked| io::ErrorKind::Other)?;
+        write(&mut self.writer, &mut self.out).await?;
+        self.context.aside().let_go(std::mem::take(&mut self.out));
+        Ok(())
     }
 
     /// The request as another server gets it.
@@ -647,6 +785,17 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 }
 
+impl Body {
+    /// The bytes of a body that is not long, `inlet` being those from the head on.
+    fn bytes<'b>(self, inlet: &'b [u8], head_len: usize, chunked: &'b [u8]) -> &'b [u8] {
+        if self.is_chunked {
+            return chunked;
+        }
+        let range = head_len..head_len + self.inlet_len;
+        inlet.get(range).unwrap_or_default()
+    }
+}
+
 impl Pace {
     fn new() -> Self {
         Self {
@@ -675,6 +824,9 @@ pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Resu
     if out.is_empty() {
         return Ok(());
     }
+    if out.len() > WRITE_PART_LEN {
+        return Box::pin(write_long(writer, out)).await;
+    }
     let limit = WRITE_TIMEOUT + Duration::from_secs(out.len() as u64 / WRITE_RATE_MIN);
     let (written, buffer) = writer
         .write_all(std::mem::take(out), limit)
@@ -683,6 +835,30 @@ pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Resu
     *out = buffer;
     out.clear();
     written
+}
+
+/// The same for more than goes out at once: in parts, between which others have their turn.
+async fn write_long(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
+    let limit = WRITE_TIMEOUT + Duration::from_secs(out.len() as u64 / WRITE_RATE_MIN);
+    let mut buffer = std::mem::take(out);
+    let writing = async {
+        let mut start = 0;
+        while start < buffer.len() {
+            let end = buffer.len().min(start + WRITE_PART_LEN);
+            let (written, same) = writer
+                .write_part(std::mem::take(&mut buffer), start..end)
+                .await;
+            buffer = same;
+            written?;
+            start = end;
+            turn().await;
+        }
+        Ok(())
+    };
+    let written = timeout(limit, writing).await;
+    *out = buffer;
+    out.clear();
+    written.map_err(|Elapsed| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// The same in a stream, which may last: memory that grew large is let go.

@@ -107,6 +107,13 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         self.received.truncate(self.used_len + len);
     }
 
+    /// Moves up to `len_max` bytes behind the first `start` to the end of `to`.
+    pub(super) fn move_out(&mut self, start: usize, len_max: usize, to: &mut Vec<u8>) {
+        let start = (self.used_len + start).min(self.received.len());
+        let end = start.saturating_add(len_max).min(self.received.len());
+        to.extend(self.received.drain(start..end));
+    }
+
     /// Makes room, so that the next read can bring as much at once, and hardly more: what it brings of the next request would be
     /// carried along with this one. A read in flight has its room already.
     pub(super) fn expect(&mut self, len: usize) {

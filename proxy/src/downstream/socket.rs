@@ -23,7 +23,6 @@ use std::task::{Context as Task, Poll};
 use bytes::Bytes;
 use transom_engine::exchange::{Failure, Requests, SocketReplies};
 use transom_engine::grpc::{Code, Status};
-use transom_engine::limits::BODY_LEN_MAX;
 
 use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
@@ -80,7 +79,7 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
         Carriage::Shared
     };
     let opened = unless_gone(inlet, context.open(&socket.outgoing, carriage)).await?;
-    let state = SocketState::new();
+    let state = SocketState::new(context.sizes().request_len_max);
     let (sender, receiver) = match opened {
         Ok((sender, receiver)) => (Some(sender), Ok(receiver)),
         Err(error) => (None, Err(failure_of(error))),
@@ -547,9 +546,9 @@ impl ReplyWriter<'_> {
 }
 
 impl SocketState {
-    fn new() -> Self {
+    fn new(message_len_max: usize) -> Self {
         Self {
-            frames: RefCell::new(WebSocket::new(BODY_LEN_MAX)),
+            frames: RefCell::new(WebSocket::new(message_len_max)),
             taken: Notify::new(),
             fault: Cell::new(None),
             is_fault: Cell::new(false),
@@ -609,7 +608,7 @@ mod tests {
 
     #[test]
     fn reading_waits_for_the_writing_and_is_woken_by_nothing_else() {
-        let state = SocketState::new();
+        let state = SocketState::new(1024);
         let wakes = Arc::new(WakeCount::default());
         let waker = Arc::clone(&wakes).into();
         let mut task = Task::from_waker(&waker);

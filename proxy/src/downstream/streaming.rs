@@ -17,7 +17,6 @@ use std::pin::pin;
 use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{End, Envelope, Failure, Replies, Requests};
@@ -31,8 +30,8 @@ use crate::limits::{
     IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, STREAM_IDLE_TIMEOUT, STREAM_SEND_LEN, STREAM_WRITE_LEN,
 };
 use crate::net::{Elapsed, WriteHalf, timeout};
-use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late};
-use crate::upstream::{Answer, CallError, Carriage, ReceiveHalf, SendHalf};
+use crate::relay::{Context, Directions, Outgoing, ends_of, failure_of, is_late, is_long};
+use crate::upstream::{Answer, CallError, Carriage, ReceiveHalf, Received, SendHalf};
 
 /// The connection of a client, as far as a stream needs it.
 pub(super) struct Carrier<'c, 'p, F> {
@@ -397,7 +396,7 @@ type Begun = Result<(ReceiveHalf, Option<Answer>), CallError>;
 
 /// What comes next from the upstream.
 enum Next {
-    Bytes(Bytes),
+    Bytes(Received),
     End,
     Failed(Failure),
     /// Nothing for as long as the client may be left without a sign.
@@ -420,6 +419,14 @@ impl Answering<'_> {
         self.close_if_unread();
         let envelope = self.envelope.clone();
         match reply {
+            Ok(Ok(reply)) if is_long(&reply, &envelope) => {
+                let finished = self
+                    .context
+                    .finish_long(outgoing, envelope, reply, self.out);
+                if Box::pin(finished).await.is_err() {
+                    return self.carried(End::Abort);
+                }
+            }
             Ok(reply) => self.context.finish(outgoing, envelope, reply, self.out),
             Err(fault) => {
                 self.context.write_failure(envelope, &fault, self.out);

@@ -4,6 +4,7 @@
 //! dropped; a task that panics ends only itself.
 
 pub mod alarm;
+pub mod dialed;
 pub mod listener;
 pub mod notify;
 pub mod ring;
@@ -12,9 +13,10 @@ pub mod task;
 pub mod wake;
 
 pub use alarm::Alarm;
+pub use dialed::{Dialed, DialedReader, DialedWriter};
 pub use listener::{Accepted, BoundListener, Listener};
 pub use notify::Notify;
 pub use ring::{IoChoice, IoDriver, IoReport, Runtime};
 pub use stream::{PollStream, ReadHalf, Stream, WriteHalf};
 pub use task::{Elapsed, sleep, sleep_until, spawn, timeout};
-pub use wake::{WakeReceiver, WakeSender, wake_pair};
+pub use wake::{WakeReceiver, WakeSender, turn, wake_pair};

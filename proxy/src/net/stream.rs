@@ -3,16 +3,15 @@
 //! arrived, so keep it in flight or close the connection after it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, RawFd};
-use std::path::Path;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Token};
-use monoio::buf::IoBufMut as _;
+use monoio::buf::{IoBuf as _, IoBufMut as _};
 use monoio::io::{
     AsyncReadRent as _, AsyncWriteRent as _, AsyncWriteRentExt as _, IntoPollIo as _,
     OwnedReadHalf, OwnedWriteHalf, Splitable as _,
@@ -72,9 +71,7 @@ impl Stream {
     ///
     /// If the runtime cannot watch the descriptor.
     pub fn into_poll(self) -> io::Result<PollStream> {
-        Ok(PollStream {
-            inner: PollInner::Tcp(self.inner.into_poll_io()?),
-        })
+        PollStream::from_tcp(self.inner)
     }
 }
 
@@ -149,6 +146,16 @@ impl WriteHalf {
         &mut self.alarm
     }
 
+    /// Writes a part of `buffer` and gives all of it back as it was.
+    pub async fn write_part(
+        &mut self,
+        buffer: Vec<u8>,
+        part: Range<usize>,
+    ) -> (io::Result<()>, Vec<u8>) {
+        let (written, part) = self.inner.write_all(buffer.slice(part)).await;
+        (written.map(|_len| ()), part.into_inner())
+    }
+
     /// Tells the client that nothing more will come (FIN), while reading goes on.
     ///
     /// # Errors
@@ -172,26 +179,13 @@ enum PollInner {
 }
 
 impl PollStream {
-    /// Connects to a TCP address. Dropping the future gives the attempt up.
-    ///
-    /// # Errors
-    ///
-    /// As the kernel tells: refused, unreachable, out of descriptors.
-    pub async fn connect_tcp(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_addr(address).await?;
-        stream.set_nodelay(true)?;
+    pub(super) fn from_tcp(stream: TcpStream) -> io::Result<Self> {
         Ok(Self {
             inner: PollInner::Tcp(stream.into_poll_io()?),
         })
     }
 
-    /// Connects to the socket at a path. Dropping the future gives the attempt up.
-    ///
-    /// # Errors
-    ///
-    /// As the kernel tells: no such file, refused, out of descriptors.
-    pub async fn connect_unix(path: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(path).await?;
+    pub(super) fn from_unix(stream: UnixStream) -> io::Result<Self> {
         Ok(Self {
             inner: PollInner::Unix(stream.into_poll_io()?),
         })

@@ -1,6 +1,7 @@
 //! The spine of the proxy: one exchange between a client's connection and the upstream. In: a parsed head and its body. Out: a call,
 //! then the response's bytes. Always: what bytes mean is decided by `transom_engine::exchange`; here they are carried and awaited.
 
+mod long;
 mod socket;
 
 use std::cell::RefCell;
@@ -10,26 +11,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{
     self, BadManners, Call, CallKind, End, Envelope, Failure, Framing, Manners, Replies, ReplyHead,
-    Request, Requests, Scratch, Transcoder,
+    Request, Requests, Scratch, SizeLimits, Transcoder,
 };
 use transom_engine::grpc::{Code, Status};
 use transom_engine::http1::RequestHead;
+use transom_engine::http2::HeaderList;
 use transom_engine::{Error, Schema};
 
+use crate::aside::Aside;
 use crate::buffers::SharedBuffer;
 use crate::clock;
 use crate::clock::Date;
-use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, STREAM_SEND_LEN};
+use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, LONG_BODY_LEN, STREAM_SEND_LEN};
 use crate::upstream::{
-    Answer, CallError, CallRequest, Carriage, Pool, ReceiveHalf, Reply, SendHalf, Upstream,
+    Answer, CallError, CallPath, CallRequest, Carriage, Pool, ReceiveHalf, Reply, ReplyMetadata,
+    SendHalf, Upstream,
 };
 use crate::worker::Worker;
 
+pub use long::{LongBegun, LongRequest, Panicked, is_long};
 pub use socket::Socket;
 
 /// What is served and how: made once, shared by all workers, never changed.
@@ -39,10 +42,12 @@ pub struct Gateway {
     upstream: Arc<Upstream>,
     /// Who answers paths that no rule has (SEMANTICS 115).
     origin: Option<Arc<Upstream>>,
-    /// The `:path` of each method's calls, in the order of [`Schema::methods`].
-    method_paths: Box<[PathAndQuery]>,
+    /// Where each method's calls go, in the order of [`Schema::methods`].
+    call_paths: Box<[CallPath]>,
     /// How often a stream of events without any shows that it is alive.
     keep_alive: Option<Duration>,
+    /// Who converts bodies that are long.
+    aside: Aside,
 }
 
 impl Gateway {
@@ -55,13 +60,11 @@ impl Gateway {
         manners: Manners,
         upstream: Arc<Upstream>,
     ) -> Result<Self, BadGateway> {
-        let method_paths = schema
+        let call_paths = schema
             .methods()
             .map(|method| {
-                method
-                    .path()
-                    .parse()
-                    .map_err(|_invalid| BadGateway::MethodName(method.full_name().to_owned()))
+                CallPath::new(upstream.target(), method.path())
+                    .ok_or_else(|| BadGateway::MethodName(method.full_name().to_owned()))
             })
             .collect::<Result<_, _>>()?;
         let keep_alive = manners.streams.keep_alive;
@@ -71,9 +74,16 @@ impl Gateway {
             transcoder,
             upstream,
             origin: None,
-            method_paths,
+            call_paths,
             keep_alive,
+            aside: Aside::default(),
         })
+    }
+
+    /// The same, with threads that convert bodies which are long; without any, the workers do it.
+    #[must_use]
+    pub fn with_aside(self, aside: Aside) -> Self {
+        Self { aside, ..self }
     }
 
     /// The same, with another server that answers paths which no rule has (SEMANTICS 115).
@@ -122,21 +132,27 @@ pub struct Context {
     gateway: Arc<Gateway>,
     worker: Rc<Worker>,
     pool: Pool,
-    /// Memory for messages on their way to the upstream.
-    messages: RefCell<Vec<SharedBuffer>>,
+    /// Memory for what goes to the upstream.
+    parcels: RefCell<Vec<Parcel>>,
     scratch: RefCell<Scratch>,
     date: Date,
-    /// As in the [`Gateway`], copied: clones of these share a count that no other worker writes.
-    method_paths: Box<[PathAndQuery]>,
+    /// As in the [`Gateway`], copied.
+    call_paths: Box<[CallPath]>,
+}
+
+/// What goes to the upstream with a call. Its memory is used again.
+#[derive(Debug, Default)]
+struct Parcel {
+    metadata: HeaderList,
+    /// Empty if the requests stream.
+    message: SharedBuffer,
 }
 
 /// A call ready to be sent.
 #[derive(Debug)]
 pub struct Outgoing {
     call: Call,
-    metadata: HeaderMap,
-    /// Empty if the requests stream.
-    message: SharedBuffer,
+    parcel: Parcel,
     /// What streams of it; `None` for a unary call.
     streams: Option<Directions>,
 }
@@ -183,15 +199,13 @@ impl Context {
     pub fn new(gateway: Arc<Gateway>, worker: Rc<Worker>) -> Self {
         let pool = Pool::new(Arc::clone(&gateway.upstream));
         pool.warm_up();
-        // Parsing makes a copy, where a clone would share.
-        let own = |path: &PathAndQuery| path.as_str().parse().unwrap_or_else(|_| path.clone());
         Self {
-            method_paths: gateway.method_paths.iter().map(own).collect(),
+            call_paths: gateway.call_paths.iter().map(CallPath::copied).collect(),
             date: Date::default(),
             gateway,
             worker,
             pool,
-            messages: RefCell::default(),
+            parcels: RefCell::default(),
             scratch: RefCell::default(),
         }
     }
@@ -199,6 +213,11 @@ impl Context {
     /// The worker.
     pub fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// How long messages and streams may be.
+    pub fn sizes(&self) -> &SizeLimits {
+        self.gateway.transcoder.sizes()
     }
 
     /// What the answer to a request has to know of it.
@@ -253,43 +272,53 @@ impl Context {
                 return Ok(None);
             }
         };
-        let mut message = self.messages.borrow_mut().pop().unwrap_or_default();
-        let metadata = self.metadata(&call, head, bytes, client, scratch, &mut message)?;
-        let request = (head, bytes, body);
-        match self.write_requests(&call, request, scratch, message.start()) {
+        let mut parcel = self.parcels.borrow_mut().pop().unwrap_or_default();
+        match self.pack(&call, (head, bytes, body), client, scratch, &mut parcel) {
             Ok(streams) => Ok(Some(Outgoing {
                 call,
-                metadata,
-                message,
+                parcel,
                 streams,
             })),
             Err(error) => {
-                self.keep(message);
+                self.keep(parcel);
                 Err(error)
             }
         }
     }
 
-    /// The metadata of a call; `buffer` is memory to work with.
-    fn metadata(
+    /// Writes what goes to the upstream, or prepares for what is to come.
+    fn pack(
         &self,
         call: &Call,
-        head: &RequestHead,
-        bytes: &[u8],
+        (head, bytes, body): (&RequestHead, &[u8], &[u8]),
         client: IpAddr,
         scratch: &mut Scratch,
-        buffer: &mut SharedBuffer,
-    ) -> Result<HeaderMap, Error> {
+        parcel: &mut Parcel,
+    ) -> Result<Option<Directions>, Error> {
+        self.write_metadata(call, (head, bytes), client, scratch, parcel)?;
+        self.write_requests(call, (head, bytes, body), scratch, parcel.message.start())
+    }
+
+    /// Writes the metadata of a call; the memory for its message is worked with.
+    fn write_metadata(
+        &self,
+        call: &Call,
+        (head, bytes): (&RequestHead, &[u8]),
+        client: IpAddr,
+        scratch: &mut Scratch,
+        parcel: &mut Parcel,
+    ) -> Result<(), Error> {
         let transcoder = &self.gateway.transcoder;
-        let mut metadata = HeaderMap::new();
+        let metadata = &mut parcel.metadata;
+        metadata.clear();
         call.each_metadata(transcoder, head, bytes, scratch, |name, value| {
-            append(&mut metadata, name, value);
+            metadata.push(name, value);
         })?;
-        let forwarded_for = buffer.start();
+        let forwarded_for = parcel.message.start();
         if call.write_forwarded_for(transcoder, head, bytes, client, forwarded_for) {
-            append(&mut metadata, b"x-forwarded-for", forwarded_for);
+            metadata.push(b"x-forwarded-for", forwarded_for);
         }
-        Ok(metadata)
+        Ok(())
     }
 
     /// Writes the message of a request that is one, or prepares for those to come.
@@ -365,11 +394,11 @@ impl Context {
         Ok(CallRequest {
             // The index comes from the schema that the paths were made of.
             path: self
-                .method_paths
+                .call_paths
                 .get(index)
                 .ok_or(CallError::RequestInvalid)?,
-            metadata: &outgoing.metadata,
-            message: outgoing.message.share(),
+            metadata: &outgoing.parcel.metadata,
+            message: outgoing.parcel.message.share(),
             timeout: outgoing.call.timeout,
         })
     }
@@ -412,7 +441,7 @@ impl Context {
     ) -> Option<End> {
         let head = ReplyHead {
             http_status: answer.http_status.as_u16(),
-            headers: || pairs(&answer.headers),
+            headers: || answer.headers.pairs(),
             ends_stream: answer.is_all,
         };
         let scratch = &mut *self.scratch.borrow_mut();
@@ -437,12 +466,12 @@ impl Context {
         &self,
         replies: &mut Replies,
         envelope: &Envelope,
-        trailers: Option<&HeaderMap>,
+        trailers: Option<&ReplyMetadata>,
         out: &mut Vec<u8>,
     ) -> End {
         let scratch = &mut *self.scratch.borrow_mut();
         let envelope = &self.dated(envelope.clone());
-        let trailers = || trailers.into_iter().flat_map(pairs);
+        let trailers = || trailers.into_iter().flat_map(ReplyMetadata::pairs);
         replies.finish(&self.gateway.transcoder, envelope, trailers, scratch, out)
     }
 
@@ -488,9 +517,9 @@ impl Context {
             Ok(reply) => {
                 let reply = exchange::Reply {
                     http_status: reply.http_status.as_u16(),
-                    headers: || pairs(&reply.headers),
+                    headers: || reply.headers.pairs(),
                     body: &reply.body,
-                    trailers: reply.trailers.as_ref().map(|trailers| || pairs(trailers)),
+                    trailers: reply.trailers.as_ref().map(|trailers| || trailers.pairs()),
                 };
                 outgoing
                     .call
@@ -541,45 +570,39 @@ impl Context {
 
     /// Takes back the memory of a call that has been sent.
     pub fn recycle(&self, outgoing: Outgoing) {
-        self.keep(outgoing.message);
+        self.keep(outgoing.parcel);
     }
 
-    fn keep(&self, message: SharedBuffer) {
-        let mut messages = self.messages.borrow_mut();
-        if messages.len() < BUFFER_KEEP_COUNT_MAX && message.capacity() <= BUFFER_KEEP_LEN_MAX {
-            messages.push(message);
+    fn keep(&self, parcel: Parcel) {
+        if parcel.message.capacity() > LONG_BODY_LEN {
+            // Unless the connection still has it.
+            if let Some(bytes) = parcel.message.into_bytes() {
+                self.gateway.aside.let_go(bytes);
+            }
+            return;
+        }
+        let mut parcels = self.parcels.borrow_mut();
+        let capacity = parcel.message.capacity() + parcel.metadata.capacity();
+        if parcels.len() < BUFFER_KEEP_COUNT_MAX && capacity <= BUFFER_KEEP_LEN_MAX {
+            parcels.push(parcel);
         }
     }
 }
 
-/// The engine lets only valid names and values through; h2 would refuse any other.
-fn append(metadata: &mut HeaderMap, name: &[u8], value: &[u8]) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-        metadata.append(name, value);
-    }
-}
-
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
-}
-
 /// Whether a call was given up because its time is up: by the headers or trailers that it ends with. SEMANTICS 133: tonic ends such a call by
 /// CANCELLED, and may be quicker than our timer.
-pub fn is_late(receiver: &ReceiveHalf, ends: &HeaderMap) -> bool {
+pub fn is_late(receiver: &ReceiveHalf, ends: &ReplyMetadata) -> bool {
     receiver.is_past_deadline() && says_cancelled(ends)
 }
 
 /// What a reply ends with.
-pub fn ends_of(reply: &Reply) -> &HeaderMap {
+pub fn ends_of(reply: &Reply) -> &ReplyMetadata {
     reply.trailers.as_ref().unwrap_or(&reply.headers)
 }
 
 /// Whether these headers or trailers say that the upstream gave the call up.
-fn says_cancelled(ends: &HeaderMap) -> bool {
-    ends.get("grpc-status")
-        .is_some_and(|code| code.as_bytes() == b"1")
+fn says_cancelled(ends: &ReplyMetadata) -> bool {
+    ends.value("grpc-status") == Some(b"1")
 }
 
 /// What the client of a stream is told of a call without an end.

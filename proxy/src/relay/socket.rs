@@ -3,14 +3,12 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
 use transom_engine::Error;
 use transom_engine::exchange::{Failure, Pushed, ReplyHead, Requests, SocketReplies};
 use transom_engine::http1::RequestHead;
 
-use super::{Context, Outgoing, append, pairs};
-use crate::buffers::SharedBuffer;
-use crate::upstream::Answer;
+use super::{Context, Outgoing, Parcel};
+use crate::upstream::{Answer, ReplyMetadata};
 
 /// A call whose messages go over a WebSocket.
 #[derive(Debug)]
@@ -42,10 +40,10 @@ impl Context {
             return Ok(None);
         };
         let requests = call.requests(transcoder, head, bytes, scratch)?;
-        let mut message = SharedBuffer::new();
-        let mut metadata = self.metadata(&call, head, bytes, client, scratch, &mut message)?;
+        let mut parcel = Parcel::default();
+        self.write_metadata(&call, (head, bytes), client, scratch, &mut parcel)?;
         call.each_websocket_metadata(transcoder, head, bytes, |name, value| {
-            append(&mut metadata, name, value);
+            parcel.metadata.push(name, value);
         });
         Ok(Some(Socket {
             requests,
@@ -53,8 +51,7 @@ impl Context {
             takes_many: call.kind(transcoder).has_requests(),
             outgoing: Outgoing {
                 call,
-                metadata,
-                message,
+                parcel,
                 streams: None,
             },
         }))
@@ -84,7 +81,7 @@ impl Context {
     ) -> Result<bool, Failure> {
         replies.take_headers(&ReplyHead {
             http_status: answer.http_status.as_u16(),
-            headers: || pairs(&answer.headers),
+            headers: || answer.headers.pairs(),
             ends_stream: answer.is_all,
         })
     }
@@ -110,9 +107,9 @@ impl Context {
     pub fn finish_socket(
         &self,
         replies: &SocketReplies,
-        trailers: Option<&HeaderMap>,
+        trailers: Option<&ReplyMetadata>,
     ) -> Result<(), Failure> {
-        replies.finish(trailers.into_iter().flat_map(pairs))
+        replies.finish(trailers.into_iter().flat_map(ReplyMetadata::pairs))
     }
 
     /// Appends an error as a message.

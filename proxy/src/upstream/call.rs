@@ -6,16 +6,16 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use transom_engine::http2::HeaderList;
 
-use super::Pool;
-use super::error::{CallError, Failure, call_error};
-use super::head::{Begun, CallHead, Carriage, is_grpc};
+use super::error::{CallError, Failure};
+use super::halves::Begun;
+use super::head::{CallHead, CallPath, Carriage};
+use super::{Pool, Received, ReplyMetadata};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
+use crate::limits::LONG_BODY_LEN;
 use crate::net::timeout;
 
 /// Bytes in front of a gRPC message: the flag of compression and the length.
@@ -24,10 +24,10 @@ pub(super) const PREFIX_LEN: usize = 5;
 /// What a call sends.
 #[derive(Debug)]
 pub struct CallRequest<'a> {
-    /// `/package.Service/Method`, made once for each route.
-    pub path: &'a PathAndQuery,
+    /// Made once for each method.
+    pub path: &'a CallPath,
     /// Headers of this call, with `grpc-timeout` if there is one. `content-type`, `te` and `user-agent` are ours.
-    pub metadata: &'a HeaderMap,
+    pub metadata: &'a HeaderList,
     /// The message with its prefix.
     pub message: SharedBytes,
     /// How long the call may take, waiting for a connection included.
@@ -51,11 +51,11 @@ pub struct Reply {
     /// Status of HTTP; of any use only if the answer is not gRPC.
     pub http_status: StatusCode,
     /// Headers. They hold `grpc-status` when the upstream sent no body ("trailers-only").
-    pub headers: HeaderMap,
+    pub headers: ReplyMetadata,
     /// The body as it came, prefix included; empty if the answer is not gRPC. A body of one frame is not copied.
-    pub body: Bytes,
+    pub body: Received,
     /// Trailers, if there were any.
-    pub trailers: Option<HeaderMap>,
+    pub trailers: Option<ReplyMetadata>,
 }
 
 impl Pool {
@@ -99,70 +99,46 @@ impl Pool {
         deadline: Option<Instant>,
     ) -> Result<Reply, Failure> {
         // The lease stands first, so that it is dropped last.
-        let Begun {
-            lease,
-            response,
-            mut sender,
-        } = self
+        let (lease, begun) = self
             .begin(&request.head(), deadline, Carriage::Shared)
             .await?;
+        let body_len_max = self.upstream().settings.message_len_max + PREFIX_LEN;
+        let begun = match begun {
+            Begun::Transom(stream) => {
+                stream.expect_whole(body_len_max);
+                stream.send_whole(request.message.clone());
+                return poll_fn(|task| stream.poll_whole(task)).await;
+            }
+            begun @ Begun::H2 { .. } => begun,
+        };
+        let (mut outward, mut inward) = begun.split();
         // If the connection has just ended this fails, and so does the response, which tells why.
-        let sent = sender.send_data(request.message.clone(), true);
-        let response = response
-            .await
-            .map_err(|error| Failure::of_unanswered(&error))?;
+        let sent = outward.send_whole(request.message.clone());
+        let answer = poll_fn(|task| inward.poll_answer(task)).await?;
         lease.note_answer();
         if sent.is_err() {
             return Err(Failure::final_error(CallError::ConnectionLost));
         }
-        let (parts, body) = response.into_parts();
-        let (body, trailers) = if is_grpc(parts.status, &parts.headers) {
-            let body_len_max = self.upstream().settings.message_len_max + PREFIX_LEN;
-            gather(body, body_len_max)
-                .await
-                .map_err(Failure::final_error)?
-        } else {
-            // Nobody will look into the page of some proxy (THREATS F6); dropping it resets the stream.
-            (Bytes::new(), None)
-        };
+        let gathered = inward.gather(body_len_max).await;
+        let (body, trailers) = gathered.map_err(Failure::final_error)?;
         Ok(Reply {
-            http_status: parts.status,
-            headers: parts.headers,
+            http_status: answer.http_status,
+            headers: answer.headers,
             body,
             trailers,
         })
     }
 }
 
-/// Reads a body and its trailers, giving the window back as the bytes are taken.
-pub(super) async fn gather(
-    mut body: RecvStream,
-    body_len_max: usize,
-) -> Result<(Bytes, Option<HeaderMap>), CallError> {
-    let mut whole = Bytes::new();
-    let mut joined: Option<BytesMut> = None;
-    while let Some(chunk) = poll_fn(|cx| body.poll_data(cx)).await {
-        let chunk = chunk.map_err(|error| call_error(&error))?;
-        let gathered_len = joined.as_ref().map_or(whole.len(), BytesMut::len);
-        if gathered_len + chunk.len() > body_len_max {
-            return Err(CallError::MessageTooLarge { body_len_max });
-        }
-        body.flow_control()
-            .release_capacity(chunk.len())
-            .map_err(|error| call_error(&error))?;
-        match &mut joined {
-            Some(joined) => joined.extend_from_slice(&chunk),
-            None if whole.is_empty() => whole = chunk,
-            None => {
-                let mut both = BytesMut::with_capacity(whole.len() + chunk.len());
-                both.extend_from_slice(&whole);
-                both.extend_from_slice(&chunk);
-                joined = Some(both);
-            }
-        }
+/// How much longer a body that is one message becomes, by its prefix: once much has come, room is made for all of it, since a longer one would take a while
+/// to move.
+pub(super) fn room_for_announced(body: &[u8], more_len: usize, body_len_max: usize) -> usize {
+    if body.len() >= LONG_BODY_LEN || body.len() + more_len < LONG_BODY_LEN {
+        return 0;
     }
-    let trailers = poll_fn(|cx| body.poll_trailers(cx))
-        .await
-        .map_err(|error| call_error(&error))?;
-    Ok((joined.map_or(whole, BytesMut::freeze), trailers))
+    let len = body.get(1..PREFIX_LEN).and_then(|len| len.try_into().ok());
+    let len = len.map_or(0, u32::from_be_bytes);
+    let announced_len =
+        usize::try_from(len).map_or(usize::MAX, |len| len.saturating_add(PREFIX_LEN));
+    announced_len.min(body_len_max).saturating_sub(body.len())
 }

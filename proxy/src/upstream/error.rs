@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use transom_engine::http2::Refusal;
+
 /// Why a call has no answer.
 ///
 /// The column on the right is the code of SEMANTICS 110, 111 and THREATS F1 to F6.
@@ -131,6 +133,19 @@ impl Failure {
         Self {
             error,
             is_unstarted: error != CallError::RequestInvalid,
+        }
+    }
+
+    /// The same for the codec of our own.
+    pub(super) fn of_refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::HeaderInvalid | Refusal::HeadersTooLong => {
+                Self::final_error(CallError::RequestInvalid)
+            }
+            Refusal::NoStream | Refusal::OutputFull | Refusal::Closed => Self {
+                error: CallError::ConnectionLost,
+                is_unstarted: true,
+            },
         }
     }
 

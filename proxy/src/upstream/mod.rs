@@ -5,7 +5,9 @@
 //! ```text
 //!   Upstream (process)   target, settings, resolver
 //!     Pool (worker)      slots, waiting calls
-//!       Connection       h2, its keep-alive, calls in flight
+//!       Connection       its keep-alive, calls in flight
+//!         h2_link        on h2
+//!         link, driver   on the codec of our own
 //!         call           one stream, a message each way
 //!         stream         one stream, messages as they come
 //!     Apart            connections for calls whose requests stream
@@ -14,9 +16,16 @@
 mod apart;
 mod backoff;
 mod call;
+mod codec;
 mod connection;
+mod driver;
 mod error;
+mod h2_link;
+mod halves;
 mod head;
+mod link;
+mod mailbox;
+mod memory;
 mod pool;
 mod resolve;
 mod stream;
@@ -27,8 +36,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use call::{CallRequest, Reply};
+pub use codec::{Codec, UnknownCodec};
 pub use error::{CallError, Unavailable};
-pub use head::{CallHead, Carriage};
+pub use head::{CallHead, CallPath, Carriage};
+pub use memory::{Received, ReplyMetadata};
 pub use pool::Pool;
 pub use stream::{Answer, ReceiveHalf, SendHalf};
 pub use target::{Place, Target, TargetError};
@@ -75,7 +86,11 @@ impl Upstream {
     /// If there is none within the time for it.
     pub async fn connect(&self) -> Result<PollStream, Unavailable> {
         let connected = timeout(self.settings.connect_timeout, connection::connect(self, 0));
-        connected.await.unwrap_or(Err(Unavailable::ConnectFailed))
+        let stream = connected.await.unwrap_or(Err(Unavailable::ConnectFailed))?;
+        stream.into_poll().map_err(|error| {
+            tracing::debug!(%error, "a connection to the upstream cannot be watched");
+            Unavailable::ConnectFailed
+        })
     }
 
     /// How each worker treats it.
@@ -87,6 +102,8 @@ impl Upstream {
 /// How a worker treats its upstream. Defaults are those of [`crate::limits`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
+    /// What speaks HTTP/2.
+    pub codec: Codec,
     /// Connections each worker may hold; 1 to [`limits::UPSTREAM_CONNECTION_COUNT_MAX`], taken into that range.
     pub connection_count: usize,
     /// Lookup, TCP connect and SETTINGS together.
@@ -117,6 +134,7 @@ impl PoolSettings {
 impl Default for PoolSettings {
     fn default() -> Self {
         Self {
+            codec: Codec::default(),
             connection_count: limits::UPSTREAM_CONNECTION_COUNT,
             connect_timeout: limits::UPSTREAM_CONNECT_TIMEOUT,
             queue_timeout: limits::UPSTREAM_QUEUE_TIMEOUT,

@@ -8,8 +8,6 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::Authority;
-
 use super::Upstream;
 use super::apart::Apart;
 use super::backoff::Backoff;
@@ -28,8 +26,6 @@ pub struct Pool {
 
 struct Shared {
     upstream: Arc<Upstream>,
-    /// As in the upstream's target, copied: clones of this share a count that no other worker writes.
-    authority: Authority,
     slots: Vec<RefCell<Slot>>,
     /// Calls that wait for a stream or a connection.
     free: Rc<Notify>,
@@ -51,11 +47,8 @@ impl Pool {
     pub fn new(upstream: Arc<Upstream>) -> Self {
         let count = upstream.settings.connection_count();
         let slots = (0..count).map(|_| RefCell::new(Slot::Unused)).collect();
-        let given = upstream.target.authority();
-        let authority = given.as_str().parse().unwrap_or_else(|_| given.clone());
         Self {
             shared: Rc::new(Shared {
-                authority,
                 upstream,
                 slots,
                 free: Rc::new(Notify::new()),
@@ -68,11 +61,6 @@ impl Pool {
     /// What the pool connects to.
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.shared.upstream
-    }
-
-    /// What goes into `:authority`.
-    pub(super) fn authority(&self) -> &Authority {
-        &self.shared.authority
     }
 
     /// Opens the first connection without waiting for a call.

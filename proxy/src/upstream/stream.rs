@@ -11,33 +11,28 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
-use h2::client::ResponseFuture;
-use h2::{RecvStream, SendStream};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use super::call::{PREFIX_LEN, gather};
+use super::call::PREFIX_LEN;
 use super::connection::Lease;
-use super::error::{CallError, Failure, call_error};
-use super::head::{Begun, CallHead, Carriage, is_grpc};
-use super::{CallRequest, Pool, Reply};
-use crate::buffers::{SharedBuffer, SharedBytes};
+use super::error::{CallError, Failure};
+use super::halves::{Begun, Inward, Outward};
+use super::head::{CallHead, Carriage};
+use super::{CallRequest, Pool, Received, Reply, ReplyMetadata};
+use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 use crate::net::{Elapsed, sleep_until, timeout};
 
 /// The direction to the upstream. Dropping it without [`SendHalf::finish`] cancels the call only together with the other half.
 pub struct SendHalf {
-    stream: SendStream<SharedBytes>,
+    outward: Outward,
     /// The last field, so that it is dropped last.
     _lease: Rc<Lease>,
 }
 
 /// The direction from the upstream.
 pub struct ReceiveHalf {
-    /// Until the headers are here.
-    response: Option<ResponseFuture>,
-    /// From then on, if there is a body of gRPC.
-    body: Option<RecvStream>,
+    inward: Inward,
     deadline: Option<Deadline>,
     /// Longest body of a reply of one message, bytes.
     body_len_max: usize,
@@ -56,7 +51,7 @@ pub struct Answer {
     /// Status of HTTP; of any use only if the answer is not gRPC.
     pub http_status: StatusCode,
     /// Headers. They hold `grpc-status` when the upstream sent no body ("trailers-only").
-    pub headers: HeaderMap,
+    pub headers: ReplyMetadata,
     /// Whether nothing of gRPC follows.
     pub is_all: bool,
 }
@@ -107,12 +102,12 @@ impl Pool {
         request: &CallRequest<'_>,
         deadline: Option<Instant>,
     ) -> Result<(Answer, ReceiveHalf), Failure> {
-        let mut begun = self
+        let begun = self
             .begin(&request.head(), deadline, Carriage::Shared)
             .await?;
+        let (mut sender, mut receiver) = self.halves(begun, deadline);
         // If the connection has just ended this fails, and so does the response, which tells why.
-        let sent = begun.sender.send_data(request.message.clone(), true);
-        let (sender, mut receiver) = self.halves(begun, deadline);
+        let sent = sender.outward.send_whole(request.message.clone());
         drop(sender);
         let answer = poll_fn(|task| receiver.poll_answer(task)).await?;
         if sent.is_err() {
@@ -121,15 +116,19 @@ impl Pool {
         Ok((answer, receiver))
     }
 
-    fn halves(&self, begun: Begun, deadline: Option<Instant>) -> (SendHalf, ReceiveHalf) {
-        let lease = Rc::new(begun.lease);
+    fn halves(
+        &self,
+        (lease, begun): (Lease, Begun),
+        deadline: Option<Instant>,
+    ) -> (SendHalf, ReceiveHalf) {
+        let lease = Rc::new(lease);
+        let (outward, inward) = begun.split();
         let sender = SendHalf {
-            stream: begun.sender,
+            outward,
             _lease: Rc::clone(&lease),
         };
         let receiver = ReceiveHalf {
-            response: Some(begun.response),
-            body: None,
+            inward,
             deadline: deadline.map(|at| Deadline {
                 at,
                 passed: Box::pin(sleep_until(at)),
@@ -164,23 +163,7 @@ impl SendHalf {
     ///
     /// When the upstream takes no more; the receiving half tells why, which may be a good end.
     pub async fn send(&mut self, mut bytes: SharedBytes) -> Result<(), CallError> {
-        while bytes.has_remaining() {
-            self.stream.reserve_capacity(bytes.remaining());
-            let room_len = match self.stream.capacity() {
-                0 => poll_fn(|task| self.stream.poll_capacity(task))
-                    .await
-                    .unwrap_or(Err(h2::Reason::NO_ERROR.into()))
-                    .map_err(|error| call_error(&error))?,
-                len => len,
-            };
-            if room_len > 0 {
-                let part = bytes.split_to(room_len);
-                self.stream
-                    .send_data(part, false)
-                    .map_err(|error| call_error(&error))?;
-            }
-        }
-        Ok(())
+        poll_fn(|task| self.outward.poll_send(task, &mut bytes)).await
     }
 
     /// Tells the upstream that nothing more will be sent. The answer may go on for as long as it likes (SEMANTICS 125).
@@ -189,9 +172,7 @@ impl SendHalf {
     ///
     /// As [`SendHalf::send`].
     pub fn finish(mut self) -> Result<(), CallError> {
-        self.stream
-            .send_data(SharedBuffer::new().share(), true)
-            .map_err(|error| call_error(&error))
+        self.outward.finish()
     }
 }
 
@@ -212,47 +193,27 @@ impl ReceiveHalf {
             let failure = Failure::final_error(CallError::DeadlineExceeded);
             return Poll::Ready(Err(failure));
         }
-        let Some(response) = self.response.as_mut() else {
-            return Poll::Ready(Err(Failure::final_error(CallError::ConnectionLost)));
-        };
-        let response = ready!(Pin::new(response).poll(task));
-        self.response = None;
-        let (parts, body) = match response {
-            Ok(response) => response.into_parts(),
-            Err(error) => return Poll::Ready(Err(Failure::of_unanswered(&error))),
-        };
-        self.lease.note_answer();
-        let is_all = body.is_end_stream() || !is_grpc(parts.status, &parts.headers);
-        if !is_all {
-            self.body = Some(body);
+        let answer = ready!(self.inward.poll_answer(task));
+        if answer.is_ok() {
+            self.lease.note_answer();
         }
-        Poll::Ready(Ok(Answer {
-            http_status: parts.status,
-            headers: parts.headers,
-            is_all,
-        }))
+        Poll::Ready(answer)
     }
 
     /// The next bytes of the body, cut anywhere; nothing at its end. Their window has to be given back by [`ReceiveHalf::release`].
-    pub fn poll_bytes(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, CallError>>> {
+    pub fn poll_bytes(
+        &mut self,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Received, CallError>>> {
         if self.poll_deadline(task).is_ready() {
             return Poll::Ready(Some(Err(CallError::DeadlineExceeded)));
         }
-        let Some(body) = self.body.as_mut() else {
-            return Poll::Ready(None);
-        };
-        let bytes = ready!(body.poll_data(task));
-        Poll::Ready(bytes.map(|bytes| bytes.map_err(|error| call_error(&error))))
+        self.inward.poll_bytes(task)
     }
 
     /// Lets the upstream send as many bytes more.
     pub fn release(&mut self, len: usize) {
-        if let Some(body) = self.body.as_mut()
-            && let Err(error) = body.flow_control().release_capacity(len)
-        {
-            // No more is released than came; h2 checks it.
-            tracing::error!(%error, "the window of a stream was not given back");
-        }
+        self.inward.release(len);
     }
 
     /// Waits for the trailers, after the last bytes.
@@ -260,15 +221,12 @@ impl ReceiveHalf {
     /// # Errors
     ///
     /// [`CallError`] if the body did not end as it should.
-    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, CallError> {
+    pub async fn trailers(&mut self) -> Result<Option<ReplyMetadata>, CallError> {
         poll_fn(|task| {
             if self.poll_deadline(task).is_ready() {
                 return Poll::Ready(Err(CallError::DeadlineExceeded));
             }
-            match self.body.as_mut() {
-                Some(body) => body.poll_trailers(task).map_err(|error| call_error(&error)),
-                None => Poll::Ready(Ok(None)),
-            }
+            self.inward.poll_trailers(task)
         })
         .await
     }
@@ -279,13 +237,12 @@ impl ReceiveHalf {
     ///
     /// [`CallError`] if they are not complete.
     pub async fn reply(&mut self, answer: Answer) -> Result<Reply, CallError> {
-        let limit = self.body_len_max;
-        let (body, trailers) = match (self.body.take(), &self.deadline) {
-            (None, _) => (Bytes::new(), None),
-            (Some(body), None) => gather(body, limit).await?,
-            (Some(body), Some(deadline)) => {
+        let gathered = self.inward.gather(self.body_len_max);
+        let (body, trailers) = match &self.deadline {
+            None => gathered.await?,
+            Some(deadline) => {
                 let rest = deadline.at.saturating_duration_since(clock::now());
-                timeout(rest, gather(body, limit))
+                timeout(rest, gathered)
                     .await
                     .unwrap_or(Err(CallError::DeadlineExceeded))?
             }
@@ -323,8 +280,6 @@ impl fmt::Debug for SendHalf {
 
 impl fmt::Debug for ReceiveHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReceiveHalf")
-            .field("is_answered", &self.response.is_none())
-            .finish_non_exhaustive()
+        f.debug_struct("ReceiveHalf").finish_non_exhaustive()
     }
 }

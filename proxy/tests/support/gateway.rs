@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use super::process::Process;
 
+// Here, so that test files need not name it.
+#[path = "codec.rs"]
+mod codec;
+
 const START_TIME: Duration = Duration::from_secs(30);
 
 pub(crate) struct Gateway {
@@ -32,6 +36,9 @@ impl Gateway {
         command
             .args([subcommand, "--listen", "127.0.0.1:0"])
             .args(arguments);
+        if let Some(name) = codec::name() {
+            command.args(["--upstream-codec", &name]);
+        }
         let mut process = Process::start("transom", &mut command);
         let address = process.wait_for_line(START_TIME, find_address);
         Self { process, address }

@@ -10,17 +10,19 @@
     reason = "what helps tests may panic as they do; clippy only knows functions that are tests"
 )]
 
+pub mod codec;
 pub mod peer;
 
 use std::future::Future;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::uri::PathAndQuery;
 use transom::buffers::SharedBuffer;
 use transom::net::{IoChoice, Runtime, sleep, timeout};
-use transom::upstream::{CallError, CallRequest, Pool, PoolSettings, Reply, Target, Upstream};
+use transom::upstream::{
+    CallError, CallPath, CallRequest, Pool, PoolSettings, Reply, Target, Upstream,
+};
+use transom_engine::http2::HeaderList;
 
 /// Longest a test may take before it fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,9 +42,12 @@ pub fn on_driver(choice: IoChoice, test: impl Future<Output = ()>) {
         .expect("the test took too long");
 }
 
-/// A pool to `url`.
-pub fn pool_to(url: &str, settings: PoolSettings) -> Pool {
+/// A pool to `url`, on the codec of these tests.
+pub fn pool_to(url: &str, mut settings: PoolSettings) -> Pool {
     let target: Target = url.parse().unwrap();
+    if let Some(name) = codec::name() {
+        settings.codec = name.parse().unwrap();
+    }
     Pool::new(Upstream::new(target, settings).unwrap())
 }
 
@@ -64,6 +69,11 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Where the calls of a method go.
+pub fn path_of(pool: &Pool, method: &str) -> CallPath {
+    CallPath::new(pool.upstream().target(), method).unwrap()
+}
+
 /// Makes a call of `/test.Echo/Say`.
 pub async fn call(
     pool: &Pool,
@@ -73,8 +83,8 @@ pub async fn call(
     let mut buffer = SharedBuffer::new();
     buffer.start().extend_from_slice(&framed(message));
     pool.call(CallRequest {
-        path: &PathAndQuery::from_static("/test.Echo/Say"),
-        metadata: &HeaderMap::new(),
+        path: &path_of(pool, "/test.Echo/Say"),
+        metadata: &HeaderList::default(),
         message: buffer.share(),
         timeout: limit,
     })

@@ -348,6 +348,12 @@ impl ErrorKind {
             Self::BadTransferEncoding => "unsupported or contradictory transfer-encoding",
             Self::BadChunk => "malformed chunk in the body",
             Self::BodyTooLarge => "the body is too large",
+            Self::StreamTooLong | Self::ReplyStreamTooLong => {
+                "the stream has more bytes than it may"
+            }
+            Self::StreamCount | Self::ReplyStreamCount => {
+                "the stream has more messages than it may"
+            }
             Self::UnsupportedContentType => "unsupported content-type, expected application/json",
             Self::BodyUnwanted => "the request has a body, and this path takes none",
             Self::UnsupportedCharset => "unsupported charset, expected UTF-8",

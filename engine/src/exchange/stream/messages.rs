@@ -3,13 +3,13 @@
 //! `HELD_LEN_MAX` goes on while it comes (`long`), wherever that is known.
 
 use super::super::crossing::Pair;
-use super::super::{Call, Scratch, Transcoder, raw};
+use super::super::{Call, Scratch, StreamLimits, Transcoder, raw};
 use super::Failure;
 use super::long::{Long, Way};
 use crate::error::{Error, ErrorKind};
 use crate::grpc::frame::{Deframer, Part};
 use crate::grpc::status::read_trailers;
-use crate::limits::{BODY_LEN_MAX, HELD_LEN_MAX};
+use crate::limits::HELD_LEN_MAX;
 use crate::plan::Message;
 use crate::to_json;
 
@@ -29,6 +29,8 @@ pub(super) struct Messages {
     content_type: Vec<u8>,
     /// Messages that have ended.
     ended_count: u64,
+    /// Bytes of messages that have begun.
+    begun_len: u64,
 }
 
 /// What has come of a piece.
@@ -54,11 +56,19 @@ impl Call {
             is_raw: self.plan(transcoder).gives_raw_body,
             content_type: Vec::new(),
             ended_count: 0,
+            begun_len: 0,
         }
     }
 }
 
 impl Messages {
+    /// Messages that are written at once, however long they are. Of one that is cut as many bytes are carried then as a message may have.
+    #[must_use]
+    pub(super) fn gathered(self) -> Self {
+        let way = self.way.filter(|way| *way == Way::Raw);
+        Self { way, ..self }
+    }
+
     /// Whether the messages are raw bytes and no JSON (SEMANTICS 72).
     pub(super) const fn is_raw(&self) -> bool {
         self.is_raw
@@ -118,11 +128,15 @@ impl Messages {
             is_first: false,
             is_last: false,
         };
+        let sizes = transcoder.sizes();
         let mut rest = piece;
         let start = out.len();
         while !pushed.is_last
-            && let Some(part) = self.deframer.next(&mut rest, BODY_LEN_MAX)?
+            && let Some(part) = self.deframer.next(&mut rest, sizes.response_len_max)?
         {
+            if part.is_first {
+                self.check_stream(&sizes.response_stream, part.len)?;
+            }
             let is_begun = self.long.is_begun();
             self.take(transcoder, &part, scratch, out)?;
             pushed.is_last = part.is_last;
@@ -131,6 +145,18 @@ impl Messages {
         pushed.used = piece.len() - rest.len();
         self.ended_count += u64::from(pushed.is_last);
         Ok(pushed)
+    }
+
+    /// Refuses a message that the stream is too long with, before any of it is written (SEMANTICS 73).
+    fn check_stream(&mut self, limits: &StreamLimits, len: usize) -> Result<(), Error> {
+        self.begun_len = self.begun_len.saturating_add(len as u64);
+        if self.ended_count >= limits.count_max {
+            return Err(Error::reply(ErrorKind::ReplyStreamCount, 0));
+        }
+        if self.begun_len > limits.len_max {
+            return Err(Error::reply(ErrorKind::ReplyStreamTooLong, 0));
+        }
+        Ok(())
     }
 
     /// Takes one part of a message.

@@ -23,7 +23,8 @@ use crate::to_wire::{self, Progress};
 const MESSAGE_LEN_KEPT: usize = 64 * 1024;
 
 /// The body of a client stream, turned into framed gRPC messages as it arrives. It borrows nothing and lives as long as the stream; it belongs to the
-/// transcoder that its call belongs to. Memory is bounded by one message, which may have [`BODY_LEN_MAX`] bytes.
+/// transcoder that its call belongs to. Memory is bounded by one message, which may have
+/// [`SizeLimits::request_len_max`](crate::exchange::SizeLimits::request_len_max) bytes.
 ///
 /// # Examples
 /// ```
@@ -195,6 +196,14 @@ impl Requests {
         while let Some(rest) = piece.get(used..).filter(|rest| !rest.is_empty())
             && out.len() < out_end
         {
+            // SEMANTICS 73.
+            let len_left = transcoder.sizes().request_stream.len_max - self.body_len as u64;
+            if len_left == 0 {
+                let error = Error::request(ErrorKind::StreamTooLong);
+                return Err(self.fail(transcoder, error, b""));
+            }
+            let len = usize::try_from(len_left).map_or(rest.len(), |left| left.min(rest.len()));
+            let rest = rest.get(..len).unwrap_or(rest);
             match self.take(transcoder, rest, scratch, out) {
                 Ok(len) => {
                     used += len;
@@ -261,7 +270,8 @@ impl Requests {
     ) -> Result<usize, Error> {
         match self.source {
             Source::Raw => {
-                let (bytes, _) = bytes.split_at(bytes.len().min(BODY_LEN_MAX));
+                let len_max = BODY_LEN_MAX.min(transcoder.sizes().request_len_max);
+                let (bytes, _) = bytes.split_at(bytes.len().min(len_max));
                 self.write_raw(transcoder, bytes, scratch, out)?;
                 return Ok(bytes.len());
             }
@@ -273,17 +283,17 @@ impl Requests {
             Source::Values | Source::FieldValues => {}
         }
         let PlaceInBody::Value { is_in_array } = self.place else {
-            return self.take_between(bytes);
+            return self.take_between(transcoder, bytes);
         };
         let len = match self.source {
             Source::Values => self.take_value(transcoder, bytes)?,
             _ => self.take_field_value(transcoder, bytes, scratch)?,
         };
         let Some(len) = len else {
-            self.check_len(bytes.len())?;
+            self.check_len(transcoder, bytes.len())?;
             return Ok(bytes.len());
         };
-        self.check_len(len)?;
+        self.check_len(transcoder, len)?;
         self.close(transcoder, scratch, out)?;
         self.place = if is_in_array {
             PlaceInBody::ArrayComma
@@ -294,16 +304,17 @@ impl Requests {
     }
 
     /// SEMANTICS 73: a message is bounded as the body of a unary call is.
-    fn check_len(&mut self, len: usize) -> Result<(), Error> {
+    fn check_len(&mut self, transcoder: &Transcoder, len: usize) -> Result<(), Error> {
+        let len_max = transcoder.sizes().request_len_max;
         self.value_len += len;
-        if self.value_len > BODY_LEN_MAX {
-            return Err(self.in_message(Error::body(ErrorKind::BodyTooLarge, BODY_LEN_MAX)));
+        if self.value_len > len_max {
+            return Err(self.in_message(Error::body(ErrorKind::BodyTooLarge, len_max)));
         }
         Ok(())
     }
 
     /// Takes what is between two values.
-    fn take_between(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+    fn take_between(&mut self, transcoder: &Transcoder, bytes: &[u8]) -> Result<usize, Error> {
         let space_len = bytes
             .iter()
             .position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
@@ -337,6 +348,9 @@ impl Requests {
                 ));
             }
             (place, _) => {
+                if u64::from(self.count) >= transcoder.sizes().request_stream.count_max {
+                    return Err(Error::request(ErrorKind::StreamCount));
+                }
                 self.open();
                 PlaceInBody::Value {
                     is_in_array: matches!(place, PlaceInBody::ArrayStart | PlaceInBody::ArrayValue),
@@ -400,9 +414,10 @@ impl Requests {
         let bytes = bytes.get(..len).unwrap_or(bytes);
         if !self.border.is_final() || !self.text.is_empty() {
             // Before the memory is grown.
-            if self.text.len() + len > BODY_LEN_MAX {
+            let len_max = transcoder.sizes().request_len_max;
+            if self.text.len() + len > len_max {
                 self.value_len = 0;
-                return Err(self.in_message(Error::body(ErrorKind::BodyTooLarge, BODY_LEN_MAX)));
+                return Err(self.in_message(Error::body(ErrorKind::BodyTooLarge, len_max)));
             }
             self.text.extend_from_slice(bytes);
         }

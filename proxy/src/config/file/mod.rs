@@ -6,14 +6,16 @@ use std::str::FromStr;
 use std::{fmt, net::SocketAddr, num::NonZeroUsize};
 
 use clap::ValueEnum;
-use transom_engine::HttpRule;
 use transom_engine::exchange::BadManners;
+use transom_engine::{HttpRule, Schema};
 
 use super::answers::{self, AnswerKey, Answers, any_of};
 use super::http_rules;
+use super::sizes::{self, StreamedWays};
 use super::yaml::{self, Entry, Fault, Node, Value, Wrong, cut};
 use super::{Format, LISTEN_EXPECTED, Profile, UpstreamUrl};
 use crate::net::IoChoice;
+use crate::upstream::Codec;
 
 /// What a configuration file says. The default is a file that says nothing.
 #[derive(Debug, Default)]
@@ -40,6 +42,7 @@ pub(super) struct FileValues {
     pub(super) listen: Option<SocketAddr>,
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) io: Option<IoChoice>,
+    pub(super) upstream_codec: Option<Codec>,
     pub(super) profile: Option<Profile>,
     pub(super) message: Option<String>,
     pub(super) from: Option<Format>,
@@ -81,6 +84,9 @@ const VALUE_KEYS: &[ValueKey] = &[
     }),
     value("io", |node, _, to| {
         parsed(node, "auto, uring or epoll").map(|choice| to.io = Some(choice))
+    }),
+    value("upstream_codec", |node, _, to| {
+        parsed(node, "h2 or transom").map(|codec| to.upstream_codec = Some(codec))
     }),
     value("profile", |node, _, to| {
         word(node).map(|profile| to.profile = Some(profile))
@@ -250,6 +256,21 @@ impl ConfigFile {
             cut(field.unwrap_or_default())
         );
         self.fault(self.line_of(KEY, None), text)
+    }
+
+    /// What to say of limits that change nothing, or contradict each other.
+    pub fn pointless_limits(&self, answers: &Answers, schema: &Schema) -> Vec<Fault> {
+        let mut streams = StreamedWays::default();
+        for method in schema.methods() {
+            streams.requests |= method.is_client_streaming();
+            streams.replies |= method.is_server_streaming();
+        }
+        let pointless = sizes::pointless(&answers.manners.sizes, streams).into_iter();
+        let fault = |(key, text)| {
+            let line = self.line_of(sizes::KEY, Some(key));
+            self.fault(line, format!("{}: {key}: {text}", sizes::KEY))
+        };
+        pointless.map(fault).collect()
     }
 
     /// What to say of a key that the command needs and neither the file nor the command line has.

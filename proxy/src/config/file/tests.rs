@@ -326,9 +326,9 @@ fn wrong_map_is_refused_with_line_key_and_what_was_expected() {
         (
             "compression:\n  from: -1",
             2,
-            "compression: from: found `-1`; expected 0 to 4194304",
+            "compression: from: found `-1`; expected 0 to 67108864",
         ),
-        ("compression: {from: 4194305}", 1, "expected 0 to 4194304"),
+        ("compression: {from: 67108865}", 1, "expected 0 to 67108864"),
         (
             "compression: {codings: [gzip, lzma]}",
             1,
@@ -466,6 +466,11 @@ fn wrong_file_is_refused_with_line_key_and_what_was_expected() {
         ),
         ("workers: many", 1, "1 or more"),
         ("io: kqueue", 1, "expected auto, uring or epoll"),
+        (
+            "upstream_codec: quic",
+            1,
+            "upstream_codec: found `quic`; expected h2 or transom",
+        ),
         ("upstream: localhost:1", 1, "http://host:port"),
         ("upstream: https://localhost:1", 1, "TLS"),
         (
