@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use transom::clock;
-use transom::net::{Accepted, IoChoice};
+use transom::net::{Accepted, IoChoice, WriteHalf};
 use transom::worker::{WorkerSettings, start};
 
 /// Set for the child, to the driver it shall use.
@@ -26,10 +26,15 @@ async fn echo(accepted: Accepted) {
     let (mut reader, mut writer) = accepted.stream.into_split();
     loop {
         let (read, bytes) = reader.read(Vec::new()).await;
-        if !matches!(read, Ok(len) if len > 0) || writer.write_all(bytes).await.0.is_err() {
+        if !matches!(read, Ok(len) if len > 0) || !writes(&mut writer, bytes).await {
             return;
         }
     }
+}
+
+async fn writes(writer: &mut WriteHalf, bytes: Vec<u8>) -> bool {
+    let written = writer.write_all(bytes, Duration::from_secs(10)).await;
+    matches!(written, Ok((Ok(()), _)))
 }
 
 /// The child: prints its address and serves until it is killed.

@@ -14,7 +14,7 @@ pub mod wake;
 
 pub use alarm::Alarm;
 pub use dialed::{Dialed, DialedReader, DialedWriter};
-pub use listener::{Accepted, BoundListener, Listener};
+pub use listener::{Accepted, BoundListener, Fresh, Listener};
 pub use notify::Notify;
 pub use ring::{IoChoice, IoDriver, IoReport, Runtime};
 pub use stream::{PollStream, ReadHalf, Stream, WriteHalf};

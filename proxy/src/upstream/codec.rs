@@ -7,11 +7,11 @@ use std::str::FromStr;
 /// What speaks HTTP/2 with an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Codec {
-    /// The h2 crate.
-    #[default]
-    H2,
     /// The codec of our own, [`transom_engine::http2`].
+    #[default]
     Transom,
+    /// The h2 crate.
+    H2,
 }
 
 impl FromStr for Codec {

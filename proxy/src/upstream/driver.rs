@@ -17,7 +17,7 @@ use super::connection::{Connection, keep_alive};
 use super::error::{CallError, Unavailable};
 use super::link::Link;
 use crate::limits::UPSTREAM_READ_LEN;
-use crate::net::{Dialed, DialedReader, DialedWriter, timeout};
+use crate::net::{Dialed, DialedReader, DialedWriter, timeout, turn};
 
 /// Reads in a row after which other tasks have their turn.
 const READ_COUNT_MAX: u32 = 16;
@@ -170,22 +170,9 @@ async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> En
         read_count = if has_waited { 0 } else { read_count + 1 };
         if read_count >= READ_COUNT_MAX {
             read_count = 0;
-            give_way().await;
+            turn().await;
         }
     }
-}
-
-/// Lets the tasks that wait run first.
-async fn give_way() {
-    let mut has_given = false;
-    poll_fn(|task| {
-        if std::mem::replace(&mut has_given, true) {
-            return Poll::Ready(());
-        }
-        task.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Writes whatever there is to write, until that fails.

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "every test binary takes the part that it needs")]
 
 /// The one that is not the default.
-const OTHER: &str = "transom";
+const OTHER: &str = "h2";
 
 /// For `--upstream-codec`.
 pub(crate) fn name() -> Option<String> {
