@@ -5,10 +5,12 @@
 
 pub mod allocator;
 pub mod aside;
+mod balance;
 pub mod buffers;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod cores;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod downstream;

@@ -6,8 +6,11 @@ use std::time::Duration;
 /// Connections a process serves at once, before the share of descriptors is taken into account.
 pub const CONNECTION_COUNT_MAX: usize = 10_000;
 
-/// Descriptors kept for what is not a client's connection: listeners, rings, upstream connections, files.
+/// Descriptors kept for what is not a client's connection: files, name look-ups, upstream connections where nobody says how many.
 pub const DESCRIPTOR_RESERVE_COUNT: usize = 64;
+
+/// Descriptors kept for each worker beside its upstream connections: listener, ring, epoll, wake-ups.
+pub const DESCRIPTOR_WORKER_COUNT: usize = 16;
 
 /// Descriptors assumed when the process cannot read its own limit.
 pub const DESCRIPTOR_COUNT_FALLBACK: usize = 1024;
@@ -21,8 +24,9 @@ pub const CONFIG_DEPTH_MAX: usize = 32;
 /// How long a server of unknown paths may neither take nor send anything.
 pub const PASSED_SILENCE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Connections the kernel queues for one worker's listener before it refuses more.
-pub const LISTEN_BACKLOG_COUNT: i32 = 1024;
+/// Connections the kernel queues for one worker's listener before it refuses more; the kernel's own bound (`somaxconn`) is 4096 too. Clients
+/// that come all at once, as after a restart, are made to wait a second if there is no place.
+pub const LISTEN_BACKLOG_COUNT: i32 = 4096;
 
 /// Entries of a worker's submission ring. 1024 entries on each core stay within the default 8 MiB of lockable memory.
 pub const RING_ENTRY_COUNT: u32 = 1024;
@@ -32,6 +36,13 @@ pub const RING_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// Shortest pause of accepting after an error such as `EMFILE`; doubles up to [`ACCEPT_PAUSE_MAX`].
 pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// Connections a worker takes in a row before those it serves get their turn.
+pub const ACCEPT_BURST_COUNT_MAX: usize = 16;
+
+/// A worker hands the next connection over to the one with the fewest if it has more than that one, by more than this part of those: an
+/// eighth. Among few connections each counts; among many the kernel spreads them well enough.
+pub const HAND_OVER_SLACK_DIVISOR: usize = 8;
 
 /// Longest pause of accepting.
 pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_millis(100);
@@ -159,8 +170,9 @@ pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
 /// Bytes that are read at once from an upstream by the codec of our own.
 pub const UPSTREAM_READ_LEN: usize = 64 * 1024;
 
-/// Calls of a worker that may wait for a stream or a connection; one more is refused at once.
-pub const UPSTREAM_QUEUE_COUNT_MAX: usize = 1024;
+/// Calls of a worker that may wait for a stream or a connection; one more is refused at once. As many as clients can have under way, one
+/// on each connection, so that a gateway which took a connection has room for its call.
+pub const UPSTREAM_QUEUE_COUNT_MAX: usize = CONNECTION_COUNT_MAX;
 
 /// How long a call without a deadline may wait for a free stream on connections that are up.
 pub const UPSTREAM_QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -230,6 +242,20 @@ pub fn connection_count_max(descriptor_count: usize) -> usize {
         .clamp(1, CONNECTION_COUNT_MAX)
 }
 
+/// The same, where connections of clients share those upstream, of which each worker has `upstream_count` and those for calls whose requests
+/// stream: all descriptors but for these, if that is more.
+pub fn connection_count_max_sharing(
+    descriptor_count: usize,
+    worker_count: usize,
+    upstream_count: usize,
+) -> usize {
+    let of_worker = DESCRIPTOR_WORKER_COUNT + upstream_count + UPSTREAM_APART_COUNT_MAX;
+    descriptor_count
+        .saturating_sub(DESCRIPTOR_RESERVE_COUNT)
+        .saturating_sub(of_worker.saturating_mul(worker_count))
+        .clamp(connection_count_max(descriptor_count), CONNECTION_COUNT_MAX)
+}
+
 /// Descriptors this process may open, as the kernel tells in `/proc/self/limits`.
 pub fn descriptor_count_limit() -> usize {
     std::fs::read_to_string("/proc/self/limits")
@@ -261,9 +287,26 @@ mod tests {
     }
 
     #[test]
+    fn connections_that_share_those_upstream_take_more_than_half() {
+        assert_eq!(connection_count_max_sharing(4096, 2, 2), 3484);
+        assert_eq!(
+            connection_count_max_sharing(20_000, 2, 64),
+            CONNECTION_COUNT_MAX
+        );
+        // Of few descriptors, half is more than what is left of them.
+        assert_eq!(connection_count_max_sharing(1024, 4, 2), 448);
+        assert_eq!(connection_count_max_sharing(0, 64, 64), 1);
+    }
+
+    #[test]
     fn at_least_one_connection_is_served_however_few_descriptors_there_are() {
         assert_eq!(connection_count_max(0), 1);
         assert_eq!(connection_count_max(129), 1);
+    }
+
+    #[test]
+    fn each_connection_may_have_a_call_that_waits() {
+        const { assert!(UPSTREAM_QUEUE_COUNT_MAX >= CONNECTION_COUNT_MAX) };
     }
 
     #[test]

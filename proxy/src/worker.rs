@@ -28,12 +28,14 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::balance::{Balance, OpenInbox, Placed, Seat};
 use crate::buffers::Buffers;
-use crate::limits::{self, CLOSE_PAUSE, DRAIN_TIMEOUT, WORKER_RESPAWN_PAUSE};
+use crate::cores;
+use crate::limits::{self, ACCEPT_PAUSE_MAX, CLOSE_PAUSE, DRAIN_TIMEOUT, WORKER_RESPAWN_PAUSE};
 use crate::net::task::panic_text;
-use crate::net::wake::WakeSeed;
+use crate::net::wake::{Wake, WakeSeed};
 use crate::net::{
-    Accepted, BoundListener, IoChoice, IoReport, Listener, Notify, Runtime, WakeReceiver,
+    Accepted, BoundListener, Fresh, IoChoice, IoReport, Listener, Notify, Runtime, WakeReceiver,
     WakeSender, sleep, spawn, timeout, wake_pair,
 };
 
@@ -44,6 +46,8 @@ pub struct WorkerSettings {
     pub listen: SocketAddr,
     /// Threads that serve; at least one.
     pub worker_count: usize,
+    /// Cores for the workers, one after the other and from the start again; without any, workers run where they like.
+    pub cores: Vec<usize>,
     /// The I/O driver.
     pub io: IoChoice,
     /// Connections the process serves at once, shared evenly by the workers.
@@ -58,6 +62,7 @@ impl WorkerSettings {
         Self {
             listen,
             worker_count: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: Vec::new(),
             io: IoChoice::Auto,
             connection_count_max: limits::connection_count_max(limits::descriptor_count_limit()),
             drain_timeout: DRAIN_TIMEOUT,
@@ -78,10 +83,12 @@ pub struct Worker {
     connection_count_max: usize,
     /// Notified when a connection ends, and when draining begins.
     ended: Notify,
+    /// Its place among the others; `None` if there are none.
+    seat: Option<Seat>,
 }
 
 impl Worker {
-    fn new(index: usize, io: IoReport, connection_count_max: usize) -> Self {
+    fn new(index: usize, io: IoReport, connection_count_max: usize, seat: Option<Seat>) -> Self {
         Self {
             index,
             io,
@@ -91,6 +98,7 @@ impl Worker {
             connection_count: Cell::new(0),
             connection_count_max,
             ended: Notify::new(),
+            seat,
         }
     }
 
@@ -148,6 +156,13 @@ impl Worker {
         }
     }
 
+    /// Waits until any worker has room. That of another is seen a little late.
+    async fn until_room_anywhere(&self, seat: &Seat) {
+        while !seat.has_room() && !self.is_draining.get() {
+            let _elapsed = timeout(ACCEPT_PAUSE_MAX, self.ended.notified()).await;
+        }
+    }
+
     async fn until_empty(&self) {
         while self.connection_count.get() > 0 {
             self.ended.notified().await;
@@ -177,6 +192,9 @@ impl Drop for ConnectionGuard {
         worker
             .connection_count
             .set(worker.connection_count.get() - 1);
+        if let Some(seat) = &worker.seat {
+            seat.note_end();
+        }
         worker.ended.notify_all();
     }
 }
@@ -245,26 +263,68 @@ where
         })?;
     let (io, drain_timeout) = (settings.io, settings.drain_timeout);
     let share = settings.connection_count_max.div_ceil(count).max(1);
+    let balance = (count > 1).then(|| Balance::new(count, share));
+    let cores = settings.cores.clone();
     let body = move |seed: Seed| {
+        pin(seed.index, &cores);
         let mut runtime = Runtime::build(io)?;
         let report = runtime.report().clone();
         report.log(seed.index);
-        let worker = Rc::new(Worker::new(seed.index, report.clone(), share));
+        let seat = balance.as_ref().and_then(|all| all.seat(seed.index));
+        let worker = Rc::new(Worker::new(seed.index, report.clone(), share, seat));
         runtime.block_on(async {
-            let listener = seed.listener.attach()?;
+            let listener = match worker.seat {
+                Some(_) => seed.listener.attach_for_fresh()?,
+                None => seed.listener.attach()?,
+            };
             let wake = seed.wake.attach()?;
             let handler = Rc::new(on_worker(Rc::clone(&worker)));
+            let inbox = open_inbox(&worker, &handler)?;
             seed.ready.tell(report);
-            Ok(serve(&worker, listener, wake, &handler, drain_timeout).await)
+            Ok(serve(&worker, listener, inbox, wake, &handler, drain_timeout).await)
         })
     };
     Workers::start(listeners, Arc::new(body)).map_err(StartError::Worker)
+}
+
+/// Keeps this thread on the core that is a worker's.
+fn pin(index: usize, cores: &[usize]) {
+    let Some(core) = cores.iter().cycle().nth(index) else {
+        return;
+    };
+    if let Err(error) = cores::pin_this_thread(*core) {
+        tracing::warn!(worker = index, core, %error, "a worker cannot be kept on its core");
+    }
+}
+
+/// Lets the others hand connections over to this worker, if there are others.
+fn open_inbox<H, F>(worker: &Rc<Worker>, handler: &Rc<H>) -> io::Result<Option<OpenInbox>>
+where
+    H: Fn(Accepted) -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    let Some(seat) = worker.seat.clone() else {
+        return Ok(None);
+    };
+    let (wake, seed) = wake_pair()?;
+    let mut wakes = seed.attach()?;
+    let open = seat.open_inbox(wake);
+    let (worker, handler) = (Rc::clone(worker), Rc::clone(handler));
+    spawn("worker inbox", async move {
+        while wakes.wait().await == Wake::Called {
+            for fresh in seat.collect() {
+                serve_fresh(&worker, &handler, fresh);
+            }
+        }
+    });
+    Ok(Some(open))
 }
 
 /// Serves until told to stop; tells whether all connections ended in time.
 async fn serve<H, F>(
     worker: &Rc<Worker>,
     listener: Listener,
+    inbox: Option<OpenInbox>,
     mut wake: WakeReceiver,
     handler: &Rc<H>,
     drain_timeout: Duration,
@@ -280,14 +340,19 @@ where
         told.start_draining();
         stopped.stop();
     });
-    while let Some(accepted) = listener.accept().await {
-        serve_connection(worker, handler, accepted);
-        worker.until_room().await;
+    match &worker.seat {
+        None => accept_alone(worker, &listener, handler).await,
+        Some(seat) => accept_among_others(worker, seat, &listener, handler).await,
+    }
+    drop(inbox);
+    // Nothing is put into the inbox any more, and what is in there was promised to be served.
+    for fresh in worker.seat.iter().flat_map(Seat::collect) {
+        serve_fresh(worker, handler, fresh);
     }
     // The task above has ended, since only it ends accepting.
     if let Some(listener) = Rc::into_inner(listener) {
         for accepted in listener.drain() {
-            serve_connection(worker, handler, accepted);
+            serve_connection(ConnectionGuard::new(worker), handler, accepted);
         }
     }
     let emptied = timeout(drain_timeout, worker.until_empty()).await;
@@ -305,12 +370,54 @@ where
     emptied.is_ok()
 }
 
-fn serve_connection<H, F>(worker: &Rc<Worker>, handler: &Rc<H>, accepted: Accepted)
+async fn accept_alone<H, F>(worker: &Rc<Worker>, listener: &Listener, handler: &Rc<H>)
+where
+    H: Fn(Accepted) -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    while let Some(accepted) = listener.accept().await {
+        let guard = ConnectionGuard::new(worker);
+        serve_connection(guard, handler, accepted);
+        worker.until_room().await;
+    }
+}
+
+async fn accept_among_others<H, F>(
+    worker: &Rc<Worker>,
+    seat: &Seat,
+    listener: &Listener,
+    handler: &Rc<H>,
+) where
+    H: Fn(Accepted) -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    // Others may have filled this worker while it waited.
+    let until_room = async || worker.until_room_anywhere(seat).await;
+    while let Some(fresh) = listener.accept_fresh(until_room).await {
+        if let Placed::Here(fresh) = seat.place(fresh) {
+            serve_fresh(worker, handler, fresh);
+        }
+    }
+}
+
+/// Serves a connection that was counted when it was placed.
+fn serve_fresh<H, F>(worker: &Rc<Worker>, handler: &Rc<H>, fresh: Fresh)
 where
     H: Fn(Accepted) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
     let guard = ConnectionGuard::new(worker);
+    match fresh.attach() {
+        Ok(accepted) => serve_connection(guard, handler, accepted),
+        Err(error) => tracing::warn!(%error, "a connection was lost"),
+    }
+}
+
+fn serve_connection<H, F>(guard: ConnectionGuard, handler: &Rc<H>, accepted: Accepted)
+where
+    H: Fn(Accepted) -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
     let handler = Rc::clone(handler);
     spawn("connection", async move {
         let _guard = guard;

@@ -26,7 +26,14 @@ async fn echo(accepted: Accepted) {
     let (mut reader, mut writer) = accepted.stream.into_split();
     loop {
         let (read, bytes) = reader.read(Vec::new()).await;
-        if !matches!(read, Ok(len) if len > 0) || writer.write_all(bytes).await.0.is_err() {
+        if !matches!(read, Ok(len) if len > 0)
+            || !matches!(
+                writer
+                    .write_all(bytes, std::time::Duration::from_secs(20))
+                    .await,
+                Ok((Ok(()), _))
+            )
+        {
             return;
         }
     }

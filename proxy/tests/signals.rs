@@ -25,7 +25,8 @@ fn first_signal_drains_and_second_ends_at_once() {
             async move {
                 let (mut reader, mut writer) = accepted.stream.into_split();
                 let (_, bytes) = reader.read(Vec::new()).await;
-                writer.write_all(bytes).await.0.unwrap();
+                let limit = Duration::from_secs(10);
+                writer.write_all(bytes, limit).await.unwrap().0.unwrap();
                 worker.until_draining().await;
                 drains.send(()).unwrap();
                 // Goes on until the client leaves.

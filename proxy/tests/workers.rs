@@ -31,7 +31,7 @@ async fn serve_lines(worker: Rc<Worker>, accepted: Accepted) {
             _ => break,
         }
         assert_ne!(buffer, b"panic", "the client asked for it");
-        let (written, bytes) = writer.write_all(buffer).await;
+        let (written, bytes) = writer.write_all(buffer, PATIENCE).await.unwrap();
         buffer = bytes;
         if written.is_err() || buffer == b"bye" || worker.is_draining() {
             break;
@@ -142,6 +142,130 @@ fn connections_above_the_cap_wait_until_one_ends() {
         drop((second, third));
         running.stopper.stop();
         assert_eq!(running.thread.join().unwrap(), Ended::Drained);
+    });
+}
+
+/// Answers each line with the number of the worker.
+async fn serve_numbers(worker: Rc<Worker>, accepted: Accepted) {
+    let (mut reader, mut writer) = accepted.stream.into_split();
+    let mut buffer = Vec::with_capacity(64);
+    loop {
+        buffer.clear();
+        let (read, _bytes) = reader.read(std::mem::take(&mut buffer)).await;
+        if !read.is_ok_and(|len| len > 0) {
+            return;
+        }
+        let number = vec![u8::try_from(worker.index()).unwrap()];
+        let written = writer.write_all(number, Duration::from_secs(10)).await;
+        if !matches!(written, Ok((Ok(()), _))) {
+            return;
+        }
+    }
+}
+
+fn run_numbered(change: impl FnOnce(&mut WorkerSettings)) -> Running {
+    let mut settings = WorkerSettings::new("127.0.0.1:0".parse().unwrap());
+    settings.worker_count = 2;
+    change(&mut settings);
+    let workers = start(&settings, |worker: Rc<Worker>| {
+        move |accepted| serve_numbers(Rc::clone(&worker), accepted)
+    })
+    .unwrap();
+    Running {
+        address: workers.address(),
+        stopper: workers.stopper(),
+        thread: std::thread::spawn(move || workers.run()),
+    }
+}
+
+fn number(client: &mut TcpStream) -> usize {
+    usize::from(say(client, b"?").unwrap()[0])
+}
+
+/// The kernel's hash alone would have one worker serve six of eight, or more, in three of ten cases.
+#[test]
+fn few_connections_that_stay_are_shared_out_evenly() {
+    on_each_driver(|io| {
+        for worker_count in [2, 4] {
+            let running = run_numbered(|settings| {
+                settings.io = io;
+                settings.worker_count = worker_count;
+            });
+            let mut clients = Vec::new();
+            let mut counts = vec![0; worker_count];
+            for _ in 0..8 {
+                let mut client = connect(running.address);
+                counts[number(&mut client)] += 1;
+                clients.push(client);
+            }
+            assert_eq!(counts, vec![8 / worker_count; worker_count]);
+            drop(clients);
+            running.stopper.stop();
+            assert_eq!(running.thread.join().unwrap(), Ended::Drained);
+        }
+    });
+}
+
+#[test]
+fn short_connections_are_served_by_all_workers() {
+    on_each_driver(|io| {
+        let running = run_numbered(|settings| settings.io = io);
+        let mut counts = [0; 2];
+        for _ in 0..256 {
+            counts[number(&mut connect(running.address))] += 1;
+        }
+        assert!(counts.iter().all(|count| *count >= 32), "{counts:?}");
+        running.stopper.stop();
+        assert_eq!(running.thread.join().unwrap(), Ended::Drained);
+    });
+}
+
+/// A client whose connection fell to a worker that is full used to wait, although the other had room.
+#[test]
+fn full_worker_hands_connections_over_until_all_are_full() {
+    on_each_driver(|io| {
+        let running = run_numbered(|settings| {
+            settings.io = io;
+            settings.connection_count_max = 12;
+        });
+        let mut clients: Vec<_> = (0..12).map(|_| connect(running.address)).collect();
+        let mut counts = [0; 2];
+        for client in &mut clients {
+            counts[number(client)] += 1;
+        }
+        assert_eq!(counts[0] + counts[1], 12);
+        let mut late = connect(running.address);
+        late.write_all(b"?").unwrap();
+        late.set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        let kind = late.read(&mut [0]).unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::WouldBlock);
+        drop(clients);
+        late.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(late.read(&mut [0]).unwrap(), 1);
+        drop(late);
+        running.stopper.stop();
+        assert_eq!(running.thread.join().unwrap(), Ended::Drained);
+    });
+}
+
+/// What is in another worker's inbox when the process is told to stop has been accepted, and is served.
+#[test]
+fn stop_while_connections_are_handed_over_loses_none() {
+    on_each_driver(|io| {
+        for _ in 0..20 {
+            let running = run_numbered(|settings| {
+                settings.io = io;
+                settings.worker_count = 4;
+            });
+            let mut clients: Vec<_> = (0..32).map(|_| connect(running.address)).collect();
+            running.stopper.stop();
+            for client in &mut clients {
+                number(client);
+            }
+            drop(clients);
+            assert_eq!(running.thread.join().unwrap(), Ended::Drained);
+        }
     });
 }
 

@@ -278,7 +278,9 @@ pub(crate) fn is_reserved(name: &[u8]) -> bool {
         24 => &["sec-websocket-extensions"],
         _ => &[],
     };
-    strip_prefix(name, "grpc-").is_some() || is_one_of(name, names)
+    // By its first letter first, for the same reason.
+    let is_of_grpc = matches!(name, [b'g' | b'G', ..]) && strip_prefix(name, "grpc-").is_some();
+    is_of_grpc || is_one_of(name, names)
 }
 
 /// Whether metadata of a reply may become a header or trailer of this name.

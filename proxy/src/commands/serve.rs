@@ -13,11 +13,11 @@ use transom_engine::{Body, Route, Schema};
 use super::{Failure, compile, count, tell};
 use crate::aside::Aside;
 use crate::config::{ConfigFile, JsonArgs, RunArgs, ServeArgs};
-use crate::downstream;
 use crate::relay::{BadGateway, Context, Gateway};
 use crate::schema_source::{self, LoadedSchema};
 use crate::upstream::{PoolSettings, Target, Upstream};
 use crate::worker::{self, Ended, StartError, WorkerSettings, Workers};
+use crate::{cores, downstream, limits};
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let _log = start_log();
@@ -104,12 +104,13 @@ fn start(
             loaded.origin
         )));
     }
-    let settings = PoolSettings {
+    let pool = PoolSettings {
         codec: args.upstream_codec(file),
+        connection_count: args.upstream_connections(file),
         message_len_max: answers.manners.sizes.response_len_max,
         ..PoolSettings::default()
     };
-    let upstream = Upstream::new(target, settings)
+    let upstream = Upstream::new(target, pool.clone())
         .map_err(|error| Failure::Ours(format!("cannot start looking names up: {error}")))?;
     let origin = file.unknown_paths_to().map(|url| {
         Upstream::new(url.target.clone(), PoolSettings::default())
@@ -119,11 +120,7 @@ fn start(
         BadGateway::Manners(bad) => Failure::input(file.misfit(&bad)),
         BadGateway::MethodName(_) => Failure::input(bad),
     })?;
-    let mut settings = WorkerSettings::new(args.listen(file));
-    settings.io = args.io(file);
-    if let Some(workers) = args.workers(file) {
-        settings.worker_count = workers.get();
-    }
+    let settings = worker_settings(args, file, pool.connection_count);
     let aside = Aside::start(settings.worker_count)
         .map_err(|error| Failure::Ours(format!("cannot start threads: {error}")))?;
     let gateway = gateway.passing_unknown_paths_to(origin.transpose()?);
@@ -154,6 +151,41 @@ fn start(
     tell(&format!("  upstream  {url}"));
     tell(&format!("  workers   {}, {io}", settings.worker_count));
     Ok((gateway, workers))
+}
+
+fn worker_settings(args: &RunArgs, file: &ConfigFile, upstream_count: usize) -> WorkerSettings {
+    let mut settings = WorkerSettings::new(args.listen(file));
+    settings.io = args.io(file);
+    if let Some(workers) = args.workers(file) {
+        settings.worker_count = workers.get();
+    }
+    let worker_count = settings.worker_count;
+    if file.unknown_paths_to().is_none() {
+        // Nothing else would give a client's connection one of its own upstream.
+        settings.connection_count_max = limits::connection_count_max_sharing(
+            limits::descriptor_count_limit(),
+            worker_count,
+            upstream_count,
+        );
+    }
+    if args.pins_workers(file) {
+        match cores::allowed() {
+            Ok(cores) => {
+                if cores.len() < worker_count {
+                    tell(&format!(
+                        "warning: --pin-workers: {} on {}: some share one",
+                        count(worker_count, "worker"),
+                        count(cores.len(), "core")
+                    ));
+                }
+                settings.cores = cores;
+            }
+            Err(error) => tell(&format!(
+                "warning: --pin-workers: the cores of this process cannot be told: {error}; workers are not pinned"
+            )),
+        }
+    }
+    settings
 }
 
 /// Serves until a signal ends it.

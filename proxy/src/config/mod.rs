@@ -26,6 +26,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use transom_engine::exchange::Framing;
 use transom_engine::{Defaults, EnumStyle, FieldNames, Int64Style, Options};
 
+use crate::limits::{UPSTREAM_CONNECTION_COUNT, UPSTREAM_CONNECTION_COUNT_MAX};
 use crate::net::IoChoice;
 use crate::schema_source::SchemaSources;
 use crate::upstream::{Codec, Target, TargetError};
@@ -283,6 +284,13 @@ pub struct RunArgs {
     /// Worker threads [default: one a core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+    /// Keep each worker on a core of its own
+    #[arg(long)]
+    pub pin_workers: bool,
+    /// Of each worker, 1 to 64 [default: 2]
+    // Under a heading of its own, since its long name would give the help of its neighbours lines of their own.
+    #[arg(long, value_name = "N", value_parser = parse_upstream_connections, help_heading = "Upstream")]
+    pub upstream_connections: Option<usize>,
     /// I/O driver; auto is io_uring where allowed [default: auto]
     #[arg(long, value_name = "auto|uring|epoll")]
     pub io: Option<IoChoice>,
@@ -307,6 +315,18 @@ impl RunArgs {
     /// How many threads serve, if anybody said.
     pub fn workers(&self, file: &ConfigFile) -> Option<NonZeroUsize> {
         self.workers.or(file.values.workers)
+    }
+
+    /// Whether each worker is kept on a core.
+    pub fn pins_workers(&self, file: &ConfigFile) -> bool {
+        self.pin_workers || file.values.pin_workers == Some(true)
+    }
+
+    /// How many connections each worker holds to the upstream.
+    pub fn upstream_connections(&self, file: &ConfigFile) -> usize {
+        self.upstream_connections
+            .or(file.values.upstream_connections)
+            .unwrap_or(UPSTREAM_CONNECTION_COUNT)
     }
 
     /// How workers talk to the kernel.
@@ -334,6 +354,17 @@ impl RunArgs {
             };
         }
     }
+}
+
+const UPSTREAM_CONNECTIONS_EXPECTED: &str = "a number of connections, 1 to 64";
+
+const _: () = assert!(UPSTREAM_CONNECTION_COUNT_MAX == 64);
+
+fn parse_upstream_connections(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok();
+    count
+        .filter(|count| (1..=UPSTREAM_CONNECTION_COUNT_MAX).contains(count))
+        .ok_or_else(|| format!("expected {UPSTREAM_CONNECTIONS_EXPECTED}"))
 }
 
 /// A name could mean several addresses, and a port alone leaves open who may reach us, so neither is guessed.

@@ -352,7 +352,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             let now = clock::now();
             let deadline = *deadline.get_or_insert(now + HEAD_TIMEOUT);
             let rest = deadline.saturating_duration_since(now);
-            let Ok(read) = timeout(rest, self.inlet.more()).await else {
+            let more = pin!(self.inlet.more());
+            let Ok(read) = self.writer.alarm().within(rest, more).await else {
                 return Ok(Part::Refused(Error::request(ErrorKind::RequestTimeout)));
             };
             // Cut in the middle: there is nobody to answer, or nothing to answer to.
@@ -366,6 +367,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     async fn wait_idle(&mut self) -> Option<io::Result<usize>> {
         let Self {
             inlet,
+            writer,
             draining,
             chunked,
             out,
@@ -378,11 +380,11 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         let mut more = pin!(inlet.more());
         let mut waited = Duration::ZERO;
         while !worker.is_draining() {
-            let either = poll_fn(|task| match more.as_mut().poll(task) {
+            let either = pin!(poll_fn(|task| match more.as_mut().poll(task) {
                 Poll::Ready(read) => Poll::Ready(Some(read)),
                 Poll::Pending => draining.as_mut().poll(task).map(|()| None),
-            });
-            match timeout(IDLE_TIMEOUT_CROWDED, either).await {
+            }));
+            match writer.alarm().within(IDLE_TIMEOUT_CROWDED, either).await {
                 Ok(Some(read)) => return Some(read),
                 Ok(None) => break,
                 Err(Elapsed) => waited += IDLE_TIMEOUT_CROWDED,
@@ -391,7 +393,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 return None;
             }
         }
-        timeout(DRAIN_GRACE, more).await.ok()
+        writer.alarm().within(DRAIN_GRACE, more).await.ok()
     }
 
     fn is_body_here(&self, head_len: usize) -> bool {
@@ -565,7 +567,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     /// Waits for more of a body; nothing when some has come.
     async fn wait_for_body<T>(&mut self, pace: &mut Pace) -> io::Result<Option<Part<T>>> {
         self.flush().await?;
-        let Ok(read) = timeout(pace.wait_max(), self.inlet.more()).await else {
+        let more = pin!(self.inlet.more());
+        let Ok(read) = self.writer.alarm().within(pace.wait_max(), more).await else {
             let error = Error::request(ErrorKind::RequestTimeout);
             return Ok(Some(Part::Refused(error)));
         };
@@ -703,7 +706,9 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             writer: &mut self.writer,
             out: &mut self.out,
         };
-        let Err(why) = passing::pass(origin, passage, client).await? else {
+        // In memory of its own, which a connection that passes nothing on does without.
+        let passing = Box::pin(passing::pass(origin, passage, client));
+        let Err(why) = passing.await? else {
             return Ok(passage.response.keeps_open());
         };
         let keeps_open = envelope.keeps_open();
@@ -764,18 +769,19 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         if self.inlet.has_ended() || self.writer.shutdown().await.is_err() {
             return;
         }
-        let discard = async {
+        let inlet = &mut self.inlet;
+        let discard = pin!(async {
             let mut len = 0;
             while len < LINGER_LEN_MAX {
-                self.inlet.consume(usize::MAX);
-                match self.inlet.more().await {
+                inlet.consume(usize::MAX);
+                match inlet.more().await {
                     Ok(0) | Err(_) => return,
                     Ok(read) => len += read,
                 }
             }
-        };
+        });
         // Either way the connection is closed now.
-        let _ended = timeout(LINGER_TIMEOUT, discard).await;
+        let _ended = self.writer.alarm().within(LINGER_TIMEOUT, discard).await;
     }
 }
 
@@ -822,7 +828,8 @@ pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Resu
         return Box::pin(write_long(writer, out)).await;
     }
     let limit = WRITE_TIMEOUT + Duration::from_secs(out.len() as u64 / WRITE_RATE_MIN);
-    let (written, buffer) = timeout(limit, writer.write_all(std::mem::take(out)))
+    let (written, buffer) = writer
+        .write_all(std::mem::take(out), limit)
         .await
         .map_err(|Elapsed| io::Error::from(io::ErrorKind::TimedOut))?;
     *out = buffer;

@@ -3,18 +3,24 @@
 //! pending accept is cancelled and waited for, never dropped (monoio would lose a connection with it).
 
 use std::cell::Cell;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use monoio::io::Canceller;
 use monoio::net::TcpListener;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use super::notify::Notify;
 use super::ring::set_mode_of_driver;
 use super::stream::Stream;
 use super::task::sleep;
-use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, LISTEN_BACKLOG_COUNT};
+use crate::limits::{
+    ACCEPT_BURST_COUNT_MAX, ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, LISTEN_BACKLOG_COUNT,
+};
 
 /// A bound and listening socket that no runtime watches yet.
 #[derive(Debug)]
@@ -74,19 +80,35 @@ impl BoundListener {
         })
     }
 
-    /// Attaches the socket to this thread's runtime.
+    /// Attaches the socket to this thread's runtime, for [`Listener::accept`].
     ///
     /// # Errors
     ///
     /// If the process has no descriptors left.
     pub fn attach(self) -> io::Result<Listener> {
         set_mode_of_driver(|is_nonblocking| self.socket.set_nonblocking(is_nonblocking))?;
+        self.watch()
+    }
+
+    /// Attaches the socket to this thread's runtime, for [`Listener::accept_fresh`].
+    ///
+    /// # Errors
+    ///
+    /// If the process has no descriptors left.
+    pub fn attach_for_fresh(self) -> io::Result<Listener> {
+        self.socket.set_nonblocking(true)?;
+        self.watch()
+    }
+
+    fn watch(self) -> io::Result<Listener> {
         let rest = self.socket.try_clone()?;
         Ok(Listener {
             inner: TcpListener::from_std(self.socket)?,
             rest,
             canceller: Cell::new(Some(Canceller::new())),
             is_stopped: Cell::new(false),
+            stopped: Notify::new(),
+            burst_count: Cell::new(0),
         })
     }
 }
@@ -111,6 +133,27 @@ pub struct Accepted {
     pub peer: SocketAddr,
 }
 
+/// A connection that was accepted and that no runtime watches yet, so that any worker may serve it.
+#[derive(Debug)]
+pub struct Fresh {
+    socket: std::net::TcpStream,
+    peer: SocketAddr,
+}
+
+impl Fresh {
+    /// Attaches the connection to this thread's runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot watch one more descriptor.
+    pub fn attach(self) -> io::Result<Accepted> {
+        Ok(Accepted {
+            stream: Stream::from_std(self.socket)?,
+            peer: self.peer,
+        })
+    }
+}
+
 /// A worker's listener.
 pub struct Listener {
     inner: TcpListener,
@@ -118,6 +161,10 @@ pub struct Listener {
     rest: StdListener,
     canceller: Cell<Option<Canceller>>,
     is_stopped: Cell<bool>,
+    /// Notified when accepting stops.
+    stopped: Notify,
+    /// Connections taken by [`Listener::accept_fresh`] without a look at anything else.
+    burst_count: Cell<usize>,
 }
 
 impl Listener {
@@ -145,9 +192,53 @@ impl Listener {
         }
     }
 
+    /// As [`Listener::accept`], but the connection belongs to no runtime yet. It takes a call of the system more. Right before a connection
+    /// is taken, `until_room` waits until that may be done.
+    pub async fn accept_fresh(&self, until_room: impl AsyncFn()) -> Option<Fresh> {
+        let mut pause = ACCEPT_PAUSE_MIN;
+        loop {
+            until_room().await;
+            if self.is_stopped.get() {
+                return None;
+            }
+            // Those who are connected already get their turn between those who come.
+            let burst_count = self.burst_count.get();
+            let accepted = if burst_count < ACCEPT_BURST_COUNT_MAX {
+                self.burst_count.set(burst_count + 1);
+                self.rest.accept()
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            };
+            let error = match accepted {
+                Ok((socket, peer)) => return Some(Fresh { socket, peer }),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.burst_count.set(0);
+                    match self.until_readable().await {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            pause = wait_out(&error, pause).await;
+        }
+    }
+
+    /// Waits for a connection, or for the end. No connection is lost when this is dropped.
+    async fn until_readable(&self) -> io::Result<()> {
+        let mut readable = pin!(self.inner.readable(false));
+        let mut stopped = pin!(self.stopped.notified());
+        poll_fn(|cx| match stopped.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => readable.as_mut().poll(cx),
+        })
+        .await
+    }
+
     /// Ends accepting; a pending [`Listener::accept`] answers `None`, or the connection it had already got.
     pub fn stop(&self) {
         self.is_stopped.set(true);
+        self.stopped.notify_all();
         if let Some(canceller) = self.canceller.take() {
             self.canceller.set(Some(canceller.cancel()));
         }

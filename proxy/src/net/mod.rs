@@ -3,6 +3,7 @@
 //! Always: everything here belongs to one worker's thread, except [`wake::WakeSender`]; a pending accept is never
 //! dropped; a task that panics ends only itself.
 
+pub mod alarm;
 pub mod dialed;
 pub mod listener;
 pub mod notify;
@@ -11,8 +12,9 @@ pub mod stream;
 pub mod task;
 pub mod wake;
 
+pub use alarm::Alarm;
 pub use dialed::{Dialed, DialedReader, DialedWriter};
-pub use listener::{Accepted, BoundListener, Listener};
+pub use listener::{Accepted, BoundListener, Fresh, Listener};
 pub use notify::Notify;
 pub use ring::{IoChoice, IoDriver, IoReport, Runtime};
 pub use stream::{PollStream, ReadHalf, Stream, WriteHalf};

@@ -1,32 +1,112 @@
 //! A wake-up between tasks of one thread. In: notifications. Out: waiting tasks that go on, oldest first.
 //! Always: a wake-up meant for one waiter is handed on when that waiter is dropped; nothing is remembered for those who
-//! are not waiting yet, so callers check their condition, wait, and check again.
+//! are not waiting yet, so callers check their condition, wait, and check again. Joining, leaving and waking cost the same however
+//! many wait.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+
+/// Places that a queue keeps when nobody waits any more.
+const KEEP_COUNT_MAX: usize = 16;
 
 /// A queue of waiting tasks.
 #[derive(Debug, Default)]
 pub struct Notify {
-    waiting: RefCell<VecDeque<Rc<Ticket>>>,
+    queue: RefCell<Queue>,
+}
+
+/// Places of waiters, which form a list in the order they came:
+///
+/// ```text
+///   first ─▶ place ─▶ place ─▶ last        (after; before is the other way)
+///   places  [ waiting | notified | free ─▶ free | waiting | .. ]
+/// ```
+#[derive(Debug, Default)]
+struct Queue {
+    places: Vec<Place>,
+    /// The one that has waited longest.
+    first: Option<usize>,
+    /// The one that came last.
+    last: Option<usize>,
+    /// The first place that nobody has; `after` leads to the next.
+    free: Option<usize>,
+    /// Places in the list. `waiting_count <= taken_count`
+    waiting_count: usize,
+    /// Places of waiters, notified ones among them. `taken_count <= places.len()`
+    taken_count: usize,
 }
 
 #[derive(Debug, Default)]
-struct Ticket {
-    is_notified: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
+struct Place {
+    is_notified: bool,
+    waker: Option<Waker>,
+    before: Option<usize>,
+    after: Option<usize>,
 }
 
-impl Ticket {
-    fn notify(&self) {
-        self.is_notified.set(true);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
+impl Queue {
+    /// Takes a place at the end of the list.
+    fn join(&mut self) -> usize {
+        let place = Place {
+            before: self.last,
+            ..Place::default()
+        };
+        let index = match self.free {
+            Some(index) => {
+                self.free = self.places[index].after;
+                self.places[index] = place;
+                index
+            }
+            None => {
+                self.places.push(place);
+                self.places.len() - 1
+            }
+        };
+        match self.last {
+            Some(last) => self.places[last].after = Some(index),
+            None => self.first = Some(index),
         }
+        self.last = Some(index);
+        self.waiting_count += 1;
+        self.taken_count += 1;
+        index
+    }
+
+    /// Takes a place out of the list. It stays its waiter's.
+    fn unlink(&mut self, index: usize) {
+        let (before, after) = (self.places[index].before, self.places[index].after);
+        match before {
+            Some(before) => self.places[before].after = after,
+            None => self.first = after,
+        }
+        match after {
+            Some(after) => self.places[after].before = before,
+            None => self.last = before,
+        }
+        self.waiting_count -= 1;
+    }
+
+    /// Notifies the one that has waited longest, if there is one, and gives what wakes it.
+    fn notify_first(&mut self) -> Option<Option<Waker>> {
+        let index = self.first?;
+        self.unlink(index);
+        self.places[index].is_notified = true;
+        Some(self.places[index].waker.take())
+    }
+
+    /// Gives up a place that is in the list no more.
+    fn release(&mut self, index: usize) -> Option<Waker> {
+        let waker = self.places[index].waker.take();
+        self.places[index].after = self.free;
+        self.free = Some(index);
+        self.taken_count -= 1;
+        if self.taken_count == 0 && self.places.len() > KEEP_COUNT_MAX {
+            // A crowd has gone, and its memory with it.
+            *self = Self::default();
+        }
+        waker
     }
 }
 
@@ -38,34 +118,31 @@ impl Notify {
 
     /// Joins the queue at once, not at the first poll; the future ends when this waiter is notified.
     pub fn notified(&self) -> Notified<'_> {
-        let ticket = Rc::new(Ticket::default());
-        self.waiting.borrow_mut().push_back(Rc::clone(&ticket));
         Notified {
             notify: self,
-            ticket,
-            is_done: false,
+            index: Some(self.queue.borrow_mut().join()),
         }
     }
 
     /// Lets the task go on that has waited longest.
     pub fn notify_one(&self) {
-        let first = self.waiting.borrow_mut().pop_front();
-        if let Some(ticket) = first {
-            ticket.notify();
+        // Whoever is woken may use this queue at once, so it is not borrowed then.
+        let first = self.queue.borrow_mut().notify_first();
+        if let Some(Some(waker)) = first {
+            waker.wake();
         }
     }
 
     /// Lets all waiting tasks go on.
     pub fn notify_all(&self) {
-        let all = std::mem::take(&mut *self.waiting.borrow_mut());
-        for ticket in all {
-            ticket.notify();
+        for _ in 0..self.waiting_count() {
+            self.notify_one();
         }
     }
 
     /// How many tasks wait.
     pub fn waiting_count(&self) -> usize {
-        self.waiting.borrow().len()
+        self.queue.borrow().waiting_count
     }
 }
 
@@ -73,22 +150,31 @@ impl Notify {
 #[derive(Debug)]
 pub struct Notified<'a> {
     notify: &'a Notify,
-    ticket: Rc<Ticket>,
-    is_done: bool,
+    /// Its place; `None` once it has noticed its notification.
+    index: Option<usize>,
 }
 
 impl Future for Notified<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ticket.is_notified.get() {
-            self.is_done = true;
+        let Some(index) = self.index else {
+            return Poll::Ready(());
+        };
+        let mut queue = self.notify.queue.borrow_mut();
+        let place = &mut queue.places[index];
+        if place.is_notified {
+            let waker = queue.release(index);
+            drop(queue);
+            drop(waker);
+            self.index = None;
             return Poll::Ready(());
         }
-        let mut waker = self.ticket.waker.borrow_mut();
-        match waker.as_mut() {
-            Some(known) => known.clone_from(cx.waker()),
-            None => *waker = Some(cx.waker().clone()),
+        let is_known = |known: &Waker| known.will_wake(cx.waker());
+        if !place.waker.as_ref().is_some_and(is_known) {
+            let other = place.waker.replace(cx.waker().clone());
+            drop(queue);
+            drop(other);
         }
         Poll::Pending
     }
@@ -96,18 +182,19 @@ impl Future for Notified<'_> {
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        if self.is_done {
-            return;
+        let Some(index) = self.index else { return };
+        let mut queue = self.notify.queue.borrow_mut();
+        let is_notified = queue.places[index].is_notified;
+        if !is_notified {
+            queue.unlink(index);
         }
-        if self.ticket.is_notified.get() {
+        let waker = queue.release(index);
+        drop(queue);
+        drop(waker);
+        if is_notified {
             // Notified but gone before it noticed: the next one gets the turn.
             self.notify.notify_one();
-            return;
         }
-        self.notify
-            .waiting
-            .borrow_mut()
-            .retain(|ticket| !Rc::ptr_eq(ticket, &self.ticket));
     }
 }
 
@@ -155,5 +242,52 @@ mod tests {
         let (mut first, mut second) = (notify.notified(), notify.notified());
         notify.notify_all();
         assert!(poll(&mut first) && poll(&mut second));
+    }
+
+    #[test]
+    fn those_who_leave_from_the_middle_keep_the_order_of_the_others() {
+        let notify = Notify::new();
+        let mut waiters: Vec<_> = (0..64).map(|_| Some(notify.notified())).collect();
+        for leaver in waiters.iter_mut().skip(1).step_by(2) {
+            *leaver = None;
+        }
+        // The places that became free are taken by those who come last.
+        waiters.push(Some(notify.notified()));
+        assert_eq!(notify.waiting_count(), 33);
+        for index in (0..waiters.len()).step_by(2) {
+            notify.notify_one();
+            let is_ready: Vec<_> = waiters.iter_mut().flatten().map(poll).collect();
+            let turn = index / 2;
+            assert!(is_ready[..=turn].iter().all(|is_ready| *is_ready));
+            assert!(!is_ready[turn + 1..].iter().any(|is_ready| *is_ready));
+        }
+        assert_eq!(notify.waiting_count(), 0);
+    }
+
+    #[test]
+    fn crowd_that_has_gone_leaves_no_memory_behind() {
+        let notify = Notify::new();
+        let crowd: Vec<_> = (0..10_000).map(|_| notify.notified()).collect();
+        notify.notify_all();
+        assert_eq!(notify.waiting_count(), 0);
+        drop(crowd);
+        assert!(notify.queue.borrow().places.capacity() <= KEEP_COUNT_MAX);
+        let mut next = notify.notified();
+        notify.notify_one();
+        assert!(poll(&mut next));
+    }
+
+    /// Leaving used to look at each who waits: this took minutes then.
+    #[test]
+    fn leaving_costs_the_same_however_many_wait() {
+        let notify = Notify::new();
+        let _crowd: Vec<_> = (0..200_000).map(|_| notify.notified()).collect();
+        let (leavers, rest): (Vec<_>, Vec<_>) = (0..400_000)
+            .map(|index| (index, notify.notified()))
+            .partition(|(index, _)| index % 2 == 0);
+        drop(leavers);
+        assert_eq!(notify.waiting_count(), 400_000);
+        drop(rest);
+        assert_eq!(notify.waiting_count(), 200_000);
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd as _, RawFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ use monoio::net::unix::stream_poll::UnixStreamPoll;
 use monoio::net::{TcpStream, UnixStream, tcp::stream_poll::TcpStreamPoll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::alarm::Alarm;
 use super::ring::set_mode_of_driver;
+use super::task::Elapsed;
 use crate::limits::READ_ROOM_LEN;
 
 /// A client's TCP connection.
@@ -56,7 +58,11 @@ impl Stream {
             inner: reader,
             descriptor,
         };
-        (reader, WriteHalf { inner: writer })
+        let writer = WriteHalf {
+            inner: writer,
+            alarm: Alarm::new(),
+        };
+        (reader, writer)
     }
 
     /// Turns the connection to the poll style, as h2 wants it.
@@ -112,17 +118,32 @@ impl ReadHalf {
     }
 }
 
-/// The writing half of a connection.
+/// The writing half of a connection, with the timer of the task that serves it.
 #[derive(Debug)]
 pub struct WriteHalf {
     inner: OwnedWriteHalf<TcpStream>,
+    alarm: Alarm,
 }
 
 impl WriteHalf {
     /// Writes all of `buffer` and gives it back as it was.
-    pub async fn write_all(&mut self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        let (written, buffer) = self.inner.write_all(buffer).await;
-        (written.map(|_len| ()), buffer)
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`] if it takes longer than `limit`; then some of it may have been written.
+    pub async fn write_all(
+        &mut self,
+        buffer: Vec<u8>,
+        limit: Duration,
+    ) -> Result<(io::Result<()>, Vec<u8>), Elapsed> {
+        let writing = pin!(self.inner.write_all(buffer));
+        let (written, buffer) = self.alarm.within(limit, writing).await?;
+        Ok((written.map(|_len| ()), buffer))
+    }
+
+    /// The timer, for waiting while nothing is written.
+    pub fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
     }
 
     /// Writes a part of `buffer` and gives all of it back as it was.

@@ -62,6 +62,13 @@ impl Call {
 }
 
 impl Messages {
+    /// Messages that are written at once, however long they are. Of one that is cut as many bytes are carried then as a message may have.
+    #[must_use]
+    pub(super) fn gathered(self) -> Self {
+        let way = self.way.filter(|way| *way == Way::Raw);
+        Self { way, ..self }
+    }
+
     /// Whether the messages are raw bytes and no JSON (SEMANTICS 72).
     pub(super) const fn is_raw(&self) -> bool {
         self.is_raw

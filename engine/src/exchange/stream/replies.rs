@@ -102,10 +102,15 @@ pub enum End {
 impl Call {
     /// Begins the reply of a stream, in the framing that the client accepts (SEMANTICS 120). `bytes` are those the head was parsed from.
     pub fn replies(&self, transcoder: &Transcoder, head: &RequestHead, bytes: &[u8]) -> Replies {
+        let layout = transcoder.manners.streams.layout(head, bytes);
+        let mut messages = self.messages(transcoder);
+        if layout.framing == Framing::Wrapped {
+            messages = messages.gathered();
+        }
         Replies {
-            layout: transcoder.manners.streams.layout(head, bytes),
+            layout,
             stage: Stage::Awaited,
-            messages: self.messages(transcoder),
+            messages,
             waiting: None,
             is_inside: false,
             begun_count: 0,
@@ -255,8 +260,8 @@ impl Replies {
 
     /// Appends what becomes of a piece. After an error what was written of the message at fault has been taken back, but for what went out earlier.
     ///
-    /// Each message is a chunk of its own, unless it is long and cut: there are clients that parse chunk by chunk, though nothing promises them borders
-    /// (`etcd3gw` does).
+    /// Each message is a chunk of its own, unless it is long and cut, and not wrapped: there are clients that parse chunk by chunk what they know from
+    /// grpc-gateway, though nothing promises them borders (`etcd3gw` does).
     fn write_messages(
         &mut self,
         transcoder: &Transcoder,

@@ -13,7 +13,10 @@ use super::answers::{self, AnswerKey, Answers, any_of};
 use super::http_rules;
 use super::sizes::{self, StreamedWays};
 use super::yaml::{self, Entry, Fault, Node, Value, Wrong, cut};
-use super::{Format, LISTEN_EXPECTED, Profile, UpstreamUrl};
+use super::{
+    Format, LISTEN_EXPECTED, Profile, UPSTREAM_CONNECTIONS_EXPECTED, UpstreamUrl,
+    parse_upstream_connections,
+};
 use crate::net::IoChoice;
 use crate::upstream::Codec;
 
@@ -41,6 +44,8 @@ pub(super) struct FileValues {
     pub(super) service_config: Vec<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) workers: Option<NonZeroUsize>,
+    pub(super) pin_workers: Option<bool>,
+    pub(super) upstream_connections: Option<usize>,
     pub(super) io: Option<IoChoice>,
     pub(super) upstream_codec: Option<Codec>,
     pub(super) profile: Option<Profile>,
@@ -81,6 +86,15 @@ const VALUE_KEYS: &[ValueKey] = &[
     }),
     value("workers", |node, _, to| {
         parsed(node, "a number of threads, 1 or more").map(|count| to.workers = Some(count))
+    }),
+    value("pin_workers", |node, _, to| {
+        parsed(node, "true or false").map(|is_on| to.pin_workers = Some(is_on))
+    }),
+    value("upstream_connections", |node, _, to| {
+        const EXPECTED: &str = UPSTREAM_CONNECTIONS_EXPECTED;
+        let count = parse_upstream_connections(node.scalar(EXPECTED)?);
+        to.upstream_connections = Some(count.map_err(|_wrong| node.wrong(EXPECTED))?);
+        Ok(())
     }),
     value("io", |node, _, to| {
         parsed(node, "auto, uring or epoll").map(|choice| to.io = Some(choice))

@@ -106,6 +106,8 @@ fn example_of_the_page_is_read_and_has_each_key() {
     assert_eq!(file.answers.len(), KEYS.len());
     assert_eq!(file.values.profile, Some(Profile::GrpcGateway));
     assert_eq!(file.values.workers.map(NonZeroUsize::get), Some(4));
+    assert_eq!(file.values.pin_workers, Some(true));
+    assert_eq!(file.values.upstream_connections, Some(4));
 }
 
 #[test]
@@ -465,6 +467,18 @@ fn wrong_file_is_refused_with_line_key_and_what_was_expected() {
             "workers: found `0`; expected a number of threads, 1 or more",
         ),
         ("workers: many", 1, "1 or more"),
+        (
+            "pin_workers: 1",
+            1,
+            "pin_workers: found `1`; expected true or false",
+        ),
+        (
+            "upstream_connections: 0",
+            1,
+            "upstream_connections: found `0`; expected a number of connections, 1 to 64",
+        ),
+        ("upstream_connections: 65", 1, "1 to 64"),
+        ("upstream_connections: many", 1, "1 to 64"),
         ("io: kqueue", 1, "expected auto, uring or epoll"),
         (
             "upstream_codec: quic",
