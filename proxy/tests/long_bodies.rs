@@ -220,7 +220,8 @@ fn thirty_two_mebibytes_go_both_ways_and_their_memory_goes_back() {
         for _ in 0..100 {
             short(&mut client);
             grown = gateway.resident_len().saturating_sub(before);
-            if grown < 16 * MEBIBYTE as u64 {
+            // Less than one body: what is left the allocator keeps, and it is no more after many.
+            if grown < 24 * MEBIBYTE as u64 {
                 return;
             }
             assert!(client.is_silent_for(Duration::from_millis(100)).unwrap());
