@@ -3,6 +3,7 @@
 
 mod connection;
 mod inlet;
+mod outlet;
 mod passing;
 mod pieces;
 mod socket;

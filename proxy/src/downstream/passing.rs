@@ -10,8 +10,8 @@ use std::task::{Context as Task, Poll};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use transom_engine::http1::{BadResponse, PassedResponse};
 
-use super::connection::write;
 use super::inlet::{Inlet, ReadDone};
+use super::outlet::write;
 use crate::limits::{BODY_ROOM_LEN, PASSED_SILENCE_TIMEOUT, PIPELINE_LEN_MAX};
 use crate::net::{Elapsed, PollStream, WriteHalf, timeout};
 use crate::upstream::Upstream;

@@ -24,8 +24,8 @@ use bytes::Bytes;
 use transom_engine::exchange::{Failure, Requests, SocketReplies};
 use transom_engine::grpc::{Code, Status};
 
-use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
+use super::outlet::{write, write_and_trim};
 use super::streaming::{side_by_side, unless_gone};
 use super::websocket::{Ending, Received, WebSocket};
 use crate::buffers::SharedBuffer;

@@ -22,8 +22,8 @@ use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{End, Envelope, Failure, Replies, Requests};
 use transom_engine::http1::{BodyFraming, ChunkedBody};
 
-use super::connection::{write, write_and_trim};
 use super::inlet::{Inlet, ReadDone};
+use super::outlet::{write, write_and_trim};
 use crate::buffers::SharedBuffer;
 use crate::clock::{self, Instant};
 use crate::limits::{

@@ -2,6 +2,8 @@
 //! In: a stream. Out: calls through `relay`. Always: a request is answered or the connection is closed, never neither; where the
 //! next request begins is never guessed.
 
+mod body;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
@@ -15,28 +17,27 @@ use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{Envelope, write_upgrade};
 use transom_engine::http1::{
-    self, BodyFraming, ChunkedBody, Parsed, PassedResponse, RequestHead, Version, write_continue,
-    write_passed_request,
+    self, Parsed, PassedResponse, RequestHead, Version, write_passed_request,
 };
 use transom_engine::limits::HEAD_LEN_MAX;
 
 use super::inlet::{Inlet, ReadDone, read};
+use super::outlet::write;
 use super::passing::{self, NoResponse, Passage};
 use super::socket::{self, Wires};
 use super::streaming::{self, Carrier, Incoming};
 use super::websocket::accept_of;
-use crate::clock::{self, Instant};
+use crate::clock;
 use crate::limits::{
-    BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, BUFFER_KEEP_LEN_MAX, DRAIN_GRACE, HEAD_TIMEOUT,
-    IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED, LINGER_LEN_MAX, LINGER_TIMEOUT, LONG_BODY_LEN,
-    LONG_CODED_BODY_LEN, PIPELINE_LEN_MAX, READ_ROOM_LEN, WRITE_PART_LEN, WRITE_RATE_MIN,
-    WRITE_TIMEOUT,
+    BUFFER_KEEP_LEN_MAX, DRAIN_GRACE, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED,
+    LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, READ_ROOM_LEN,
 };
-use crate::net::{Accepted, Elapsed, WriteHalf, timeout, turn};
+use crate::net::{Accepted, Elapsed, WriteHalf};
 use crate::relay::{
     Context, Directions, Intake, LongBegun, LongRequest, Outgoing, Panicked, is_long,
 };
 use crate::upstream::{CallError, Reply, Upstream};
+use body::Body;
 
 /// Serves a client's connection until either side ends it.
 pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
@@ -97,15 +98,6 @@ enum Part<T> {
     Refused(Error),
 }
 
-/// The body of the current request.
-#[derive(Clone, Copy)]
-struct Body {
-    /// Bytes behind the head that belong to it.
-    inlet_len: usize,
-    /// Whether it is in `Connection::chunked`; else it is those bytes.
-    is_chunked: bool,
-}
-
 /// What becomes of a request.
 enum Begun {
     /// The answer has been appended.
@@ -113,12 +105,6 @@ enum Begun {
     Call(Outgoing),
     /// Another server answers it.
     Passage(Arc<Upstream>, Box<Passage>),
-}
-
-/// How fast a body comes.
-struct Pace {
-    start: Instant,
-    received_len: u64,
 }
 
 impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> {
@@ -396,187 +382,6 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         writer.alarm().within(DRAIN_GRACE, more).await.ok()
     }
 
-    fn is_body_here(&self, head_len: usize) -> bool {
-        match self.head.framing() {
-            BodyFraming::None => true,
-            BodyFraming::Length(len) => len <= (self.inlet.bytes().len() - head_len) as u64,
-            BodyFraming::Chunked => false,
-        }
-    }
-
-    /// Whether the body is here already, or so short that it costs less to wait for it than to end the connection. The head of any
-    /// other request has to be good before its body is waited for.
-    fn is_body_near(&self, head_len: usize) -> bool {
-        let here_len = self.inlet.bytes().len() - head_len;
-        match self.head.framing() {
-            BodyFraming::None => true,
-            BodyFraming::Length(len) => usize::try_from(len).is_ok_and(|len| {
-                len <= here_len || (len <= LINGER_LEN_MAX && !self.head.expects_continue())
-            }),
-            BodyFraming::Chunked => false,
-        }
-    }
-
-    async fn read_body(&mut self, head_len: usize) -> io::Result<Part<Body>> {
-        match self.head.framing() {
-            BodyFraming::None => Ok(Part::Whole(Body {
-                inlet_len: 0,
-                is_chunked: false,
-            })),
-            BodyFraming::Length(len) => match usize::try_from(len) {
-                Ok(len) if len > LONG_BODY_LEN && len <= self.context.sizes().request_len_max => {
-                    Box::pin(self.read_long_body(head_len, len)).await
-                }
-                Ok(len) if len <= self.context.sizes().request_len_max => {
-                    self.read_sized_body(head_len, len).await
-                }
-                // SEMANTICS 73: refused before any of it is buffered.
-                _ => Ok(Part::Refused(Error::request(ErrorKind::BodyTooLarge))),
-            },
-            BodyFraming::Chunked => self.read_chunked_body(head_len).await,
-        }
-    }
-
-    async fn read_sized_body(&mut self, head_len: usize, len: usize) -> io::Result<Part<Body>> {
-        let mut pace = None;
-        loop {
-            let here_len = self.inlet.bytes().len() - head_len;
-            if here_len >= len {
-                return Ok(Part::Whole(Body {
-                    inlet_len: len,
-                    is_chunked: false,
-                }));
-            }
-            if here_len == 0 {
-                self.promise_to_read();
-            }
-            // Room follows what has come, not what was announced: an announcement costs the client nothing.
-            self.inlet
-                .expect((len - here_len).min(here_len.max(BODY_ROOM_LEN)));
-            if let Some(part) = self
-                .wait_for_body(pace.get_or_insert_with(Pace::new))
-                .await?
-            {
-                return Ok(part);
-            }
-        }
-    }
-
-    async fn read_chunked_body(&mut self, head_len: usize) -> io::Result<Part<Body>> {
-        let mut pace = Pace::new();
-        let mut decoder = ChunkedBody::new();
-        let len_max = self.context.sizes().request_len_max;
-        self.chunked.clear();
-        if self.inlet.bytes().len() == head_len {
-            self.promise_to_read();
-        }
-        loop {
-            let input = self.inlet.bytes().get(head_len..).unwrap_or_default();
-            match decoder.decode(input, &mut self.chunked, len_max) {
-                Ok(decoded) if decoded.is_done => {
-                    if !self.long.is_empty() {
-                        Box::pin(self.move_chunked(len_max)).await?;
-                    }
-                    return Ok(Part::Whole(Body {
-                        inlet_len: decoded.consumed,
-                        is_chunked: true,
-                    }));
-                }
-                // A body that goes on has taken all there was.
-                Ok(_) => self.inlet.truncate(head_len),
-                Err(error) => return Ok(Part::Refused(error)),
-            }
-            let mut room_len = self.chunked.len().clamp(READ_ROOM_LEN, BODY_ROOM_LEN);
-            if self.chunked.len() >= LONG_BODY_LEN {
-                Box::pin(self.move_chunked(len_max)).await?;
-            }
-            if !self.long.is_empty() {
-                room_len = BODY_ROOM_LEN;
-            }
-            self.inlet.expect(room_len);
-            if let Some(part) = self.wait_for_body(&mut pace).await? {
-                return Ok(part);
-            }
-        }
-    }
-
-    /// Reads a body that is long, into memory that grows with what has come and is moved by another thread.
-    async fn read_long_body(&mut self, head_len: usize, len: usize) -> io::Result<Part<Body>> {
-        let mut pace = Pace::new();
-        loop {
-            let here_len = self.inlet.bytes().len() - head_len;
-            let missing_len = len - self.long.len();
-            // As for other bodies: the more has come, the more is made room for.
-            let room_len = self
-                .long
-                .len()
-                .clamp(BODY_ROOM_LEN, LONG_BODY_LEN)
-                .min(missing_len);
-            if here_len >= room_len {
-                self.make_room(here_len.min(missing_len), missing_len)
-                    .await?;
-                self.inlet.move_out(head_len, missing_len, &mut self.long);
-                if self.long.len() == len {
-                    return Ok(Part::Whole(Body {
-                        inlet_len: 0,
-                        is_chunked: false,
-                    }));
-                }
-                // With epoll a read that finds bytes gives no turn up.
-                turn().await;
-                continue;
-            }
-            if here_len == 0 && self.long.is_empty() {
-                self.promise_to_read();
-            }
-            self.inlet.expect(room_len - here_len);
-            if let Some(part) = self.wait_for_body(&mut pace).await? {
-                return Ok(part);
-            }
-        }
-    }
-
-    /// Moves what has come of a body in chunks to the long body.
-    async fn move_chunked(&mut self, len_max: usize) -> io::Result<()> {
-        let left_len = len_max - self.long.len();
-        self.make_room(self.chunked.len(), left_len).await?;
-        self.long.append(&mut self.chunked);
-        turn().await;
-        Ok(())
-    }
-
-    /// Makes room in the long body for `len` bytes more, and for as much again as there is, but not for more than `len_max`.
-    async fn make_room(&mut self, len: usize, len_max: usize) -> io::Result<()> {
-        if self.long.capacity() - self.long.len() >= len {
-            return Ok(());
-        }
-        let long = std::mem::take(&mut self.long);
-        let room_len = long.len().clamp(len, len_max.max(len));
-        let grown = self.context.aside().grow(long, room_len).await;
-        self.long = grown.ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(())
-    }
-
-    /// SEMANTICS 75: a client that asked first is told to go on. One that has begun to send does not need it.
-    fn promise_to_read(&mut self) {
-        if self.head.expects_continue() {
-            write_continue(&mut self.out);
-        }
-    }
-
-    /// Waits for more of a body; nothing when some has come.
-    async fn wait_for_body<T>(&mut self, pace: &mut Pace) -> io::Result<Option<Part<T>>> {
-        self.flush().await?;
-        let more = pin!(self.inlet.more());
-        let Ok(read) = self.writer.alarm().within(pace.wait_max(), more).await else {
-            let error = Error::request(ErrorKind::RequestTimeout);
-            return Ok(Some(Part::Refused(error)));
-        };
-        let read = read?;
-        pace.received_len += read as u64;
-        Ok((read == 0).then_some(Part::End))
-    }
-
     /// Says in the answer that the connection ends, if the worker is to end and nothing has come behind this request.
     fn closing_if_last(&self, envelope: Envelope, request_len: usize) -> Envelope {
         let is_last = self.inlet.bytes().len() == request_len;
@@ -611,13 +416,6 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                 Begun::Answered
             }
         }
-    }
-
-    /// Whether a body has to be decoded first, and may become long by that.
-    fn is_coded(&self, head_len: usize, body: Body) -> bool {
-        let bytes = self.inlet.bytes();
-        body.bytes(bytes, head_len, &self.chunked).len() > LONG_CODED_BODY_LEN
-            && self.head.header(bytes, b"content-encoding").is_some()
     }
 
     /// The same as [`Self::begin`] for a body that is long.
@@ -785,89 +583,11 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     }
 }
 
-impl Body {
-    /// The bytes of a body that is not long, `inlet` being those from the head on.
-    fn bytes<'b>(self, inlet: &'b [u8], head_len: usize, chunked: &'b [u8]) -> &'b [u8] {
-        if self.is_chunked {
-            return chunked;
-        }
-        let range = head_len..head_len + self.inlet_len;
-        inlet.get(range).unwrap_or_default()
-    }
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self {
-            start: clock::now(),
-            received_len: 0,
-        }
-    }
-
-    /// How long the next bytes may take: no gap too long, and no drip that keeps within the gaps for ever.
-    fn wait_max(&self) -> Duration {
-        let allowed = BODY_GAP_TIMEOUT + Duration::from_secs(self.received_len / BODY_RATE_MIN);
-        let passed = clock::now().saturating_duration_since(self.start);
-        allowed.saturating_sub(passed).min(BODY_GAP_TIMEOUT)
-    }
-}
-
 /// Whether a head that was not whole at `parsed_len` bytes can be more now. Without this a head that comes byte by byte would be
 /// parsed as many times as it has bytes; so it is for each line, and when it has doubled, which finds errors within a line.
 fn may_parse_further(bytes: &[u8], parsed_len: usize) -> bool {
     let (parsed, new) = bytes.split_at(parsed_len.min(bytes.len()));
     new.len() >= parsed.len() || new.contains(&b'\n') || bytes.len() >= HEAD_LEN_MAX
-}
-
-/// Writes what `out` holds, and leaves it empty with its memory.
-pub(super) async fn write(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
-    if out.is_empty() {
-        return Ok(());
-    }
-    if out.len() > WRITE_PART_LEN {
-        return Box::pin(write_long(writer, out)).await;
-    }
-    let limit = WRITE_TIMEOUT + Duration::from_secs(out.len() as u64 / WRITE_RATE_MIN);
-    let (written, buffer) = writer
-        .write_all(std::mem::take(out), limit)
-        .await
-        .map_err(|Elapsed| io::Error::from(io::ErrorKind::TimedOut))?;
-    *out = buffer;
-    out.clear();
-    written
-}
-
-/// The same for more than goes out at once: in parts, between which others have their turn.
-async fn write_long(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
-    let limit = WRITE_TIMEOUT + Duration::from_secs(out.len() as u64 / WRITE_RATE_MIN);
-    let mut buffer = std::mem::take(out);
-    let writing = async {
-        let mut start = 0;
-        while start < buffer.len() {
-            let end = buffer.len().min(start + WRITE_PART_LEN);
-            let (written, same) = writer
-                .write_part(std::mem::take(&mut buffer), start..end)
-                .await;
-            buffer = same;
-            written?;
-            start = end;
-            turn().await;
-        }
-        Ok(())
-    };
-    let written = timeout(limit, writing).await;
-    *out = buffer;
-    out.clear();
-    written.map_err(|Elapsed| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-/// The same in a stream, which may last: memory that grew large is let go.
-pub(super) async fn write_and_trim(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
-    write(writer, out).await?;
-    if out.capacity() > BUFFER_KEEP_LEN_MAX {
-        *out = Vec::new();
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -885,25 +605,5 @@ mod tests {
             &vec![b'a'; HEAD_LEN_MAX],
             HEAD_LEN_MAX - 1
         ));
-    }
-
-    #[test]
-    fn body_may_pause_but_not_drip() {
-        let drip = Pace {
-            start: clock::now(),
-            received_len: 0,
-        };
-        assert!(drip.wait_max() <= BODY_GAP_TIMEOUT);
-        assert!(drip.wait_max() > BODY_GAP_TIMEOUT / 2);
-        let Some(start) = clock::now().checked_sub(BODY_GAP_TIMEOUT * 2) else {
-            return;
-        };
-        let slow = |received_len| Pace {
-            start,
-            received_len,
-        };
-        assert_eq!(slow(BODY_RATE_MIN).wait_max(), Duration::ZERO);
-        // Fast until now: the gap is what bounds it.
-        assert_eq!(slow(BODY_RATE_MIN * 1000).wait_max(), BODY_GAP_TIMEOUT);
     }
 }
