@@ -32,18 +32,7 @@ const CLIENT_COUNT: usize = 2_000;
 const STREAM_COUNT: u32 = 100;
 
 fn serve(peer: &Peer, arguments: &[&str]) -> Gateway {
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-    let proto = format!("{protos}/example/bookstore.proto");
-    let url = peer.url();
-    let upstream = [
-        "--upstream",
-        &url,
-        "--proto",
-        &proto,
-        "--proto-path",
-        protos,
-    ];
-    Gateway::serve(&[&upstream, arguments].concat())
+    Gateway::serve_before(&peer.url(), "example/bookstore.proto", arguments)
 }
 
 #[test]

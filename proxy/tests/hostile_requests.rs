@@ -432,18 +432,7 @@ fn recording_upstream() -> (String, Receiver<Seen>) {
 #[test]
 fn only_harmless_headers_become_metadata() {
     let (url, seen) = recording_upstream();
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-    let proto = format!("{protos}/example/bookstore.proto");
-    let gateway = Gateway::serve(&[
-        "--workers",
-        "1",
-        "--upstream",
-        &url,
-        "--proto",
-        &proto,
-        "--proto-path",
-        protos,
-    ]);
+    let gateway = Gateway::serve_before(&url, "example/bookstore.proto", &["--workers", "1"]);
     let mut client = Client::connect(gateway.address()).unwrap();
     let sent = [
         ("Authorization", "Bearer x"),

@@ -22,19 +22,6 @@ use transom::clock;
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// Runs a test on each driver.
-fn on_each_driver(test: impl Fn(&Gateway)) {
-    for driver in ["auto", "epoll"] {
-        let gateway = Gateway::demo(&["--workers", "1", "--io", driver]);
-        test(&gateway);
-        let (status, transcript) = gateway.stop();
-        assert!(
-            status.success() && !transcript.contains("panick"),
-            "{transcript}"
-        );
-    }
-}
-
 fn echo(text: &str) -> String {
     let body = format!("{{\"stringValue\": \"{text}\"}}");
     format!(
@@ -70,7 +57,7 @@ const LAST: &str = "GET /v1/titles HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
 /// Calls, errors made here, bodies with a length and in chunks: all in one write, and again cut at every byte.
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let wrong = "GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n";
         let head = "HEAD /v1/titles HTTP/1.1\r\nHost: h\r\n\r\n";
         let slow = "GET /v1/wait?delay=0.05s HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -119,7 +106,7 @@ fn pipelined_requests_are_answered_in_order() {
 /// A long pipeline, behind a body that made the buffer large.
 #[test]
 fn long_pipeline_is_answered_whole() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         const COUNT: usize = 20_000;
         let body = format!("{{\"stringValue\": \"{}\"", "x".repeat(3 * MEBIBYTE));
         let large = format!(
@@ -148,7 +135,7 @@ fn long_pipeline_is_answered_whole() {
 /// One client floods its connection and is answered; others get their turn meanwhile.
 #[test]
 fn flood_of_one_connection_does_not_starve_another() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let address = gateway.address();
         let mut client = Client::connect(address).unwrap();
         let mut sender = client.another_handle().unwrap();
@@ -187,7 +174,7 @@ fn flood_of_one_connection_does_not_starve_another() {
 /// SEMANTICS 75.
 #[test]
 fn expectation_is_answered_before_the_body_and_only_when_it_is_wanted() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let head = |length: usize, path: &str| {
             format!(
                 "POST {path} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
@@ -226,7 +213,7 @@ fn expectation_is_answered_before_the_body_and_only_when_it_is_wanted() {
 
 #[test]
 fn old_clients_are_served_and_kept_if_they_ask() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let replies = replies_to(gateway.address(), b"GET /v1/titles HTTP/1.0\r\n\r\n");
         assert_eq!(replies.len(), 1);
         assert_eq!(replies[0].status, 200);
@@ -248,7 +235,7 @@ fn old_clients_are_served_and_kept_if_they_ask() {
 /// A client that sends all before it reads anything must find the answer, not a reset in its place.
 #[test]
 fn answer_given_before_the_body_was_read_arrives() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let address = gateway.address();
         let body = vec![b' '; 40 << 10];
         let expect = |name: &str, head: &str, status: u16| {
@@ -284,7 +271,7 @@ fn answer_given_before_the_body_was_read_arrives() {
 /// D7: four mebibytes both ways, with a length and in chunks; memory is three times that at most, and is given back.
 #[test]
 fn largest_body_fits_and_leaves_no_memory_behind() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let wrap = r#"{"stringValue": ""}"#.len();
         let text = "x".repeat(4 * MEBIBYTE - wrap - 64);
         let body = format!("{{\"stringValue\": \"{text}\"}}");
@@ -337,7 +324,7 @@ fn largest_body_fits_and_leaves_no_memory_behind() {
 /// I10: what an idle connection costs, once it has been used.
 #[test]
 fn idle_connection_costs_little_memory() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         const COUNT: usize = 300;
         let used = || {
             let mut client = Client::connect(gateway.address()).unwrap();
@@ -356,7 +343,7 @@ fn idle_connection_costs_little_memory() {
 /// A client that only stops sending still gets what needs no upstream, and the end of its body is not guessed.
 #[test]
 fn half_closed_client_is_answered_where_it_can_be() {
-    on_each_driver(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let mut client = Client::connect(gateway.address()).unwrap();
         client
             .write(b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")

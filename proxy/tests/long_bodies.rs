@@ -25,19 +25,6 @@ const MEBIBYTE: usize = 1 << 20;
 /// White space before a body that makes it long.
 const PADDING_LEN: usize = 300_000;
 
-/// Runs a test before the bookstore.
-fn on_each_driver_of_bookstore(test: impl Fn(&Gateway)) {
-    for driver in ["auto", "epoll"] {
-        let gateway = Gateway::demo(&["--workers", "1", "--io", driver]);
-        test(&gateway);
-        let (status, transcript) = gateway.stop();
-        assert!(
-            status.success() && !transcript.contains("panick"),
-            "{transcript}"
-        );
-    }
-}
-
 fn sized(path: &str, body: &str) -> Vec<u8> {
     let len = body.len();
     format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n{body}").into_bytes()
@@ -93,7 +80,7 @@ fn long_bodies_are_answered_as_short_ones() {
         "{\"bytesValue\":\"*\"}",
         &deep,
     ];
-    on_each_driver_of_bookstore(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let mut client = Client::connect(gateway.address()).unwrap();
         for body in bodies {
             client.write(&sized("/v1/echo", body)).unwrap();
@@ -119,7 +106,7 @@ fn long_bodies_are_answered_as_short_ones() {
 /// The connection goes on where the long body ends, and answers come in order.
 #[test]
 fn request_behind_a_long_body_is_answered_after_it() {
-    on_each_driver_of_bookstore(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         for make in [sized, chunked] {
             for len in [
                 256 * 1024 - 20,
@@ -152,7 +139,7 @@ fn request_behind_a_long_body_is_answered_after_it() {
 
 #[test]
 fn long_body_that_is_cut_or_badly_framed_ends_its_connection_alone() {
-    on_each_driver_of_bookstore(|gateway| {
+    Gateway::demo_on_each_driver(|gateway| {
         let body = format!("{{\"stringValue\":\"{}\"}}", "x".repeat(MEBIBYTE));
         let mut other = Client::connect(gateway.address()).unwrap();
         let mut client = Client::connect(gateway.address()).unwrap();

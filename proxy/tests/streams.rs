@@ -500,19 +500,10 @@ fn message_over_the_limit_is_an_error_never_a_cut_one() {
 fn absent_upstream_is_unavailable_for_streams_too() {
     let upstream = StreamsServer::start();
     let gateway = {
-        let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-        let proto = format!("{protos}/test/flows.proto");
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", free.local_addr().unwrap());
         drop(free);
-        Gateway::serve(&[
-            "--upstream",
-            &url,
-            "--proto",
-            &proto,
-            "--proto-path",
-            protos,
-        ])
+        Gateway::serve_before(&url, "test/flows.proto", &[])
     };
     drop(upstream);
     for path in ["/v1/chat", "/v1/collect", "/v1/count"] {

@@ -214,21 +214,8 @@ fn upstream_that_gives_up_at_the_deadline_has_exceeded_it() {
 fn client_that_leaves_cancels_its_call() {
     for driver in ["auto", "epoll"] {
         let (peer, heard) = watched_peer();
-        let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-        let proto = format!("{protos}/example/bookstore.proto");
-        let url = peer.url();
-        let gateway = Gateway::serve(&[
-            "--io",
-            driver,
-            "--workers",
-            "1",
-            "--upstream",
-            &url,
-            "--proto",
-            &proto,
-            "--proto-path",
-            protos,
-        ]);
+        let arguments = ["--io", driver, "--workers", "1"];
+        let gateway = Gateway::serve_before(&peer.url(), "example/bookstore.proto", &arguments);
         let slow = format!(
             "POST /v1/echo HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
             SLOW.len()

@@ -31,6 +31,27 @@ impl Gateway {
         Self::start("demo", arguments)
     }
 
+    /// Runs `transom serve` before an upstream whose schema is a file below `protos/`.
+    pub(crate) fn serve_before(upstream: &str, proto: &str, arguments: &[&str]) -> Self {
+        let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
+        let proto = format!("{protos}/{proto}");
+        let schema = ["--proto", &proto, "--proto-path", protos];
+        Self::serve(&[&["--upstream", upstream], &schema[..], arguments].concat())
+    }
+
+    /// Runs a test before the demo on each I/O driver, and sees that it ends well.
+    pub(crate) fn demo_on_each_driver(test: impl Fn(&Self)) {
+        for driver in ["auto", "epoll"] {
+            let gateway = Self::demo(&["--workers", "1", "--io", driver]);
+            test(&gateway);
+            let (status, transcript) = gateway.stop();
+            assert!(
+                status.success() && !transcript.contains("panick"),
+                "{transcript}"
+            );
+        }
+    }
+
     fn start(subcommand: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(program());
         command

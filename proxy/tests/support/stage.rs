@@ -207,18 +207,7 @@ impl Stage {
 }
 
 pub(crate) fn serve(upstream: &str) -> Gateway {
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-    let proto = format!("{protos}/example/bookstore.proto");
-    Gateway::serve(&[
-        "--workers",
-        "1",
-        "--upstream",
-        upstream,
-        "--proto",
-        &proto,
-        "--proto-path",
-        protos,
-    ])
+    Gateway::serve_before(upstream, "example/bookstore.proto", &["--workers", "1"])
 }
 
 pub(crate) fn assert_good(client: &mut Client, after: &str) {

@@ -76,20 +76,8 @@ pub(crate) fn on_each_driver(arguments: &[&str], test: impl Fn(&Gateway, &Stream
 }
 
 pub(crate) fn serve_before(upstream: &StreamsServer, arguments: &[&str]) -> Gateway {
-    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../protos");
-    let proto = format!("{protos}/test/flows.proto");
-    let url = upstream.url();
-    let fixed = [
-        "--workers",
-        "1",
-        "--upstream",
-        &url,
-        "--proto",
-        &proto,
-        "--proto-path",
-        protos,
-    ];
-    Gateway::serve(&[&fixed, arguments].concat())
+    let arguments = [&["--workers", "1"], arguments].concat();
+    Gateway::serve_before(&upstream.url(), "test/flows.proto", &arguments)
 }
 
 /// What the upstream met.
