@@ -12,7 +12,7 @@ use super::{Context, Directions, Outgoing, Parcel};
 use crate::aside::Aside;
 use crate::buffers::SharedBuffer;
 use crate::limits::{LONG_BODY_LEN, LONG_CODED_REPLY_LEN};
-use crate::upstream::{Reply, ReplyMetadata};
+use crate::upstream::{Reply, ReplyMetadata, Upstream};
 
 /// A request whose body is long.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub enum LongBegun {
     Call(Box<Outgoing>),
     /// The answer has been appended.
     Answered,
-    /// There is no such path; the body is here for the server that has it.
-    Unknown(Error, Vec<u8>),
+    /// There is no such path here; the body is, for the server that has it.
+    Unknown(Arc<Upstream>, Vec<u8>),
 }
 
 /// Something panicked, and the connection is of no use any more.
@@ -64,10 +64,11 @@ impl Context {
                 debug_assert!(matches!(begun, Ok(None)), "it was no call");
                 return Ok(((head, bytes), LongBegun::Answered));
             }
-            Err(error) if self.origin_for(error).is_some() => {
-                return Ok(((head, bytes), LongBegun::Unknown(error, body)));
-            }
             Err(error) => {
+                if let Some(origin) = self.origin_for(error) {
+                    let unknown = LongBegun::Unknown(Arc::clone(origin), body);
+                    return Ok(((head, bytes), unknown));
+                }
                 self.aside().let_go(body);
                 // These are never faults of the body.
                 let request = Some((&head, &*bytes, &[][..]));

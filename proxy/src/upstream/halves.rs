@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 
 use super::call::room_for_announced;
 use super::error::{CallError, Failure, call_error};
@@ -134,7 +136,8 @@ impl Inward {
             Err(error) => return Poll::Ready(Err(Failure::of_unanswered(&error))),
         };
         // Nobody will look into the page of some proxy (THREATS F6); dropping it resets the stream.
-        let is_all = received.is_end_stream() || !is_grpc(parts.status, &parts.headers);
+        let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let is_all = received.is_end_stream() || !is_grpc(parts.status.as_u16(), content_type);
         if !is_all {
             *body = Some(received);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderName, TE, USER_AGENT};
 use http::uri::{Parts, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use transom_engine::grpc::{is_grpc_type, timeout as timeout_text};
 use transom_engine::http2::{self, HeaderBlock, HeaderList};
 
@@ -181,9 +181,8 @@ fn rest_worth_telling(limit: Duration, deadline: Instant) -> Option<Vec<u8>> {
 }
 
 /// Whether the body is one of gRPC: on any other the status of HTTP decides (SEMANTICS 110).
-pub(super) fn is_grpc(status: StatusCode, headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    status == StatusCode::OK && content_type.is_some_and(is_grpc_type)
+pub(super) fn is_grpc(http_status: u16, content_type: Option<&[u8]>) -> bool {
+    http_status == 200 && content_type.is_some_and(is_grpc_type)
 }
 
 #[cfg(test)]

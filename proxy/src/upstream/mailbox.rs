@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use http::StatusCode;
-use transom_engine::grpc::is_grpc_type;
 use transom_engine::http2::{Code, HeaderList};
 
 use super::call::room_for_announced;
 use super::error::{CallError, Failure};
+use super::head::is_grpc;
 use super::memory::{Lent, Memory, Received};
 use super::stream::Answer;
 use super::{Reply, ReplyMetadata};
@@ -90,7 +90,7 @@ impl Mailbox {
         list: &mut HeaderList,
         ends: bool,
     ) -> bool {
-        let is_wanted = is_grpc(status, list);
+        let is_wanted = is_grpc(status, list.get(b"content-type"));
         self.status = status;
         self.headers = memory.take_list();
         mem::swap(&mut self.headers, list);
@@ -301,9 +301,4 @@ fn note(waiting: &mut Option<Waker>, task: &Context<'_>) {
         Some(known) => known.clone_from(task.waker()),
         None => *waiting = Some(task.waker().clone()),
     }
-}
-
-/// Whether the body is one of gRPC: on any other the status of HTTP decides (SEMANTICS 110).
-fn is_grpc(status: u16, headers: &HeaderList) -> bool {
-    status == 200 && headers.get(b"content-type").is_some_and(is_grpc_type)
 }

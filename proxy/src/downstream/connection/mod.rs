@@ -437,13 +437,10 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         Ok(match begun {
             LongBegun::Call(outgoing) => Begun::Call(*outgoing),
             LongBegun::Answered => Begun::Answered,
-            LongBegun::Unknown(error, body) => match self.context.origin_for(error) {
-                Some(origin) => {
-                    let passage = self.passage(origin, &bytes, &body, envelope);
-                    Begun::Passage(Arc::clone(origin), Box::new(passage))
-                }
-                None => Begun::Answered,
-            },
+            LongBegun::Unknown(origin, body) => {
+                let passage = self.passage(&origin, &bytes, &body, envelope);
+                Begun::Passage(origin, Box::new(passage))
+            }
         })
     }
 
