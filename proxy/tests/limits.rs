@@ -26,6 +26,7 @@ use serde_json::Value;
 use support::configured;
 use support::gateway::Gateway;
 use support::http::{Client, Reply};
+use support::peer::Peer;
 use support::streams::{Event, StreamsServer, on_each_driver};
 use support::tools::scratch_folder;
 use tungstenite::{Message, WebSocket};
@@ -311,4 +312,28 @@ fn s73_message_of_a_websocket_is_as_long_as_is_set() {
         };
         assert_eq!(u16::from(frame.code), 1009);
     });
+}
+
+/// A client's headers may be fine for us and too long for the upstream, which is no fault of a server.
+#[test]
+fn headers_longer_than_the_upstream_takes_are_431() {
+    const MAX_HEADER_LIST_SIZE: u16 = 6;
+    let peer = Peer::start(|_, mut connection| {
+        connection.greet(&[(MAX_HEADER_LIST_SIZE, 1000)]).unwrap();
+        while let Ok(request) = connection.request() {
+            connection.answer(request.stream, &[0; 5]).unwrap();
+        }
+    });
+    let codec = ["--upstream-codec", "transom"];
+    let gateway = Gateway::serve_before(&peer.url(), "test/flows.proto", &codec);
+    let status = |path: &str, header: &str| {
+        let mut client = Client::connect(gateway.address()).unwrap();
+        let reply = client.send("POST", path, &[("x-header", header)], Some(b"{}"));
+        let reply = reply.unwrap();
+        (reply.status, reply.text().contains("\"code\":3"))
+    };
+    for path in ["/v1/say", "/v1/count", "/v1/collect"] {
+        assert_eq!(status(path, &"a".repeat(2000)), (431, true), "{path}");
+        assert_eq!(status(path, "a"), (200, false), "{path}");
+    }
 }

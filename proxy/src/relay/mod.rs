@@ -529,6 +529,10 @@ impl Context {
                 let error = Error::reply(ErrorKind::ReplyTooLarge, 0);
                 transcoder.write_error(&self.dated(envelope), error, None, scratch, out);
             }
+            Err(CallError::HeadersTooLong) => {
+                let error = Error::request(ErrorKind::HeadTooLarge);
+                transcoder.write_error(&self.dated(envelope), error, None, scratch, out);
+            }
             Err(error) => {
                 transcoder.write_status(&self.dated(envelope), &status_of(error), scratch, out);
             }
@@ -608,7 +612,10 @@ fn says_cancelled(ends: &ReplyMetadata) -> bool {
 /// What the client of a stream is told of a call without an end.
 #[cold]
 pub fn failure_of(error: CallError) -> Failure {
-    status_of(error).into()
+    match error {
+        CallError::HeadersTooLong => Error::request(ErrorKind::HeadTooLarge).into(),
+        error => status_of(error).into(),
+    }
 }
 
 /// The status of a call that has no answer (SEMANTICS 110, 111; what `CallError` documents, case by case).
@@ -621,6 +628,7 @@ fn status_of(error: CallError) -> Status {
         }
         CallError::DeadlineExceeded => Code::DeadlineExceeded,
         CallError::MessageTooLarge { .. } => Code::ResourceExhausted,
+        CallError::HeadersTooLong => Code::InvalidArgument,
         CallError::Protocol { .. } | CallError::RequestInvalid => Code::Internal,
     };
     Status::new(code, &error.to_string())

@@ -19,6 +19,7 @@ use transom_engine::http2::Refusal;
 /// | [`CallError::ConnectionLost`] | 14 `UNAVAILABLE` |
 /// | [`CallError::Protocol`] | 13 `INTERNAL` |
 /// | [`CallError::MessageTooLarge`] | 8 `RESOURCE_EXHAUSTED` |
+/// | [`CallError::HeadersTooLong`] | 3 `INVALID_ARGUMENT`, with HTTP 431 |
 /// | [`CallError::RequestInvalid`] | 13 `INTERNAL`: the gateway built what HTTP/2 forbids |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
@@ -48,6 +49,8 @@ pub enum CallError {
         /// The longest body that would have been taken, bytes, with the prefix of gRPC.
         body_len_max: usize,
     },
+    /// The request's headers are longer than the upstream has said that it takes. Nothing was sent.
+    HeadersTooLong,
     /// The request's headers cannot be sent over HTTP/2.
     RequestInvalid,
 }
@@ -89,6 +92,7 @@ impl fmt::Display for CallError {
                     "response message is larger than {body_len_max} bytes allow"
                 )
             }
+            Self::HeadersTooLong => f.write_str("headers are longer than the upstream takes"),
             Self::RequestInvalid => f.write_str("request cannot be sent over HTTP/2"),
         }
     }
@@ -139,9 +143,8 @@ impl Failure {
     /// The same for the codec of our own.
     pub(super) fn of_refusal(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::HeaderInvalid | Refusal::HeadersTooLong => {
-                Self::final_error(CallError::RequestInvalid)
-            }
+            Refusal::HeaderInvalid => Self::final_error(CallError::RequestInvalid),
+            Refusal::HeadersTooLong => Self::final_error(CallError::HeadersTooLong),
             Refusal::NoStream | Refusal::OutputFull | Refusal::Closed => Self {
                 error: CallError::ConnectionLost,
                 is_unstarted: true,
