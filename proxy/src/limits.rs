@@ -167,6 +167,24 @@ pub const UPSTREAM_APART_KEEP_COUNT: usize = 4;
 /// Calls in flight on one upstream connection, even if the peer allows more.
 pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
 
+/// Calls of a worker in flight below which an answer is looked at as soon as it comes.
+pub const GATHER_CALL_COUNT_MIN: usize = 16;
+
+/// Answers that come together and are yet few: before these a worker rests, so that it is woken for several.
+pub const GATHER_ANSWER_COUNT_MAX: usize = 4;
+
+/// Of what quick calls take, the part that a worker rests.
+pub const GATHER_TIME_DIVISOR: u32 = 32;
+
+/// A rest that is shorter than this is none: falling asleep and waking up take a part of it.
+pub const GATHER_TIME_MIN: Duration = Duration::from_micros(100);
+
+/// The longest rest.
+pub const GATHER_TIME_MAX: Duration = Duration::from_micros(500);
+
+/// How long the answer to an upstream's PING may wait for a call to go out with.
+pub const UPSTREAM_PONG_DELAY: Duration = Duration::from_millis(5);
+
 /// Bytes that are read at once from an upstream by the codec of our own.
 pub const UPSTREAM_READ_LEN: usize = 64 * 1024;
 

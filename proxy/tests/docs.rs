@@ -296,7 +296,7 @@ fn citations_are_read_in_each_form() {
     );
 }
 
-/// The constants of a file of limits, each with its value: a number, or milliseconds.
+/// The constants of a file of limits, each with its value: a number, or microseconds.
 fn limits_of(path: &str) -> BTreeMap<String, u64> {
     let text = read(path);
     let constants = text
@@ -313,9 +313,10 @@ fn limits_of(path: &str) -> BTreeMap<String, u64> {
                 Some((_, call)) => {
                     let (unit, count) = call.split_once('(').expect("a call");
                     let unit = match unit {
-                        "millis" => 1,
-                        "secs" => 1000,
-                        "mins" => 60 * 1000,
+                        "micros" => 1,
+                        "millis" => 1000,
+                        "secs" => 1000 * 1000,
+                        "mins" => 60 * 1000 * 1000,
                         _ => panic!("{path}: {name}: unit {unit}"),
                     };
                     (count, unit)
@@ -339,8 +340,9 @@ fn documented_value(text: &str) -> Option<u64> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = match unit {
-        "" | "levels" | "bytes" | "ms" => 1,
-        "s" => 1000,
+        "" | "levels" | "bytes" | "µs" => 1,
+        "ms" => 1000,
+        "s" => 1000 * 1000,
         "KiB" => 1024,
         "MiB" => 1024 * 1024,
         _ => return None,
