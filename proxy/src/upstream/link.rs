@@ -564,6 +564,36 @@ mod tests {
         assert_eq!(types_of(&written), [3, 3, 3]);
     }
 
+    /// Goal: a peer that asks with each answer is not woken twice for each call, and yet is answered.
+    #[test]
+    fn answer_to_a_ping_goes_out_with_the_next_call_or_when_it_is_due() {
+        const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
+        let link = greeted();
+        let mut written = Vec::new();
+        link.take_in(PING).unwrap();
+        assert!(link.poll_output(&mut written).is_pending());
+        assert!(link.holds_pong());
+        let first = call(&link);
+        assert!(link.poll_output(&mut written).is_ready());
+        assert_eq!(types_of(&written), [6, 1, 0]);
+        assert!(!link.holds_pong());
+        link.let_pong_go();
+        link.take_in(PING).unwrap();
+        assert!(link.poll_output(&mut written).is_pending());
+        link.let_pong_go();
+        assert!(link.poll_output(&mut written).is_ready());
+        assert_eq!(types_of(&written), [6]);
+        // Two at once are no measuring, and one that leaves waits for nothing.
+        link.take_in(&PING.repeat(2)).unwrap();
+        assert!(link.poll_output(&mut written).is_ready());
+        drop(first);
+        assert!(link.poll_output(&mut written).is_ready());
+        assert!(link.leave());
+        assert!(link.poll_output(&mut written).is_ready());
+        link.take_in(PING).unwrap();
+        assert!(link.poll_output(&mut written).is_ready());
+    }
+
     /// Goal: what calls are in flight, and how long they took, is what rests are decided by. Method: calls that began long ago, answered one by one.
     #[test]
     fn answer_of_a_slow_upstream_waits_for_others_while_many_calls_are_in_flight() {
