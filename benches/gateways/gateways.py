@@ -171,6 +171,8 @@ class StructuredProxy(Gateway):
             json.dump({
                 "listen": {"http": address}, "upstream": {"default": f"http://{upstream}"}, "descriptors": [{"file": descriptor_set}],
                 "service": {"name": "bench"}, "runtime": {"worker_threads": 1},
+                # It panics at its start on a route such as `{name}:move`, so those, a quarter of the generated ones, are kept from it.
+                "transcode": {"only": schema.methods_without_verbs},
             }, file)  # fmt: skip
         program = processes.Program(self.name, core, [self.program, "--config", settings], {**os.environ, "RUST_LOG": "error"})
         return program, lambda: program.wait_for_port(address)
@@ -258,7 +260,7 @@ class Haproxy(Gateway):
 
 KINDS = {kind.name: kind for kind in (Transom, TransomOnH2, TransomOnItsOwn, GrpcGateway, Envoy, Vanguard, StructuredProxy, Nginx, Haproxy)}
 # Not run unless asked for.
-SPECIAL = (TransomOnH2.name, TransomOnItsOwn.name, StructuredProxy.name)
+SPECIAL = (TransomOnH2.name, TransomOnItsOwn.name)
 AGAIN = " again"
 
 
