@@ -32,9 +32,9 @@ class Schema:
         return ["bench.v1.Bench", *(f"bench.routes{number}.Routes{number}" for number in range(len(self.files)))]
 
     @property
-    def methods_without_verbs(self):
-        """All whose path does not go on behind a capture in the same segment, as services and as `service/method`."""
-        generated = (index for index in range(self.count - OWN_ROUTES) if "}}:" not in KINDS[index % len(KINDS)])
+    def plain_methods(self):
+        """All whose path has captures of whole segments only, as services and as `service/method`."""
+        generated = (index for index in range(self.count - OWN_ROUTES) if not any(mark in KINDS[index % len(KINDS)] for mark in ("=", "}}:")))
         return ["bench.v1.Bench", *(f"bench.routes{index // METHODS_PER_FILE}.Routes{index // METHODS_PER_FILE}/Call{index}" for index in generated)]
 
     def go_registry(self, module):
