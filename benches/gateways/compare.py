@@ -115,7 +115,7 @@ def read_options():
     parser.add_argument("--cores", default="0,1,1", metavar="GATEWAY,LOAD,UPSTREAM", help="a number or a range for each (default: 0,1,1)")
     parser.add_argument("--out", default=os.path.join(builds.BUILD, "report"), metavar="FOLDER", help="for table, drawing and figures (default: target/gateways/report)")
     if "--smoke" in sys.argv:
-        parser.set_defaults(gateways=["transom", "grpc-gateway"], workloads=["get", "post-1k"], connections=[8], routes=[10], rounds=1, seconds=1)
+        parser.set_defaults(gateways=["transom", "grpc-gateway"], workloads=["get", "post-1k"], connections=[8], routes=[10], workers=[1], rounds=1, seconds=1)
     options = parser.parse_args()
     if options.grpc_connections is not None and options.grpc_connections < 1:
         parser.error(f"--grpc-connections: expected 1 or more, found {options.grpc_connections}")
@@ -179,8 +179,11 @@ def raise_descriptors():
 def plan(options, schemas, cores):
     """The cells in the order in which they are measured."""
     base, descriptors = schemas[options.routes[0]], options.descriptors
-    possible = [count for count in options.connections if descriptors_needed(count, False) <= descriptors]
-    for count in options.connections:
+    if options.start:
+        return [measure.Cell(workloads.workloads(one)["routes"], 1, one, options.workers[0]) for one in schemas.values()]
+    wanted = options.connections[:1] if is_simple(options) else options.connections
+    possible = [count for count in wanted if descriptors_needed(count, False) <= descriptors]
+    for count in wanted:
         for is_plain, who in ((False, "gateways"), (True, "plain proxies")):
             needed = descriptors_needed(count, is_plain)
             if needed > descriptors:
@@ -193,17 +196,16 @@ def plan(options, schemas, cores):
             builds.say(f"{count} workers are left out: there are {len(cores.usable)} cores")
     if not workers:
         sys.exit("no number of workers is possible")
-    if options.start:
-        return [measure.Cell(workloads.workloads(one)["routes"], 1, one, workers[0]) for one in schemas.values()]
     cells = []
     for index, workload in enumerate(workloads.workloads(base)[key] for key in options.workloads if key != "routes"):
-        varies = not is_simple(options) and index == 0
-        counts = possible if varies or (options.cross and not is_simple(options)) else possible[:1]
+        counts = possible if index == 0 or options.cross else possible[:1]
         cells += [measure.Cell(workload, count, base, workers[0]) for count in counts]
-        if varies:
+        if index == 0 and not is_simple(options):
             cells += [measure.Cell(workload, possible[0], base, count) for count in workers[1:]]
     if "routes" in options.workloads and not is_simple(options):
         cells += [measure.Cell(workloads.workloads(one)["routes"], possible[0], one, workers[0]) for one in schemas.values()]
+    if not cells:
+        sys.exit("nothing is left to be measured: `routes` has no constant rate and no growth")
     return cells
 
 
@@ -307,10 +309,10 @@ def run_paced(loader, chosen, cells, options, rows):
 
 def show(options, chosen, cores, rows):
     names = ", ".join(f"{name} {gateway.version()}" for name, gateway in chosen.items() if not name.endswith(gateways.AGAIN))
-    rounds = f"{options.rounds} interleaved {'rounds' if options.rounds > 1 else 'round'}" + (f" of {options.seconds} s" if rows.is_timed else "")
+    rounds = (f"{options.rounds} interleaved rounds" if options.rounds > 1 else "one round") + (f" of {options.seconds} s" if rows.is_timed else "")
     head = (
         f"{processor()}, {os.cpu_count()} processors, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}; {names}.\n"
-        f"{rows.how}; {rounds}, medians (and ranges); gateway on core {listed(cores.with_workers(1).gateway)}, load on {listed(cores.load)}, "
+        f"{rows.how}; {rounds}, medians (and ranges); gateway on core {listed(cores.with_workers(options.workers[0]).gateway)}, load on {listed(cores.load)}, "
         f"server ({options.upstream}) on {listed(cores.upstream)}; load average at the end {os.getloadavg()[0]:.2f}.\n"
     )
     text = f"{head}\n{rows.markdown()}\n"
