@@ -346,12 +346,15 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
                 return Err(failure_of(CallError::DeadlineExceeded).into());
             };
             match timeout(rest, sending.as_mut()).await {
-                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Ok(()))) => break,
                 Ok(Ok(Err(_refused))) => return Err(Stop::Refused),
                 Ok(Err(gone)) => return Err(Stop::Gone(gone)),
                 Err(Elapsed) => {}
             }
         }
+        // More may be long in coming.
+        self.buffer.trim();
+        Ok(())
     }
 
     /// Waits for more of the body. Silence is no fault of a client that is being answered.
