@@ -3,7 +3,6 @@
 //! can wait.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -18,7 +17,7 @@ use super::connection::{Connection, keep_alive};
 use super::error::{CallError, Unavailable};
 use super::link::Link;
 use super::pace::Pace;
-use crate::limits::{UPSTREAM_PONG_DELAY, UPSTREAM_READ_LEN};
+use crate::limits::{BUFFER_KEEP_LEN_MAX, UPSTREAM_PONG_DELAY, UPSTREAM_READ_LEN};
 use crate::net::{Dialed, DialedReader, DialedWriter, rest_thread, sleep, timeout, turn};
 
 /// Reads in a row after which other tasks have their turn.
@@ -87,7 +86,7 @@ impl Driver {
         } = self;
         let is_writing = Cell::new(false);
         let mut writing = pin!(write(&link, &mut writer, &is_writing));
-        let mut pongs = pin!(let_pongs_go(&link));
+        let mut pong = pin!(let_pong_go(&link));
         let end = {
             let mut reading = pin!(read(&link, &mut reader, buffer));
             let ping = async || {
@@ -105,8 +104,8 @@ impl Driver {
                 if let Poll::Ready(error) = writing.as_mut().poll(task) {
                     return Poll::Ready(End::Failed(error));
                 }
-                if let Poll::Ready(never) = pongs.as_mut().poll(task) {
-                    match never {}
+                if pong.as_mut().poll(task).is_ready() {
+                    pong.set(let_pong_go(&link));
                 }
                 if link.has_answered.take() {
                     connection.note_answer();
@@ -184,17 +183,18 @@ async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> En
 }
 
 /// Sees to it that the answer to a PING leaves in time, if nothing else has taken it along.
-async fn let_pongs_go(link: &Link) -> Infallible {
-    loop {
-        // Whatever makes the task hold one back lets it look here.
-        poll_fn(|_task| match link.holds_pong() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
-        .await;
-        sleep(UPSTREAM_PONG_DELAY).await;
-        link.let_pong_go();
-    }
+async fn let_pong_go(link: &Link) {
+    // Whatever makes the task hold one back lets it look here.
+    poll_fn(|_task| {
+        if link.holds_pong() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    sleep(UPSTREAM_PONG_DELAY).await;
+    link.let_pong_go();
 }
 
 /// Writes whatever there is to write, until that fails.
@@ -209,6 +209,10 @@ async fn write(link: &Link, writer: &mut DialedWriter, is_writing: &Cell<bool>) 
         buffer = back;
         if let Err(error) = written {
             return error;
+        }
+        // The next may be long in coming.
+        if buffer.capacity() > BUFFER_KEEP_LEN_MAX {
+            buffer = Vec::new();
         }
     }
 }
