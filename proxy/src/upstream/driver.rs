@@ -16,7 +16,7 @@ use super::PoolSettings;
 use super::connection::{Connection, keep_alive};
 use super::error::{CallError, Unavailable};
 use super::link::Link;
-use crate::limits::UPSTREAM_READ_LEN;
+use crate::limits::{BUFFER_KEEP_LEN_MAX, UPSTREAM_READ_LEN};
 use crate::net::{Dialed, DialedReader, DialedWriter, timeout, turn};
 
 /// Reads in a row after which other tasks have their turn.
@@ -187,6 +187,10 @@ async fn write(link: &Link, writer: &mut DialedWriter, is_writing: &Cell<bool>) 
         buffer = back;
         if let Err(error) = written {
             return error;
+        }
+        // The next may be long in coming.
+        if buffer.capacity() > BUFFER_KEEP_LEN_MAX {
+            buffer = Vec::new();
         }
     }
 }

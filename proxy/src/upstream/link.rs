@@ -21,8 +21,8 @@ use super::stream::Answer;
 use super::{Reply, ReplyMetadata};
 use crate::buffers::SharedBytes;
 use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX,
-    UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
+    UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX, UPSTREAM_STREAM_COUNT_MAX,
+    UPSTREAM_STREAM_WINDOW_LEN,
 };
 use crate::net::Notify;
 
@@ -147,7 +147,11 @@ impl Link {
         }
         let key = match state.free_keys.last() {
             Some(&key) => key,
-            None => state.add_mailbox()?,
+            None => {
+                let key = state.add_mailbox()?;
+                self.memory.note_call_count(state.mailboxes.len());
+                key
+            }
         };
         let id = state.codec.open(block, metadata, key)?;
         state.free_keys.pop();
@@ -191,9 +195,6 @@ impl Link {
         }
         let had_room = state.codec.room() > 0;
         written.clear();
-        if written.capacity() > BUFFER_KEEP_LEN_MAX {
-            *written = Vec::new();
-        }
         mem::swap(state.codec.output(), written);
         if !had_room && state.codec.room() > 0 {
             self.has_more_room.set(true);
