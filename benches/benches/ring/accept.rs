@@ -4,6 +4,10 @@
 //! and ports do not run out. Each connection gets `TCP_NODELAY` and is closed over the ring, however it was taken.
 //!
 //! Always: a multishot accept does not tell who has come, which costs a call of its own where that must be known.
+#![expect(
+    unsafe_code,
+    reason = "the kernel hands out a descriptor, which is what is measured"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
