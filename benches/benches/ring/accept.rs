@@ -4,6 +4,10 @@
 //! and ports do not run out. Each connection gets `TCP_NODELAY` and is closed over the ring, however it was taken.
 //!
 //! Always: a multishot accept does not tell who has come, which costs a call of its own where that must be known.
+#![expect(
+    unsafe_code,
+    reason = "the kernel hands out a descriptor, which is what is measured"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -16,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::types::Fd;
 use io_uring::{IoUring, cqueue, opcode};
+use socket2::{Domain, Socket, Type};
 
 use crate::{ASKING, Setup, bytes_of, cpu_time, len_of, pin_to, push, ring_of};
 
@@ -103,9 +108,10 @@ pub(crate) fn run(way: Way, burst_count: u64, time: Duration) -> io::Result<Figu
         let (connections_after, calls_after) = counts.both();
         let (cpu, elapsed) = (cpu_time()?.saturating_sub(cpu), since.elapsed());
         is_over.store(true, Ordering::Relaxed);
-        for end in [client.join(), acceptor.join()] {
-            end.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))?;
-        }
+        // The last ones are kept until they have been accepted.
+        let last = client.join().unwrap_or_else(|_| Err(panicked()))?;
+        acceptor.join().unwrap_or_else(|_| Err(panicked()))?;
+        drop(last);
         let count = (connections_after - connections).max(1.0);
         Ok(Figures {
             calls: (calls_after - calls) / count,
@@ -115,32 +121,39 @@ pub(crate) fn run(way: Way, burst_count: u64, time: Duration) -> io::Result<Figu
     })
 }
 
-/// Connects, again and again. After the end it connects once more, which wakes the acceptor.
+fn panicked() -> io::Error {
+    io::Error::other("a thread panicked")
+}
+
+/// Connects, again and again. After the end it connects once more, which wakes the acceptor, and returns these last ones.
 fn connect(
     address: SocketAddr,
     burst_count: u64,
     is_over: &AtomicBool,
     accepted_count: &AtomicU64,
-) -> io::Result<()> {
+) -> io::Result<Vec<Socket>> {
     let mut count = 0;
     let mut sockets = Vec::new();
     loop {
         let is_last = is_over.load(Ordering::Relaxed);
         for _ in 0..burst_count {
-            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
             // Closing resets.
             socket.set_linger(Some(Duration::ZERO))?;
             socket.connect(&address.into())?;
             sockets.push(socket);
         }
         if is_last {
-            return Ok(());
+            return Ok(sockets);
         }
         count += burst_count;
-        while accepted_count.load(Ordering::Relaxed) < count {
+        while accepted_count.load(Ordering::Relaxed) < count && !is_over.load(Ordering::Relaxed) {
             thread::yield_now();
         }
-        sockets.clear();
+        // At the end some may still have to be accepted.
+        if !is_over.load(Ordering::Relaxed) {
+            sockets.clear();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!     cargo bench -p transom-benches --bench ring                 the tables, about two minutes
 //!     cargo bench -p transom-benches --bench ring -- --quick      does it work? about ten seconds
+//!     cargo bench -p transom-benches --bench ring -- --accept     only what taking a connection costs, half a minute
 //! ```
 //!
 //! One thread on core 0 answers requests over its ring, the way a worker does; another on core 1 asks over a ring of its own, and waits for each
@@ -188,6 +189,13 @@ fn main() -> io::Result<()> {
     } else {
         (5, Duration::from_millis(500))
     };
+    if !std::env::args().any(|argument| argument == "--accept") {
+        compare_requests(round_count, time)?;
+    }
+    compare_accepts(round_count, time)
+}
+
+fn compare_requests(round_count: usize, time: Duration) -> io::Result<()> {
     // Before anything of a ring is counted, so that the first row does not pay for it.
     run(&BASE, 8, ROOM_LEN, time)?;
     for (answer_len, connection_count, variants) in [
@@ -212,6 +220,11 @@ fn main() -> io::Result<()> {
         write!(io::stderr(), "\r\x1b[K")?;
         print_table(answer_len, connection_count, variants, &rounds)?;
     }
+    Ok(())
+}
+
+fn compare_accepts(round_count: usize, time: Duration) -> io::Result<()> {
+    accept::run(accept::Way::Single, 1, time)?;
     for burst_count in [1, 64] {
         let mut rounds = vec![Vec::new(); accept::WAYS.len()];
         for _ in 0..round_count {

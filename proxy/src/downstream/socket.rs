@@ -88,9 +88,10 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
         writer,
         out,
     };
-    // Pings are answered meanwhile, too.
+    // Pings are answered meanwhile, too. In memory of its own, which the open WebSocket does without.
     let opening = answering.wait(context.open(&socket.outgoing, carriage));
-    let (sender, receiver) = match side_by_side(reader.watch(), opening).await?? {
+    let opening = Box::pin(side_by_side(reader.watch(), opening));
+    let (sender, receiver) = match opening.await?? {
         Ok(Ok((sender, receiver))) => (Some(sender), Ok(receiver)),
         Ok(Err(error)) => (None, Err(failure_of(error).into())),
         Err(ended) => (None, Err(ended)),

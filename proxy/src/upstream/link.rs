@@ -160,13 +160,12 @@ impl Link {
         if state.is_left {
             return Err(Refusal::Closed);
         }
-        let key = match state.free_keys.last() {
-            Some(&key) => key,
-            None => {
-                let key = state.add_mailbox()?;
-                self.memory.note_call_count(state.mailboxes.len());
-                key
-            }
+        let key = if let Some(&key) = state.free_keys.last() {
+            key
+        } else {
+            let key = state.add_mailbox()?;
+            self.memory.note_call_count(state.mailboxes.len());
+            key
         };
         let id = state.codec.open(block, metadata, key)?;
         state.free_keys.pop();
