@@ -283,7 +283,7 @@ fn opening_announces_what_the_settings_say() {
     assert_eq!(
         words::lines(rest),
         [
-            "settings 1=0 2=0 4=1048576 5=16384 6=1000".to_owned(),
+            "settings 2=0 4=1048576 5=16384 6=1000".to_owned(),
             format!("window 0 {window}"),
         ]
     );
@@ -297,7 +297,7 @@ fn opening_announces_what_the_settings_say() {
     let rest = beyond.output().split_off(24);
     assert_eq!(
         words::lines(&rest),
-        ["settings 1=0 2=0 4=2147483647 5=16384 6=32768"]
+        ["settings 2=0 4=2147483647 5=16384 6=32768"]
     );
 }
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::fault::{Code, Fault, Refusal};
 use super::frame::{self, Kind, WINDOW_LEN_MAX};
 use super::header_list::HeaderList;
-use super::hpack::{EMPTY_TABLE, HeaderBlock, write_header};
+use super::hpack::{EMPTY_TABLE, HeaderBlock, Table, write_header};
 use super::message::OpenBlock;
 use super::receive::Reading;
 use super::settings::{PeerSettings, Settings, WINDOW_LEN_DEFAULT};
@@ -44,6 +44,7 @@ pub struct Connection {
     /// A header block of several frames.
     pub(super) block: Vec<u8>,
     pub(super) open_block: Option<OpenBlock>,
+    pub(super) table: Table,
     pub(super) list: HeaderList,
     /// Where the walk over streams goes on that a frame made necessary; see `receive`.
     pub(super) walk: Option<usize>,
@@ -102,6 +103,7 @@ impl Connection {
             carried: Vec::new(),
             block: Vec::new(),
             open_block: None,
+            table: Table::new(),
             list: HeaderList::default(),
             walk: None,
             walk_found: false,
