@@ -126,6 +126,12 @@ pub const WRITE_PART_LEN: usize = 256 * 1024;
 /// Long bodies that wait for a thread to convert them; the worker of one more does it itself.
 pub const ASIDE_QUEUE_COUNT_MAX: usize = 1024;
 
+/// How much nicer the threads that convert long bodies are than workers. On a core whose worker never rests one of them gets a tenth of the time.
+pub const ASIDE_NICENESS: i32 = 10;
+
+/// How long memory of long bodies may be free before it goes back to the kernel. mimalloc would have a worker do it after a second.
+pub const FREE_MEMORY_PAUSE: Duration = Duration::from_millis(250);
+
 /// Bytes an idle connection may keep for its next read; what a large request needed is given back.
 pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
 
