@@ -541,6 +541,19 @@ fn released_bytes_open_the_windows_at_half() {
 }
 
 #[test]
+fn answer_to_one_ping_alone_is_told_from_anything_else() {
+    let (mut connection, _) = ready("settings", &["sent"]);
+    assert!(!connection.owes_one_pong());
+    feed(&mut connection, &["ping 12345678"]);
+    assert!(connection.owes_one_pong());
+    feed(&mut connection, &["ping 12345678"]);
+    assert!(!connection.owes_one_pong(), "there are two");
+    connection.output().clear();
+    connection.ping(*b"12345678");
+    assert!(!connection.owes_one_pong(), "it is a PING of ours");
+}
+
+#[test]
 fn answers_that_are_read_have_no_end() {
     let (mut connection, _) = ready("settings", &["sent"]);
     feed(&mut connection, &["headers 1 | :status 200"]);

@@ -150,6 +150,12 @@ impl Connection {
         &mut self.output
     }
 
+    /// Whether all there is to be written is the answer to one PING, which may wait a moment to go out with something else.
+    pub fn owes_one_pong(&self) -> bool {
+        let head = frame::head(8, Kind::PING, frame::ACK, 0);
+        self.output.len() == head.len() + 8 && self.output.starts_with(&head)
+    }
+
     /// Opens a stream: HEADERS with what the route has prepared and the metadata of this call. `key` comes back with each of its events.
     ///
     /// # Errors
