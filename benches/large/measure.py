@@ -1,21 +1,30 @@
 #!/usr/bin/env python3
 """What long bodies cost, and what they cost the others on the same worker, as a Markdown table.
 
-    benches/large/measure.py [--sizes 1 4 32] [--rounds 10] [--io auto] [--turns] [--transom PROGRAM]
+    benches/large/measure.py [--sizes 1 4 32] [--shapes ..] [--seconds 6] [--io auto] [--transom PROGRAM]
 
-Builds Transom for release unless --transom names a program. `transom demo` is the upstream, a bookstore on tonic that answers with the message it
-was sent; a second process, `transom serve --workers 1` with limits of 64 MiB, is the gateway that is measured. Each row is one shape of body, of so many
-MiB of JSON: it goes there and comes back, which is checked. Meanwhile a process of its own sends one small GET after the other on a connection of its own, which
-the same worker serves: its latencies are compared with those while nothing else happens. Both processes of Python are stopped by the system as any others
-are, so on a machine that is busy the tail is mostly theirs. --gaps asks strace how long the worker's thread was away from its loop: from the end of one
-wait for the kernel to the start of the next, which is what a small request has to wait at most. strace itself costs some of that.
-Nothing keeps running afterwards: every process is stopped by its own id.
+Builds Transom for release unless --transom names a program, and the load generator of benches/gateways with Go. `transom demo` is the upstream, a bookstore on tonic
+that answers with the message it was sent; `transom serve --workers 1` with limits of 64 MiB is the gateway that is measured, and a second one is there for
+comparison. Each row is one shape of body, of so many MiB of JSON: it goes there and comes back, which is checked, one after the other for --seconds.
+
+Beside them go 1000 small requests a second, on a schedule, so that a stall is charged with all that were due in it: one half of them to a path that there is not,
+which the gateway answers alone (404), the other half through the upstream, a bookstore on one thread, where they also wait for it to be done with what is long. All of them go to the
+gateway that is measured. The long bodies go through it ("beside"), or through the other one ("apart"), which is on the same core: what "beside" takes longer is what
+sharing a worker costs; what "apart" takes longer than nothing at all is what sharing the machine costs. The first rows are without long bodies, twice.
+
+Gateways are on the first core, all else is on the second, if there are two; the client of the long bodies gives way to all others, and so does the load generator
+to nobody, where that is permitted. On a machine that is busy with other things the tail is theirs: compare with the first rows.
+
+"Turn" is what the worker's thread did without looking at what else had come, from the end of one wait for the kernel to the end of the next, as far as it was running (perf, tracepoints;
+`-` where that is not permitted or with epoll). Its time is the worker's own, whoever else wants the core. What it takes a small request to be seen is one turn at most.
+"CPU" is what the gateway's process used, all threads, for a MiB of JSON there and back. Nothing keeps running afterwards: every process is stopped by its own id.
 """
 
 import argparse
-import base64
 import contextlib
+import base64
 import hashlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -23,18 +32,26 @@ import re
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "streams"))
+BENCHES = os.path.dirname(HERE)
 
-from measure import ROOT, TARGET, BUILD_SECONDS, Http, Program, say  # noqa: E402
+_spec = importlib.util.spec_from_file_location("streams_measure", os.path.join(BENCHES, "streams", "measure.py"))
+streams = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(streams)
+say = streams.say
 
 MEBIBYTE = 1 << 20
 SMALL = "/v1/echo?stringValue=small"
-PAUSE_SECONDS = 0.2
+NOWHERE = "/there/is/no/such/path"
+SMALL_RATE = 500
+SMALL_CONNECTIONS = 4
+WARM_UP_SECONDS = 0.5
+PAUSE_SECONDS = 0.5
+LONG_NICENESS, LOAD_NICENESS = 10, -10
+TURN_EVENTS = "syscalls:sys_exit_io_uring_enter"
 
 
 def text(length):
@@ -65,7 +82,7 @@ def entries(length):
 SHAPES = {"one text": text, "one text with escapes": escapes, "bytes": data, "records": records, "numbers": numbers, "a map": entries}
 
 
-class LongHttp(Http):
+class LongHttp(streams.Http):
     """The same with time for what is long."""
 
     def echo(self, body):
@@ -77,54 +94,136 @@ class LongHttp(Http):
         return status, time.perf_counter() - start, answer
 
 
-def send_small(address, stop, pipe):
-    """Sends small requests until it is told to stop; then says how long each took."""
-    http, latencies = LongHttp(address), []
-    while not stop.is_set():
-        start = time.perf_counter()
-        http.send("GET", SMALL)
-        status, headers = http.read_head()
-        answer = http.input.read(int(headers["content-length"]))
-        latencies.append(time.perf_counter() - start)
-        if status != 200 or b"small" not in answer:
-            raise RuntimeError(f"{status} {answer!r}")
-    pipe.send(latencies)
+class Cores:
+    """Which core is for what; the same for all where there is but one."""
+
+    def __init__(self):
+        allowed = sorted(os.sched_getaffinity(0))
+        self.gateway, self.others = {allowed[0]}, {allowed[-1]}
+
+    def of(self, core, niceness=0):
+        """What a process does before it starts."""
+
+        def prepare():
+            os.sched_setaffinity(0, core)
+            with contextlib.suppress(PermissionError):
+                os.setpriority(os.PRIO_PROCESS, 0, niceness)
+
+        return prepare
 
 
-@contextlib.contextmanager
-def small_requests(address):
-    """Small requests as long as the context lives; their latencies are in the list that it gives."""
-    stop, (here, there), latencies = multiprocessing.Event(), multiprocessing.Pipe(False), []
-    process = multiprocessing.Process(target=send_small, args=(address, stop, there))
-    process.start()
+def start(cores, core, arguments):
+    """A process of transom on one core: what a process starts is on its core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, core)
     try:
-        yield latencies
+        return streams.Program(arguments)
     finally:
-        stop.set()
-        if here.poll(30):
-            latencies.extend(here.recv())
+        os.sched_setaffinity(0, before)
+
+
+def send_long(address, body, seconds, pipe):
+    """Sends the body again and again for so long, giving way to others; tells how long each took, and the first answer."""
+    os.nice(LONG_NICENESS)
+    http, times, first = LongHttp(address), [], None
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 2:
+        status, took, answer = http.echo(body)
+        if status != 200:
+            pipe.send((f"{status} {answer[:300]!r}", times, b""))
+            return
+        first = first or answer
+        times.append(took)
+    pipe.send((None, times, first))
+
+
+def run_long(address, body, seconds):
+    """Their times, and the first answer."""
+    here, there = multiprocessing.Pipe(False)
+    process = multiprocessing.Process(target=send_long, args=(address, body, seconds, there))
+    process.start()
+    there.close()
+    try:
+        fault, times, answer = here.recv()
+    except EOFError:
+        raise SystemExit("the client of the long bodies ended") from None
+    finally:
         process.join(30)
+    if fault:
+        raise SystemExit(fault)
+    return times, answer
+
+
+class Small:
+    """Small requests for so long; their latencies afterwards."""
+
+    def __init__(self, cores, load, address, seconds):
+        arguments = [load, "-address", "%s:%d" % address, "-rate", str(SMALL_RATE), "-connections", str(SMALL_CONNECTIONS)]
+        arguments += ["-warm-up", f"{WARM_UP_SECONDS}s", "-duration", f"{seconds}s"]
+        prepare = cores.of(cores.others, LOAD_NICENESS)
+        self.processes = [
+            subprocess.Popen([*arguments, *which], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=prepare)
+            for which in (["-path", NOWHERE, "-status", "404"], ["-path", SMALL])
+        ]
+
+    def results(self):
+        found = []
+        for process in self.processes:
+            out, errors = process.communicate(timeout=120)
+            if process.returncode:
+                raise SystemExit(f"small requests: {errors.decode()}")
+            found.append(json.loads(out))
+        return found
+
+    def stop(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
 
 @contextlib.contextmanager
-def turns(pid, wanted):
-    """What strace saw of the worker, as a dictionary: `away`, the longest times that it was away from its loop, in seconds, longest first; `received` and
-    `sent`, the most bytes that it moved in one turn of the loop."""
-    found = {}
-    if not wanted:
-        yield found
-        return
+def turns(program):
+    """How long the worker's turns were, in seconds, once the context is left; nothing where they cannot be seen."""
+    pid, found = program.process.pid, []
     thread = next(each for each in os.listdir(f"/proc/{pid}/task") if read_text(f"/proc/{pid}/task/{each}/comm").startswith("transom-worker"))
-    with tempfile.NamedTemporaryFile("r", suffix=".strace") as file:
-        calls = "trace=io_uring_enter,epoll_wait,epoll_pwait,recvfrom,readv,read,sendto,writev,write"
-        strace = subprocess.Popen(["strace", "-ttt", "-T", "-s", "0", "-e", calls, "-o", file.name, "-p", thread], stderr=subprocess.DEVNULL)
-        time.sleep(1)
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "perf")
+        arguments = ["perf", "record", "-q", "-o", file, "-m", "1024", "--switch-events", "-e", TURN_EVENTS, "-t", thread]
+        try:
+            perf = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except FileNotFoundError:
+            yield found
+            return
+        time.sleep(PAUSE_SECONDS)
         try:
             yield found
         finally:
-            strace.send_signal(signal.SIGINT)
-            strace.wait(30)
-        found.update(read_turns(file))
+            perf.send_signal(signal.SIGINT)
+            perf.wait(60)
+        arguments = ["perf", "script", "-i", file, "--show-switch-events", "--ns", "-F", "tid,time,event"]
+        found.extend(read_turns(subprocess.run(arguments, capture_output=True, text=True, check=False).stdout))
+
+
+def read_turns(script):
+    """The time on a core between one return from the kernel's queue and the next."""
+    found, spent, since = [], 0, None
+    for line in script.splitlines():
+        match = re.search(r"\s(\d+)\.(\d{9}):\s+(.*)$", line)
+        if not match:
+            continue
+        now, what = int(match[1]) * 10**9 + int(match[2]), match[3]
+        if "PERF_RECORD_SWITCH" in what:
+            if " IN" in what:
+                since = now
+            elif since is not None:
+                spent, since = spent + now - since, None
+        elif "io_uring_enter" in what:
+            if since is not None:
+                found.append((spent + now - since) / 1e9)
+            spent, since = 0, now
+    # The first one may have begun before.
+    return found[1:]
 
 
 def read_text(path):
@@ -132,107 +231,118 @@ def read_text(path):
         return file.read()
 
 
-def read_turns(file):
-    away, received, sent, end, moved = [], 0, 0, None, [0, 0]
-    for line in file:
-        match = re.match(r"(\d+\.\d+) (\w+)\(.* = (-?\d+).*<(\d+\.\d+)>$", line)
-        if not match:
-            continue
-        start, name, result, took = float(match[1]), match[2], int(match[3]), float(match[4])
-        if name in ("io_uring_enter", "epoll_wait", "epoll_pwait"):
-            if end is not None:
-                away.append(start - end)
-            end, received, sent, moved = start + took, max(received, moved[0]), max(sent, moved[1]), [0, 0]
-        elif result > 0:
-            moved[not name.startswith("re")] += result
-    return {"away": sorted(away, reverse=True), "received": received, "sent": sent}
-
-
-def turn_cells(found):
-    return [", ".join(milliseconds(gap) for gap in found["away"][:3]), f"{found['received'] / 1024:.0f}", f"{found['sent'] / 1024:.0f}"] if found else []
-
-
-def percentile(values, share):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(len(values) * share))]
+def cpu_seconds(program):
+    fields = read_text(f"/proc/{program.process.pid}/stat").rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def milliseconds(seconds):
     return f"{seconds * 1e3:.2f}"
 
 
-def latency_cells(latencies):
-    return [milliseconds(percentile(latencies, share)) for share in (0.5, 0.99, 0.999, 1)]
-
-
 def row(name, cells):
     print("| " + " | ".join([name, *cells]) + " |", flush=True)
 
 
-def measure(gateway, name, body, rounds, wants_turns):
-    http, size = LongHttp(gateway.address), len(body) / MEBIBYTE
-    expected = hashlib.sha256(json.dumps(json.loads(body), sort_keys=True).encode()).digest()
-    times = []
-    gateway.forget_peak()
-    before = gateway.memory("VmRSS")
-    with turns(gateway.process.pid, wants_turns) as found, small_requests(gateway.address) as latencies:
+def turn_cells(found):
+    if not found:
+        return ["-", "-"]
+    ordered = sorted(found)
+    return [milliseconds(ordered[int(0.999 * (len(ordered) - 1))]), milliseconds(ordered[-1])]
+
+
+def small_cells(results):
+    return [" / ".join(f"{result[what]:.2f}" for what in ("p50_ms", "p99_ms", "p999_ms", "max_ms")) for result in results]
+
+
+def beside_nothing(cores, load, gateway, seconds):
+    with turns(gateway) as found:
+        small = Small(cores, load, gateway.address, seconds)
+        try:
+            results = small.results()
+        finally:
+            small.stop()
+    row("none", ["0", "-", "-", *turn_cells(found), "beside nothing", *small_cells(results), "-", "-"])
+
+
+def measure(cores, load, gateways, name, body, seconds):
+    gateway, other = gateways
+    size = len(body) / MEBIBYTE
+    expected = json.loads(body)
+    for where, carrier in (("apart", other), ("beside", gateway)):
+        run_long(carrier.address, body, 0)
         time.sleep(PAUSE_SECONDS)
-        for round_index in range(rounds):
-            status, seconds, answer = http.echo(body)
-            if status != 200:
-                raise SystemExit(f"{name}: {status} {answer[:300]!r}")
-            if round_index == 0:
-                first = answer
-            times.append(seconds)
-    came = json.dumps({key: value for key, value in json.loads(first).items() if key in json.loads(body)}, sort_keys=True)
-    if hashlib.sha256(came.encode()).digest() != expected:
-        raise SystemExit(f"{name}: what came back is not what was sent")
-    peak = gateway.memory("VmHWM")
-    http.send("GET", SMALL)
-    http.read_head()
-    time.sleep(PAUSE_SECONDS)
-    after = gateway.memory("VmRSS")
-    cells = [f"{size:.1f}", milliseconds(statistics.median(times) / size), *latency_cells(latencies)]
-    cells += [f"{peak - before:.0f}", f"{after - before:.0f}"]
-    row(name, cells + turn_cells(found))
+        gateway.forget_peak()
+        before, used = gateway.memory("VmRSS"), cpu_seconds(carrier)
+        with turns(gateway) as found:
+            small = Small(cores, load, gateway.address, seconds)
+            try:
+                times, answer = run_long(carrier.address, body, seconds + WARM_UP_SECONDS)
+                results = small.results()
+            finally:
+                small.stop()
+        used = cpu_seconds(carrier) - used
+        came = {key: value for key, value in json.loads(answer).items() if key in expected}
+        if digest(came) != digest(expected):
+            raise SystemExit(f"{name}: what came back is not what was sent")
+        peak = gateway.memory("VmHWM")
+        time.sleep(2 * PAUSE_SECONDS)
+        after = gateway.memory("VmRSS")
+        cells = [f"{size:.1f}", milliseconds(statistics.median(times) / size), milliseconds(used / len(times) / size), *turn_cells(found)]
+        row(name, [*cells, where, *small_cells(results), f"{peak - before:.0f}", f"{after - before:.0f}"])
+
+
+def digest(value):
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
+
+
+def build_load(folder):
+    """The load generator, which needs nothing of what the gateways' benchmark generates."""
+    program = os.path.join(folder, "load")
+    source = os.path.join(BENCHES, "gateways", "go")
+    subprocess.run(["go", "build", "-trimpath", "-mod=readonly", "-o", program, "./load"], cwd=source, check=True, timeout=streams.BUILD_SECONDS)
+    return program
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 4, 32])
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES))
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=6)
     parser.add_argument("--io", default="auto")
-    parser.add_argument("--turns", action="store_true")
     parser.add_argument("--transom")
     options = parser.parse_args()
-    program = options.transom or os.path.join(TARGET, "release", "transom")
+    program = options.transom or os.path.join(streams.TARGET, "release", "transom")
     if not options.transom:
         say("building")
-        subprocess.run(["cargo", "build", "--release", "-p", "transom"], cwd=ROOT, check=True, timeout=BUILD_SECONDS)
+        subprocess.run(["cargo", "build", "--release", "-p", "transom"], cwd=streams.ROOT, check=True, timeout=streams.BUILD_SECONDS)
+    cores = Cores()
     with contextlib.ExitStack() as stack:
-        bookstore = Program([program, "demo", "--listen", "127.0.0.1:0", "--workers", "1"])
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        load = build_load(folder)
+        bookstore = start(cores, cores.others, [program, "demo", "--listen", "127.0.0.1:0", "--workers", "1"])
         stack.callback(bookstore.stop)
-        file = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".yaml"))
-        file.write("limits: {request_message: 64MiB, response_message: 64MiB}\njson_defaults: omit\n")
-        file.flush()
+        file = os.path.join(folder, "transom.yaml")
+        with open(file, "w", encoding="ascii") as config:
+            config.write("limits: {request_message: 64MiB, response_message: 64MiB}\njson_defaults: omit\n")
         host, port = bookstore.upstream
-        arguments = ["serve", "--upstream", f"http://{host}:{port}", "--listen", "127.0.0.1:0", "--workers", "1", "--io", options.io, "--config", file.name]
-        gateway = Program([program, *arguments])
-        stack.callback(gateway.stop)
-        titles = ["body", "MiB", "ms a MiB, there and back", "small p50 ms", "p99", "p99.9", "max", "peak MiB more", "MiB more after"]
-        titles += ["longest away from the loop, ms", "KiB read in a turn", "KiB written"] if options.turns else []
+        arguments = ["serve", "--upstream", f"http://{host}:{port}", "--listen", "127.0.0.1:0", "--workers", "1", "--io", options.io, "--config", file]
+        gateways = []
+        for _ in range(2):
+            gateways.append(start(cores, cores.gateway, [program, *arguments]))
+            stack.callback(gateways[-1].stop)
+        os.sched_setaffinity(0, cores.others)
+        titles = ["body", "MiB", "ms a MiB, there and back", "CPU ms a MiB", "turn p99.9 ms", "longest", "small requests", "answered by the gateway: p50 / p99 / p99.9 / max ms"]
+        titles += ["through the upstream: the same", "peak MiB more", "MiB more after"]
         row(titles[0], titles[1:])
         row("---", ["---"] * (len(titles) - 1))
-        with turns(gateway.process.pid, options.turns) as found, small_requests(gateway.address) as latencies:
-            time.sleep(2)
-        alone = ["0", "-", *latency_cells(latencies), "-", "-"]
-        row("none", alone + turn_cells(found))
+        for _ in range(2):
+            beside_nothing(cores, load, gateways[0], options.seconds)
         for name in options.shapes:
             for size in options.sizes:
                 say(f"{name}, {size} MiB")
                 body = json.dumps(SHAPES[name](size * MEBIBYTE - 64), separators=(",", ":"), ensure_ascii=False).encode()
-                measure(gateway, name, body, options.rounds, options.turns)
+                measure(cores, load, gateways, name, body, options.seconds)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ pub const CORS_PATTERN_LEN_MAX: usize = 1024 * 1024;
 
 /// Bytes that wait to be written on a connection of HTTP/2, before no more data and no new streams are taken. Answers and resets still are,
 /// and one request's headers may go beyond it.
-pub const HTTP2_OUTPUT_LEN_MAX: usize = 256 * 1024;
+pub const HTTP2_OUTPUT_LEN_MAX: usize = 128 * 1024;
 
 /// Answers to PING and SETTINGS of a peer that wait to be written: a peer that asks and does not read is given up.
 pub const HTTP2_ANSWER_COUNT_MAX: u32 = 1_000;

@@ -27,25 +27,40 @@ use crate::net::wake_pair;
 
 type Work = Box<dyn FnOnce(&mut Scratch) + Send>;
 
-/// The threads, and the queue before them. They end when it is dropped.
+/// The threads, and the queues before them. They end when it is dropped.
 #[derive(Default)]
 pub struct Aside {
     /// None if there are no threads.
-    queue: Option<Arc<Queue>>,
+    queues: Option<Queues>,
+}
+
+struct Queues {
+    long: Arc<Queue>,
+    short: Arc<Queue>,
+}
+
+/// What work waits behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// What takes its time.
+    Long,
+    /// What may turn out to, but hardly ever does. It has a thread of its own, and need not wait for a long body of somebody else.
+    Short,
 }
 
 impl Aside {
-    /// Starts so many threads. To be called before workers are tied to cores, since threads inherit that.
+    /// Starts so many threads for what is long, and one for what is short. To be called before workers are tied to cores, since threads inherit that.
     ///
     /// # Errors
     /// If the process can have no more threads.
     pub fn start(thread_count: usize) -> io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let (long, short) = (Arc::new(Queue::default()), Arc::new(Queue::default()));
+        let queues = std::iter::repeat_n(&long, thread_count).chain([&short]);
+        let queues: Vec<_> = queues.map(Arc::clone).collect();
         let aside = Self {
-            queue: Some(Arc::clone(&queue)),
+            queues: Some(Queues { long, short }),
         };
-        for index in 0..thread_count {
-            let queue = Arc::clone(&queue);
+        for (index, queue) in queues.into_iter().enumerate() {
             std::thread::Builder::new()
                 .name(format!("transom-aside-{index}"))
                 .spawn(move || work_off(&queue))?;
@@ -58,10 +73,11 @@ impl Aside {
     /// When the future is dropped, the work is done all the same, and what it gives is dropped.
     pub async fn run<T: Send + 'static>(
         &self,
+        lane: Lane,
         work: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Option<T> {
         let waiting = wake_pair().and_then(|(wake, seed)| Ok((wake, seed.attach()?)));
-        let (Some(queue), Ok((wake, mut woken))) = (&self.queue, waiting) else {
+        let (Some(queues), Ok((wake, mut woken))) = (&self.queues, waiting) else {
             return guarded(|| work(&mut Scratch::default()));
         };
         let slot = Arc::new(Mutex::new(None));
@@ -72,6 +88,10 @@ impl Aside {
             // If the work panics this is dropped, which wakes too.
             wake.wake();
         });
+        let queue = match lane {
+            Lane::Long => &queues.long,
+            Lane::Short => &queues.short,
+        };
         if let Err(work) = queue.put(work) {
             guarded(|| work(&mut Scratch::default()));
         }
@@ -85,7 +105,7 @@ impl Aside {
             buffer.reserve_exact(len);
             return Some(buffer);
         }
-        let grown = self.run(move |_| {
+        let grown = self.run(Lane::Long, move |_| {
             buffer.reserve_exact(len);
             buffer
         });
@@ -94,16 +114,16 @@ impl Aside {
 
     /// Lets go of memory so large that giving it back to the kernel takes a while.
     pub fn let_go(&self, memory: impl Send + 'static) {
-        if let Some(queue) = &self.queue {
+        if let Some(Queues { long, .. }) = &self.queues {
             // If the queue is full, it is dropped here.
-            let _put = queue.put(Box::new(move |_| drop(memory)));
+            let _put = long.put(Box::new(move |_| drop(memory)));
         }
     }
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        if let Some(queue) = &self.queue {
+        for queue in self.queues.iter().flat_map(|all| [&all.long, &all.short]) {
             queue.state().is_closed = true;
             queue.changed.notify_all();
         }
@@ -114,7 +134,7 @@ impl fmt::Debug for Aside {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Aside")
-            .field("has_threads", &self.queue.is_some())
+            .field("has_threads", &self.queues.is_some())
             .finish()
     }
 }
@@ -250,7 +270,10 @@ mod tests {
     fn work_is_done_and_what_it_gives_comes_back() {
         on_each_driver(async |aside| {
             for number in 0..10 {
-                assert_eq!(aside.run(move |_| number + 1).await, Some(number + 1));
+                assert_eq!(
+                    aside.run(Lane::Long, move |_| number + 1).await,
+                    Some(number + 1)
+                );
             }
         });
     }
@@ -258,8 +281,9 @@ mod tests {
     #[test]
     fn work_that_panics_gives_nothing_and_the_next_is_done() {
         on_each_driver(async |aside| {
-            assert_eq!(aside.run(|_| -> u32 { panic!("no such luck") }).await, None);
-            assert_eq!(aside.run(|_| 2).await, Some(2));
+            let unlucky = aside.run(Lane::Long, |_| -> u32 { panic!("no such luck") });
+            assert_eq!(unlucky.await, None);
+            assert_eq!(aside.run(Lane::Long, |_| 2).await, Some(2));
         });
     }
 
@@ -267,8 +291,10 @@ mod tests {
     fn work_is_done_elsewhere_if_there_is_a_thread() {
         let here = std::thread::current().id();
         on_each_driver(async |aside| {
-            let there = aside.run(|_| std::thread::current().id()).await;
-            assert_eq!(there != Some(here), aside.queue.is_some());
+            for lane in [Lane::Long, Lane::Short] {
+                let there = aside.run(lane, |_| std::thread::current().id()).await;
+                assert_eq!(there != Some(here), aside.queues.is_some());
+            }
         });
     }
 
@@ -283,8 +309,10 @@ mod tests {
         }
         let here = std::thread::current().id();
         let mut runtime = Runtime::build(IoChoice::Auto).unwrap();
-        let there = runtime.block_on(aside.run(|_| std::thread::current().id()));
-        assert_eq!(there, Some(here));
+        let there = |lane| aside.run(lane, |_| std::thread::current().id());
+        assert_eq!(runtime.block_on(there(Lane::Long)), Some(here));
+        // What is short does not wait behind it.
+        assert_ne!(runtime.block_on(there(Lane::Short)), Some(here));
         go.send(()).unwrap();
     }
 

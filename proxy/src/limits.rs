@@ -114,14 +114,17 @@ pub const BODY_ROOM_LEN: usize = 64 * 1024;
 /// half a millisecond and more.
 pub const LONG_BODY_LEN: usize = 256 * 1024;
 
-/// The same for a body that is compressed, which may become many times as long.
-pub const LONG_CODED_BODY_LEN: usize = 4 * 1024;
+/// Bytes of a long body that are taken from the kernel at once.
+pub const LONG_READ_LEN: usize = 128 * 1024;
 
-/// The same for a reply message whose answer is to be compressed, which takes many times as long.
+/// Bytes of a compressed body up to which it does not wait behind long ones to be decoded, though it may become long.
+pub const SHORT_CODED_BODY_LEN: usize = 4 * 1024;
+
+/// Bytes from which on a reply message is converted by another thread whose answer is to be compressed, which takes many times as long.
 pub const LONG_CODED_REPLY_LEN: usize = 16 * 1024;
 
 /// Bytes of an answer that are written at once before the other connections get their turn.
-pub const WRITE_PART_LEN: usize = 256 * 1024;
+pub const WRITE_PART_LEN: usize = 128 * 1024;
 
 /// Long bodies that wait for a thread to convert them; the worker of one more does it itself.
 pub const ASIDE_QUEUE_COUNT_MAX: usize = 1024;

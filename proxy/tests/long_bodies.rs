@@ -267,3 +267,31 @@ fn compressed_bodies_go_both_ways() {
         }
     });
 }
+
+/// A few bytes may stand for many: they are decoded beside the workers however few they are, and answered as what they stand for.
+#[cfg(feature = "compression")]
+#[test]
+fn few_compressed_bytes_stand_for_a_long_body() {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    on_each_driver(&[], |gateway, _| {
+        let mut client = Client::connect(gateway.address()).unwrap();
+        for len in [1, 1000, 3 * MEBIBYTE] {
+            let text = "x".repeat(len);
+            let mut coder = GzEncoder::new(Vec::new(), Compression::best());
+            write!(coder, "{{\"text\":\"{text}\"}}").unwrap();
+            let coded = coder.finish().unwrap();
+            assert!(coded.len() < 4096, "{} bytes", coded.len());
+            let headers = [("Content-Encoding", "gzip")];
+            let reply = client
+                .send("POST", "/v1/say", &headers, Some(&coded))
+                .unwrap();
+            assert_eq!(reply.status, 200);
+            let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+            assert!(answer["text"] == *text);
+        }
+    });
+}

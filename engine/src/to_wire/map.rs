@@ -1,7 +1,8 @@
-//! Maps. In: an object. Out: one entry message a member. Always: no key twice (SEMANTICS 77), found at a cost of n log n at most, whatever the
-//! keys are.
+//! Maps. In: an object. Out: one entry message a member. Always: no key twice (SEMANTICS 77), found at a cost that grows with their number, and of n log n
+//! at most, whatever the keys are.
 
 use super::lengths::OpenMessage;
+use super::repeated::first_repeated;
 use super::scalar::{expected_integer, integer_fault, write_integer};
 use super::{Pass, Written};
 use crate::error::{Error, ErrorKind, Expected};
@@ -17,10 +18,10 @@ use crate::wire::write;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntryKey {
     /// Offset of its bytes, without the tag, from the start of what this pass has written.
-    start: u32,
-    len: u32,
+    pub(super) start: u32,
+    pub(super) len: u32,
     /// Offset of its quote in the JSON text.
-    json_offset: u32,
+    pub(super) json_offset: u32,
 }
 
 /// An entry whose value is being written.
@@ -35,9 +36,6 @@ pub(super) struct OpenEntry {
     /// Offset of the key in the JSON text.
     pub(super) json_offset: usize,
 }
-
-/// Keys of which each is compared with each, since they are few.
-const PAIRED_COUNT_MAX: usize = 8;
 
 impl<'p> Pass<'p, '_, '_> {
     /// Writes the entries of a map, whose value comes next.
@@ -234,36 +232,12 @@ impl<'p> Pass<'p, '_, '_> {
         }
     }
 
-    /// Refuses a map in which two of the keys from `first` on are equal: sorted, they stand side by side. Sorting costs nothing to speak of
-    /// for few keys or for keys that come in order, needs no memory, and no choice of keys makes it slow.
+    /// Refuses a map in which two of the keys from `first` on are equal.
     #[inline]
     pub(super) fn refuse_duplicate(&mut self, first: usize) -> Result<(), Error> {
         let keys = self.keys.get_mut(first..).unwrap_or_default();
-        if keys.len() < 2 {
-            return Ok(());
-        }
-        let bytes = |key: &EntryKey| {
-            let start = self.start + key.start as usize;
-            self.out.get(start..start + key.len as usize)
-        };
-        if keys.len() <= PAIRED_COUNT_MAX {
-            let has_pair = keys.iter().enumerate().any(|(index, key)| {
-                let mut before = keys.iter().take(index);
-                before.any(|other| other.len == key.len && bytes(other) == bytes(key))
-            });
-            if !has_pair {
-                return Ok(());
-            }
-        }
-        keys.sort_unstable_by(|left, right| {
-            (bytes(left), left.json_offset).cmp(&(bytes(right), right.json_offset))
-        });
-        let duplicate = keys
-            .array_windows()
-            .filter(|[left, right]| bytes(left) == bytes(right))
-            .map(|[_, right]| right.json_offset)
-            .min();
-        match duplicate {
+        let written = self.out.get(self.start..).unwrap_or_default();
+        match first_repeated(keys, written) {
             None => Ok(()),
             Some(offset) => Err(Error::body(ErrorKind::DuplicateKey, offset as usize)),
         }

@@ -15,6 +15,7 @@ mod message_set;
 mod object;
 mod pieces;
 mod quick;
+mod repeated;
 mod scalar;
 mod trial;
 mod well_known;

@@ -12,8 +12,8 @@ use transom_engine::http1::{BadResponse, PassedResponse};
 
 use super::inlet::{Inlet, ReadDone};
 use super::outlet::write;
-use crate::limits::{BODY_ROOM_LEN, PASSED_SILENCE_TIMEOUT, PIPELINE_LEN_MAX};
-use crate::net::{Elapsed, PollStream, WriteHalf, timeout};
+use crate::limits::{BODY_ROOM_LEN, PASSED_SILENCE_TIMEOUT, PIPELINE_LEN_MAX, WRITE_PART_LEN};
+use crate::net::{Elapsed, PollStream, WriteHalf, timeout, turn};
 use crate::upstream::Upstream;
 
 /// A request on its way to another server.
@@ -69,7 +69,13 @@ pub(super) async fn pass<F: Future<Output = ReadDone>>(
     while !response.is_done() {
         let step = poll_fn(|task| step(&mut stream, &mut rest, &mut room, client.inlet, task));
         let received = match timeout(PASSED_SILENCE_TIMEOUT, step).await {
-            Ok(Ok(Step::Sent)) => continue,
+            Ok(Ok(Step::Sent)) => {
+                if !rest.is_empty() {
+                    // A socket takes megabytes without waiting.
+                    turn().await;
+                }
+                continue;
+            }
             Ok(Ok(Step::Gone)) => return Err(io::ErrorKind::ConnectionAborted.into()),
             Ok(Ok(Step::Received(0))) => response.end(client.out),
             Ok(Ok(Step::Received(len))) => {
@@ -107,7 +113,8 @@ fn step<F: Future<Output = ReadDone>>(
     task: &mut Task<'_>,
 ) -> Poll<io::Result<Step>> {
     if !rest.is_empty() {
-        match Pin::new(&mut *stream).poll_write(task, rest) {
+        let part = rest.get(..WRITE_PART_LEN).unwrap_or(rest);
+        match Pin::new(&mut *stream).poll_write(task, part) {
             Poll::Ready(Ok(len)) if len > 0 => {
                 *rest = rest.get(len..).unwrap_or_default();
                 return Poll::Ready(Ok(Step::Sent));

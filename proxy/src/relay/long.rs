@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use transom_engine::Error;
 use transom_engine::exchange::{self, Envelope, Request};
-use transom_engine::http1::RequestHead;
+use transom_engine::http1::{RequestHead, write_passed_request};
 
 use super::{Context, Directions, Outgoing, Parcel};
-use crate::aside::Aside;
+use crate::aside::{Aside, Lane};
 use crate::buffers::SharedBuffer;
-use crate::limits::{LONG_BODY_LEN, LONG_CODED_REPLY_LEN};
+use crate::limits::{LONG_BODY_LEN, LONG_CODED_REPLY_LEN, READ_ROOM_LEN, SHORT_CODED_BODY_LEN};
 use crate::upstream::{Reply, ReplyMetadata, Upstream};
 
 /// A request whose body is long.
@@ -32,7 +32,7 @@ pub enum LongBegun {
     Call(Box<Outgoing>),
     /// The answer has been appended.
     Answered,
-    /// There is no such path here; the body is, for the server that has it.
+    /// There is no such path here; the request is, as the server gets it that has it.
     Unknown(Arc<Upstream>, Vec<u8>),
 }
 
@@ -66,8 +66,9 @@ impl Context {
             }
             Err(error) => {
                 if let Some(origin) = self.origin_for(error) {
-                    let unknown = LongBegun::Unknown(Arc::clone(origin), body);
-                    return Ok(((head, bytes), unknown));
+                    let origin = Arc::clone(origin);
+                    let request = LongRequest { head, bytes, body };
+                    return self.write_passed_long(request, client, origin).await;
                 }
                 self.aside().let_go(body);
                 // These are never faults of the body.
@@ -78,7 +79,12 @@ impl Context {
         };
         let gateway = Arc::clone(&self.gateway);
         let envelope = self.dated(envelope.clone());
-        let converted = self.aside().run(move |scratch| {
+        let lane = if body.len() > SHORT_CODED_BODY_LEN {
+            Lane::Long
+        } else {
+            Lane::Short
+        };
+        let converted = self.aside().run(lane, move |scratch| {
             let transcoder = &gateway.transcoder;
             // It is about as long as the body: to grow step by step would take more of both memory and time.
             let mut message = Vec::with_capacity(body.len());
@@ -115,6 +121,24 @@ impl Context {
         Ok(((head, bytes), LongBegun::Call(Box::new(outgoing))))
     }
 
+    /// Writes a request whose body is long as another server gets it.
+    async fn write_passed_long(
+        &self,
+        request: LongRequest,
+        client: IpAddr,
+        origin: Arc<Upstream>,
+    ) -> Result<(Used, LongBegun), Panicked> {
+        let LongRequest { head, bytes, body } = request;
+        let written = self.aside().run(Lane::Long, move |_| {
+            let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN + body.len());
+            let authority = origin.target().authority().as_str().as_bytes();
+            write_passed_request(&head, &bytes, &body, client, authority, &mut request);
+            ((head, bytes), origin, request)
+        });
+        let (used, origin, request) = written.await.ok_or(Panicked)?;
+        Ok((used, LongBegun::Unknown(origin, request)))
+    }
+
     /// As [`Context::finish`], for a reply that [is long](is_long). `out` comes back from another thread, with the memory that it got there.
     ///
     /// # Errors
@@ -135,7 +159,7 @@ impl Context {
         let body = reply.body.into_bytes();
         let headers = reply.headers.into_list();
         let trailers = reply.trailers.map(ReplyMetadata::into_list);
-        let written = self.aside().run(move |scratch| {
+        let written = self.aside().run(Lane::Long, move |scratch| {
             let reply = exchange::Reply {
                 http_status,
                 headers: || headers.iter(),

@@ -10,9 +10,10 @@ import (
 
 const headLengthMax = 64 << 10
 
-// http1 sends one request over and over and reads the answers: status 200, a body by length or in chunks.
+// http1 sends one request over and over and reads the answers: the wanted status, a body by length or in chunks.
 type http1 struct {
 	request      []byte
+	wantedStatus int
 	wantedLength int
 
 	step step
@@ -124,7 +125,7 @@ func (h *http1) gather(piece []byte, mark string) ([]byte, bool, error) {
 
 func (h *http1) readHead() error {
 	lines := strings.Split(string(h.line[:len(h.line)-4]), "\r\n")
-	if !strings.HasPrefix(lines[0], "HTTP/1.1 200") {
+	if !strings.HasPrefix(lines[0], fmt.Sprintf("HTTP/1.1 %d ", h.wantedStatus)) {
 		return fmt.Errorf("answered with %.100q", lines[0])
 	}
 	h.step, h.missing = inBody, -1

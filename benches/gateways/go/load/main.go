@@ -23,6 +23,7 @@ func main() {
 	method := flag.String("method", "GET", "HTTP method")
 	path := flag.String("path", "/", "HTTP path, or /package.Service/Method with -grpc")
 	bodyFile := flag.String("body", "", "file with the body; with -grpc, the message on the wire")
+	status := flag.Int("status", 200, "status that an answer must have; not with -grpc")
 	length := flag.Int("length", 0, "bytes that an answer's body must have; 0 is any, with -grpc the message that was sent")
 	isGRPC := flag.Bool("grpc", false, "plain gRPC calls instead of HTTP/1.1 requests")
 	rate := flag.Float64("rate", 0, "requests a second; 0 is as many as are answered")
@@ -40,7 +41,7 @@ func main() {
 		}
 	}
 	dial := func() conversation {
-		return &http1{request: httpRequest(*method, *path, *address, body), wantedLength: *length}
+		return &http1{request: httpRequest(*method, *path, *address, body), wantedStatus: *status, wantedLength: *length}
 	}
 	if *isGRPC {
 		dial = func() conversation { return newGRPC(*path, *address, body, *length, *lanes) }

@@ -15,8 +15,8 @@ use super::super::inlet::ReadDone;
 use super::{Connection, Part};
 use crate::clock::{self, Instant};
 use crate::limits::{
-    BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, LINGER_LEN_MAX, LONG_BODY_LEN,
-    LONG_CODED_BODY_LEN, READ_ROOM_LEN,
+    BODY_GAP_TIMEOUT, BODY_RATE_MIN, BODY_ROOM_LEN, LINGER_LEN_MAX, LONG_BODY_LEN, LONG_READ_LEN,
+    READ_ROOM_LEN,
 };
 use crate::net::turn;
 
@@ -150,7 +150,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             let room_len = self
                 .long
                 .len()
-                .clamp(BODY_ROOM_LEN, LONG_BODY_LEN)
+                .clamp(BODY_ROOM_LEN, LONG_READ_LEN)
                 .min(missing_len);
             if here_len >= room_len {
                 self.make_room(here_len.min(missing_len), missing_len)
@@ -217,10 +217,10 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         Ok((read == 0).then_some(Part::End))
     }
 
-    /// Whether a body has to be decoded first, and may become long by that.
+    /// Whether a body has to be decoded first, and may become long by that: some codings make megabytes of a few bytes.
     pub(super) fn is_coded(&self, head_len: usize, body: Body) -> bool {
         let bytes = self.inlet.bytes();
-        body.bytes(bytes, head_len, &self.chunked).len() > LONG_CODED_BODY_LEN
+        !body.bytes(bytes, head_len, &self.chunked).is_empty()
             && self.head.header(bytes, b"content-encoding").is_some()
     }
 }

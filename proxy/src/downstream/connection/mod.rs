@@ -30,7 +30,7 @@ use super::websocket::accept_of;
 use crate::clock;
 use crate::limits::{
     BUFFER_KEEP_LEN_MAX, DRAIN_GRACE, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED,
-    LINGER_LEN_MAX, LINGER_TIMEOUT, PIPELINE_LEN_MAX, READ_ROOM_LEN,
+    LINGER_LEN_MAX, LINGER_TIMEOUT, LONG_BODY_LEN, PIPELINE_LEN_MAX, READ_ROOM_LEN,
 };
 use crate::net::{Accepted, Elapsed, WriteHalf};
 use crate::relay::{
@@ -59,6 +59,11 @@ pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
     // An I/O error means that the client is gone: there is nobody left to tell.
     if let Ok(End::Unread) = connection.run().await {
         connection.linger().await;
+    }
+    for memory in [connection.long, connection.chunked, connection.out] {
+        if memory.capacity() > LONG_BODY_LEN {
+            connection.context.aside().let_go(memory);
+        }
     }
 }
 
@@ -185,7 +190,13 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                     return self.stream(outgoing, streams, envelope).await;
                 }
                 self.inlet.consume(request_len);
-                let reply = self.call(&outgoing).await?;
+                let reply = match self.call(&outgoing).await {
+                    Ok(reply) => reply,
+                    Err(gone) => {
+                        self.context.recycle(outgoing);
+                        return Err(gone);
+                    }
+                };
                 let envelope = self.closing_if_last(envelope, 0);
                 keeps_open = envelope.keeps_open();
                 match reply {
@@ -407,7 +418,17 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             Ok(None) => Begun::Answered,
             Err(error) => {
                 if let Some(origin) = self.context.origin_for(error) {
-                    let passage = self.passage(origin, bytes, body, envelope);
+                    let authority = origin.target().authority().as_str().as_bytes();
+                    let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN);
+                    write_passed_request(
+                        &self.head,
+                        bytes,
+                        body,
+                        self.client,
+                        authority,
+                        &mut request,
+                    );
+                    let passage = self.passage(request, bytes, envelope);
                     return Begun::Passage(Arc::clone(origin), Box::new(passage));
                 }
                 let request = Some((&self.head, bytes, body));
@@ -437,8 +458,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         Ok(match begun {
             LongBegun::Call(outgoing) => Begun::Call(*outgoing),
             LongBegun::Answered => Begun::Answered,
-            LongBegun::Unknown(origin, body) => {
-                let passage = self.passage(&origin, &bytes, &body, envelope);
+            LongBegun::Unknown(origin, request) => {
+                let passage = self.passage(request, &bytes, envelope);
                 Begun::Passage(origin, Box::new(passage))
             }
         })
@@ -460,24 +481,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         Ok(())
     }
 
-    /// The request as another server gets it.
-    fn passage(
-        &self,
-        origin: &Upstream,
-        bytes: &[u8],
-        body: &[u8],
-        envelope: &Envelope,
-    ) -> Passage {
-        let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN);
-        let authority = origin.target().authority().as_str().as_bytes();
-        write_passed_request(
-            &self.head,
-            bytes,
-            body,
-            self.client,
-            authority,
-            &mut request,
-        );
+    /// A request on its way to another server.
+    fn passage(&self, request: Vec<u8>, bytes: &[u8], envelope: &Envelope) -> Passage {
         let connection = if envelope.keeps_open() {
             self.head.connection()
         } else {
@@ -503,7 +508,12 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         };
         // In memory of its own, which a connection that passes nothing on does without.
         let passing = Box::pin(passing::pass(origin, passage, client));
-        let Err(why) = passing.await? else {
+        let passed = passing.await;
+        let request = std::mem::take(&mut passage.request);
+        if request.capacity() > LONG_BODY_LEN {
+            self.context.aside().let_go(request);
+        }
+        let Err(why) = passed? else {
             return Ok(passage.response.keeps_open());
         };
         let keeps_open = envelope.keeps_open();
