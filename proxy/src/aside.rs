@@ -27,7 +27,7 @@ use crate::net::wake_pair;
 
 /// When a thread that has nothing to do reminds the allocator, how often, and by how many bytes.
 const REMINDER_PAUSE: Duration = Duration::from_millis(250);
-const REMINDER_COUNT: u32 = 4;
+const REMINDER_COUNT: u32 = 12;
 const REMINDER_LEN: usize = 2 * 1024 * 1024;
 
 type Work = Box<dyn FnOnce(&mut Scratch) + Send>;
@@ -146,8 +146,8 @@ fn work_off(works: &Mutex<Receiver<Work>>) {
     }
 }
 
-/// Memory that was let go of goes back to the kernel a tenth of a second later and not before mimalloc is asked for something large again, which where nothing
-/// long comes any more would be never. What is asked for here is not touched, so that it costs nothing.
+/// Memory that was let go of goes back to the kernel a second later and not before mimalloc is asked for something large again, which where nothing
+/// comes any more would be never. What is asked for here is not touched, so that it costs nothing.
 fn remind_allocator() {
     drop(black_box(Vec::<u8>::with_capacity(REMINDER_LEN)));
 }
