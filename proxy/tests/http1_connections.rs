@@ -348,32 +348,13 @@ fn idle_connection_costs_little_memory() {
         clients.extend((0..COUNT).map(|_| Client::connect(gateway.address()).unwrap()));
         clients.extend(used(gateway, 1, 0));
         let each = cost(&clients);
-        assert!(each <= 10 << 10, "{each} bytes a connection without a request");
+        assert!(
+            each <= 10 << 10,
+            "{each} bytes a connection without a request"
+        );
         clients.extend(used(gateway, COUNT, 1024));
         let each = cost(&clients);
         assert!(each <= 10 << 10, "{each} bytes a connection");
-    });
-}
-
-/// Goal: what a crowd needed goes back to the kernel when it has left, though nothing else happens then. Method: the memory of the process; the client that
-/// waits is the clock.
-#[test]
-fn memory_of_a_crowd_goes_back_when_it_has_left() {
-    Gateway::demo_on_each_driver(|gateway| {
-        let mut clients = used(gateway, 30, 1024);
-        let before = gateway.resident_len();
-        clients.extend(used(gateway, 400, 1024));
-        let grown = gateway.resident_len().saturating_sub(before);
-        clients.truncate(1);
-        let is_back = || gateway.resident_len().saturating_sub(before) <= grown / 2;
-        let mut quarter_count = 0;
-        while !is_back() && quarter_count < 60 {
-            let is_silent = clients[0].is_silent_for(Duration::from_millis(250));
-            assert!(is_silent.unwrap());
-            quarter_count += 1;
-        }
-        let left = gateway.resident_len().saturating_sub(before);
-        assert!(is_back(), "{left} of {grown} bytes are left");
     });
 }
 
@@ -398,9 +379,7 @@ fn requests_of_all_lengths_come_whole_on_a_connection_that_began_with_little_roo
             }
             let twice = request.repeat(2) + &echo("last");
             client.write(twice.as_bytes()).unwrap();
-            let replies: Vec<_> = (0..3)
-                .map(|_| client.read_reply("POST").unwrap())
-                .collect();
+            let replies: Vec<_> = (0..3).map(|_| client.read_reply("POST").unwrap()).collect();
             assert_eq!(texts(&replies), [text.clone(), text, "last".to_owned()]);
         }
     });

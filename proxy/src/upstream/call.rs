@@ -88,7 +88,7 @@ impl Pool {
             Ok(reply) => Ok(reply),
             Err(failure) if failure.is_unstarted => {
                 tracing::debug!(error = %failure.error, "the call did not start and is sent once more");
-                let again = self.call_once(request, deadline).await;
+                let again = Box::pin(self.call_once(request, deadline)).await;
                 again.map_err(|again| again.error)
             }
             Err(failure) => Err(failure.error),

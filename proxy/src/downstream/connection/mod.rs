@@ -575,8 +575,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             ..
         } = self;
         let mut call = pin!(context.call(outgoing));
-        let mut flush = pin!(write(writer, out));
-        let mut is_flushed = false;
+        // Mostly there is nothing to write, and a connection does without the memory to do it.
+        let mut flush = (!out.is_empty()).then(|| Box::pin(write(writer, out)));
         let mut reply = None;
         poll_fn(|task| {
             if reply.is_none()
@@ -584,12 +584,16 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             {
                 reply = Some(done);
             }
-            if !is_flushed && let Poll::Ready(written) = flush.as_mut().poll(task) {
+            if let Some(writing) = &mut flush
+                && let Poll::Ready(written) = writing.as_mut().poll(task)
+            {
                 written?;
-                is_flushed = true;
+                flush = None;
             }
             // Both are polled to their ends, and no further.
-            if is_flushed && let Some(reply) = reply.take() {
+            if flush.is_none()
+                && let Some(reply) = reply.take()
+            {
                 return Poll::Ready(Ok(reply));
             }
             inlet
