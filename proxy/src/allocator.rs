@@ -14,6 +14,9 @@ use mimalloc::MiMalloc;
 #[derive(Debug)]
 pub struct CountingAllocator;
 
+/// The longest that the allocator does not refuse unseen: more than a process can address.
+const ENORMOUS_LEN: usize = isize::MAX as usize / 2;
+
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
@@ -21,6 +24,14 @@ thread_local! {
 /// Allocations and reallocations of this thread so far; zero for ever where [`CountingAllocator`] is not the global allocator.
 pub fn allocation_count() -> u64 {
     COUNT.get()
+}
+
+/// Gives memory that is free in the whole process, and that this thread has of its own, back to the kernel. It takes milliseconds where there is much.
+///
+/// mimalloc does so at once only when it has been asked for more than there is: so it is, for what no machine has.
+pub fn give_back_free_memory() {
+    let refused = Vec::<u8>::new().try_reserve_exact(ENORMOUS_LEN);
+    debug_assert!(refused.is_err(), "there is no such memory");
 }
 
 fn count() {

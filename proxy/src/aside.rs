@@ -1,6 +1,7 @@
 //! Threads beside the workers, for work that would hold a worker up: bodies that are long. In: work that owns what it needs. Out: what it gives, on the
-//! worker that waits for it. Always: a worker goes on with its other connections meanwhile; work that panics costs its connection and nothing else; where
-//! there is no thread or no descriptor to be had, the worker does the work itself.
+//! worker that waits for it. Always: a worker goes on with its other connections meanwhile, and has its core when it wants it; work that panics costs its
+//! connection and nothing else; where there is no thread or no descriptor to be had, the worker does the work itself; memory that is free goes back to the
+//! kernel from here, so that no worker has to see to it.
 //!
 //! ```text
 //! worker   run(work) ──▶ queue ──▶ thread, with scratch of its own ──▶ slot
@@ -9,26 +10,20 @@
 //!
 //! Why threads, and not slices on the worker: docs/decisions/0015-long-bodies.md.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::hint::black_box;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{
-    Receiver, RecvError, RecvTimeoutError, SyncSender, TrySendError, sync_channel,
-};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use transom_engine::exchange::Scratch;
 
-use crate::limits::{ASIDE_QUEUE_COUNT_MAX, LONG_BODY_LEN};
+use crate::allocator;
+use crate::clock::{self, Instant};
+use crate::cores;
+use crate::limits::{ASIDE_NICENESS, ASIDE_QUEUE_COUNT_MAX, FREE_MEMORY_PAUSE, LONG_BODY_LEN};
 use crate::net::task::panic_text;
 use crate::net::wake_pair;
-
-/// When a thread that has nothing to do reminds the allocator, how often, and by how many bytes.
-const REMINDER_PAUSE: Duration = Duration::from_millis(250);
-const REMINDER_COUNT: u32 = 12;
-const REMINDER_LEN: usize = 2 * 1024 * 1024;
 
 type Work = Box<dyn FnOnce(&mut Scratch) + Send>;
 
@@ -36,7 +31,7 @@ type Work = Box<dyn FnOnce(&mut Scratch) + Send>;
 #[derive(Default)]
 pub struct Aside {
     /// None if there are no threads.
-    queue: Option<SyncSender<Work>>,
+    queue: Option<Arc<Queue>>,
 }
 
 impl Aside {
@@ -45,15 +40,17 @@ impl Aside {
     /// # Errors
     /// If the process can have no more threads.
     pub fn start(thread_count: usize) -> io::Result<Self> {
-        let (queue, works) = sync_channel(ASIDE_QUEUE_COUNT_MAX);
-        let works = Arc::new(Mutex::new(works));
+        let queue = Arc::new(Queue::default());
+        let aside = Self {
+            queue: Some(Arc::clone(&queue)),
+        };
         for index in 0..thread_count {
-            let works = Arc::clone(&works);
+            let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name(format!("transom-aside-{index}"))
-                .spawn(move || work_off(&works))?;
+                .spawn(move || work_off(&queue))?;
         }
-        Ok(Self { queue: Some(queue) })
+        Ok(aside)
     }
 
     /// Has something done and waits for it. Nothing if it panicked.
@@ -75,9 +72,7 @@ impl Aside {
             // If the work panics this is dropped, which wakes too.
             wake.wake();
         });
-        if let Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) =
-            queue.try_send(work)
-        {
+        if let Err(work) = queue.put(work) {
             guarded(|| work(&mut Scratch::default()));
         }
         woken.wait().await;
@@ -101,7 +96,16 @@ impl Aside {
     pub fn let_go(&self, memory: impl Send + 'static) {
         if let Some(queue) = &self.queue {
             // If the queue is full, it is dropped here.
-            let _sent = queue.try_send(Box::new(move |_| drop(memory)));
+            let _put = queue.put(Box::new(move |_| drop(memory)));
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            queue.state().is_closed = true;
+            queue.changed.notify_all();
         }
     }
 }
@@ -115,41 +119,106 @@ impl fmt::Debug for Aside {
     }
 }
 
-/// What a thread does.
-fn work_off(works: &Mutex<Receiver<Work>>) {
-    let mut scratch = Scratch::default();
-    let mut reminder_count = 0;
-    loop {
-        let next = {
-            let works = works.lock().unwrap_or_else(PoisonError::into_inner);
-            if reminder_count > 0 {
-                works.recv_timeout(REMINDER_PAUSE)
-            } else {
-                works
-                    .recv()
-                    .map_err(|RecvError| RecvTimeoutError::Disconnected)
-            }
-        };
-        match next {
-            Ok(work) => {
-                reminder_count = REMINDER_COUNT;
-                if guarded(|| work(&mut scratch)).is_none() {
-                    scratch = Scratch::default();
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                reminder_count -= 1;
-                remind_allocator();
-            }
-            Err(RecvTimeoutError::Disconnected) => return,
+/// Work that waits for a thread.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    /// `works.len() <= ASIDE_QUEUE_COUNT_MAX`
+    works: VecDeque<Work>,
+    is_closed: bool,
+    /// When free memory last went back to the kernel.
+    given_back_at: Option<Instant>,
+}
+
+/// What a thread is to do next.
+enum Next {
+    Work(Work),
+    /// There has been nothing for a while.
+    Rest,
+    End,
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the work back if there are too many before it.
+    fn put(&self, work: Work) -> Result<(), Work> {
+        let works = &mut self.state().works;
+        if works.len() >= ASIDE_QUEUE_COUNT_MAX {
+            return Err(work);
         }
+        works.push_back(work);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for work; a thread that has worked also for the time to clear up.
+    fn next(&self, has_worked: bool) -> Next {
+        let is_idle = |state: &mut QueueState| state.works.is_empty() && !state.is_closed;
+        let state = self.state();
+        let mut state = if has_worked {
+            let waited = self
+                .changed
+                .wait_timeout_while(state, FREE_MEMORY_PAUSE, is_idle);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            let waited = self.changed.wait_while(state, is_idle);
+            waited.unwrap_or_else(PoisonError::into_inner)
+        };
+        match state.works.pop_front() {
+            Some(work) => Next::Work(work),
+            None if state.is_closed => Next::End,
+            None => Next::Rest,
+        }
+    }
+
+    /// Whether free memory has to go back now. mimalloc lets whoever asks it for memory next do that with what has been free for a second, a worker as soon
+    /// as any other thread, and it takes a third of a millisecond for 4 MiB. So it is done here before that second is over.
+    fn is_giving_back_due(&self) -> bool {
+        let now = clock::now();
+        let at = &mut self.state().given_back_at;
+        let is_due = at.is_none_or(|at| now.saturating_duration_since(at) >= FREE_MEMORY_PAUSE);
+        if is_due {
+            *at = Some(now);
+        }
+        is_due
     }
 }
 
-/// Memory that was let go of goes back to the kernel a second later and not before mimalloc is asked for something large again, which where nothing
-/// comes any more would be never. What is asked for here is not touched, so that it costs nothing.
-fn remind_allocator() {
-    drop(black_box(Vec::<u8>::with_capacity(REMINDER_LEN)));
+/// What a thread does.
+fn work_off(queue: &Queue) {
+    // Workers come first: a conversion takes what they leave of a core, and a part that keeps it from starving where they leave nothing.
+    if let Err(error) = cores::let_others_go_first(ASIDE_NICENESS) {
+        tracing::warn!(%error, "long bodies are converted at the priority of the workers");
+    }
+    let mut scratch = Scratch::default();
+    let mut has_worked = false;
+    loop {
+        match queue.next(has_worked) {
+            Next::Work(work) => {
+                has_worked = true;
+                if guarded(|| work(&mut scratch)).is_none() {
+                    scratch = Scratch::default();
+                }
+                if queue.is_giving_back_due() {
+                    allocator::give_back_free_memory();
+                }
+            }
+            Next::Rest => {
+                has_worked = false;
+                scratch = Scratch::default();
+                allocator::give_back_free_memory();
+            }
+            Next::End => return,
+        }
+    }
 }
 
 fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
@@ -219,7 +288,7 @@ mod tests {
         go.send(()).unwrap();
     }
 
-    struct Held(Receiver<()>);
+    struct Held(std::sync::mpsc::Receiver<()>);
 
     impl Drop for Held {
         fn drop(&mut self) {

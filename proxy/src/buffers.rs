@@ -33,6 +33,11 @@ impl Buffers {
         self.free.borrow_mut().pop().unwrap_or_default()
     }
 
+    /// Buffers that are kept.
+    pub fn count(&self) -> usize {
+        self.free.borrow().len()
+    }
+
     /// Gives a buffer back. It is dropped if it grew too large or if enough are kept.
     pub fn give_back(&self, mut buffer: Vec<u8>) {
         let mut free = self.free.borrow_mut();
@@ -63,7 +68,7 @@ impl Buffers {
 impl fmt::Debug for Buffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffers")
-            .field("free_count", &self.free.borrow().len())
+            .field("free_count", &self.count())
             .field("head_count", &self.heads.borrow().len())
             .finish()
     }
@@ -109,6 +114,13 @@ impl SharedBuffer {
     /// Goes on with what was started and is not lent yet: what is lent would be copied first.
     pub fn more(&mut self) -> &mut Vec<u8> {
         Rc::make_mut(&mut self.bytes)
+    }
+
+    /// Lets go of bytes that were lent before, if their memory grew large.
+    pub fn trim(&mut self) {
+        if self.bytes.capacity() > BUFFER_KEEP_LEN_MAX {
+            self.bytes = Rc::default();
+        }
     }
 
     /// A buffer of bytes that were written elsewhere.
@@ -218,7 +230,7 @@ mod tests {
         for _ in 0..=BUFFER_KEEP_COUNT_MAX {
             buffers.give_back(Vec::with_capacity(16));
         }
-        assert_eq!(buffers.free.borrow().len(), BUFFER_KEEP_COUNT_MAX);
+        assert_eq!(buffers.count(), BUFFER_KEEP_COUNT_MAX);
     }
 
     #[test]
@@ -243,6 +255,18 @@ mod tests {
         drop(buffer.share());
         buffer.start().extend_from_slice(b"second");
         assert_eq!(buffer.as_slice().as_ptr(), memory);
+    }
+
+    #[test]
+    fn shared_buffer_lets_go_of_what_grew_large_alone() {
+        let mut buffer = SharedBuffer::of(vec![0; BUFFER_KEEP_LEN_MAX]);
+        buffer.trim();
+        assert_eq!(buffer.capacity(), BUFFER_KEEP_LEN_MAX);
+        let mut buffer = SharedBuffer::of(vec![0; BUFFER_KEEP_LEN_MAX + 1]);
+        let lent = buffer.share();
+        buffer.trim();
+        assert_eq!(buffer.capacity(), 0);
+        assert_eq!(lent.remaining(), BUFFER_KEEP_LEN_MAX + 1);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Cores for workers. In: the number of a core. Out: this thread on that core.
-//! Always: only cores that the process may run on are named; a thread that cannot be pinned runs on as it did.
+//! Cores for workers, and who has them first. In: the number of a core; how nice a thread is to be. Out: this thread on that core, or behind the others.
+//! Always: only cores that the process may run on are named; a thread that cannot be pinned, or moved behind, runs on as it did.
 
 use std::io;
 
+use rustix::process::nice;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The cores that this thread may run on, in order. Ask before any thread is pinned: those it starts inherit its cores.
@@ -34,9 +35,37 @@ pub fn pin_this_thread(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
+/// Makes this thread so much nicer than it was: others that want its core have it sooner and longer. It needs no privilege, and there is no way back.
+///
+/// # Errors
+///
+/// If the kernel does not let it.
+pub fn let_others_go_first(niceness: i32) -> io::Result<()> {
+    // On Linux it is a thread that is nice, not a process.
+    nice(niceness)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use rustix::process::getpriority_process;
+
     use super::*;
+
+    #[test]
+    fn thread_that_lets_others_go_first_leaves_those_as_they_are() {
+        let before = getpriority_process(None).unwrap();
+        let niceness = |by| {
+            let thread = std::thread::spawn(move || {
+                let_others_go_first(by).unwrap();
+                getpriority_process(None).unwrap()
+            });
+            thread.join().unwrap()
+        };
+        assert_eq!(niceness(1), (before + 1).min(19));
+        assert_eq!(niceness(10), (before + 10).min(19));
+        assert_eq!(getpriority_process(None).unwrap(), before);
+    }
 
     #[test]
     fn pinned_thread_may_run_on_its_core_only() {

@@ -133,6 +133,12 @@ pub const WRITE_PART_LEN: usize = 256 * 1024;
 /// Long bodies that wait for a thread to convert them; the worker of one more does it itself.
 pub const ASIDE_QUEUE_COUNT_MAX: usize = 1024;
 
+/// How much nicer the threads that convert long bodies are than workers. On a core whose worker never rests one of them gets a tenth of the time.
+pub const ASIDE_NICENESS: i32 = 10;
+
+/// How long memory of long bodies may be free before it goes back to the kernel. mimalloc would have a worker do it after a second.
+pub const FREE_MEMORY_PAUSE: Duration = Duration::from_millis(250);
+
 /// Bytes an idle connection may keep for its next read; what a large request needed is given back.
 pub const IDLE_READ_LEN_MAX: usize = 8 * 1024;
 
@@ -173,6 +179,24 @@ pub const UPSTREAM_APART_KEEP_COUNT: usize = 4;
 
 /// Calls in flight on one upstream connection, even if the peer allows more.
 pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
+
+/// Calls of a worker in flight below which an answer is looked at as soon as it comes.
+pub const GATHER_CALL_COUNT_MIN: usize = 16;
+
+/// Answers that come together and are yet few: before these a worker rests, so that it is woken for several.
+pub const GATHER_ANSWER_COUNT_MAX: usize = 4;
+
+/// Of what quick calls take, the part that a worker rests.
+pub const GATHER_TIME_DIVISOR: u32 = 32;
+
+/// A rest that is shorter than this is none: falling asleep and waking up take a part of it.
+pub const GATHER_TIME_MIN: Duration = Duration::from_micros(100);
+
+/// The longest rest.
+pub const GATHER_TIME_MAX: Duration = Duration::from_micros(500);
+
+/// How long the answer to an upstream's PING may wait for a call to go out with.
+pub const UPSTREAM_PONG_DELAY: Duration = Duration::from_millis(5);
 
 /// Bytes that are read at once from an upstream by the codec of our own.
 pub const UPSTREAM_READ_LEN: usize = 64 * 1024;

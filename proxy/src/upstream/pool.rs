@@ -13,6 +13,7 @@ use super::apart::Apart;
 use super::backoff::Backoff;
 use super::connection::{self, Connection, Lease};
 use super::error::Unavailable;
+use super::pace::Pace;
 use crate::clock;
 use crate::limits::UPSTREAM_QUEUE_COUNT_MAX;
 use crate::net::{Elapsed, Notify, sleep, spawn, timeout};
@@ -33,6 +34,8 @@ struct Shared {
     started_count: Cell<usize>,
     /// Connections that calls whose requests stream do not share with the others.
     apart: Apart,
+    /// Of all its connections.
+    pace: Rc<Pace>,
 }
 
 enum Slot {
@@ -54,6 +57,7 @@ impl Pool {
                 free: Rc::new(Notify::new()),
                 started_count: Cell::new(0),
                 apart: Apart::new(),
+                pace: Rc::default(),
             }),
         }
     }
@@ -84,6 +88,10 @@ impl Pool {
 
     pub(super) fn apart(&self) -> &Apart {
         &self.shared.apart
+    }
+
+    pub(super) fn pace(&self) -> &Rc<Pace> {
+        &self.shared.pace
     }
 
     /// Whether a connection is there, with or without a free stream.
@@ -245,9 +253,10 @@ async fn keep_slot(pool: Weak<Shared>, index: usize) {
         let Some(shared) = pool.upgrade() else { return };
         shared.set_slot(index, Slot::Connecting);
         let (upstream, free) = (Arc::clone(&shared.upstream), Rc::clone(&shared.free));
+        let pace = Rc::clone(&shared.pace);
         drop(shared);
 
-        let opening = connection::open(&upstream, turn, free);
+        let opening = connection::open(&upstream, turn, free, &pace);
         turn = turn.wrapping_add(1);
         let opened = timeout(settings.connect_timeout, opening)
             .await
