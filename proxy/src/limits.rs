@@ -56,13 +56,20 @@ pub const CLOSE_PAUSE: Duration = Duration::from_millis(1);
 /// Pause before a worker whose thread panicked is started again.
 pub const WORKER_RESPAWN_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections of a worker from which on they are a crowd: when half of it has left, the allocator gives their memory back to the kernel.
+pub const CROWD_COUNT_MIN: usize = 64;
+
 /// Bytes a recycled buffer may keep; a larger one goes back to the allocator.
 pub const BUFFER_KEEP_LEN_MAX: usize = 64 * 1024;
 
 /// Buffers a worker keeps for reuse.
 pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
 
-/// Spare bytes made when a read is asked to append to a full buffer.
+/// Bytes that the first read of a connection has room for. A read that fills its room doubles that of the next ones, up to [`READ_ROOM_LEN`], so that a
+/// connection holds what its requests need while it waits, and they still come in one read each.
+pub const READ_FIRST_LEN: usize = 1024;
+
+/// Spare bytes made when a read is asked to append to a full buffer, at most.
 pub const READ_ROOM_LEN: usize = 4 * 1024;
 
 /// How long a client may be silent between requests.

@@ -60,14 +60,13 @@ pub struct RequestHead {
     path: Span,
     query: Span,
     host: Option<Span>,
-    /// `headers.len() <= HEADER_COUNT_MAX <= headers.capacity()`
+    /// Its memory grows with what comes, and is kept. `headers.len() <= HEADER_COUNT_MAX`
     headers: Vec<HeaderSpan>,
     version: Version,
     framing: BodyFraming,
     keep_alive: bool,
     expects_continue: bool,
-    /// What Connection headers name beside `close` and `keep-alive`. `connection_options.len() <= HEADER_COUNT_MAX <=
-    /// connection_options.capacity()`
+    /// What Connection headers name beside `close` and `keep-alive`. `connection_options.len() <= HEADER_COUNT_MAX`
     connection_options: Vec<Span>,
 }
 
@@ -92,21 +91,21 @@ pub struct Headers<'h> {
 }
 
 impl RequestHead {
-    /// An empty head with room for as many headers as a request may have.
-    pub fn new() -> Self {
+    /// An empty head, without memory of its own yet.
+    pub const fn new() -> Self {
         Self {
-            method: Span::default(),
-            target: Span::default(),
+            method: Span::EMPTY,
+            target: Span::EMPTY,
             authority: None,
-            path: Span::default(),
-            query: Span::default(),
+            path: Span::EMPTY,
+            query: Span::EMPTY,
             host: None,
-            headers: Vec::with_capacity(HEADER_COUNT_MAX),
+            headers: Vec::new(),
             version: Version::Http11,
             framing: BodyFraming::None,
             keep_alive: false,
             expects_continue: false,
-            connection_options: Vec::with_capacity(HEADER_COUNT_MAX),
+            connection_options: Vec::new(),
         }
     }
 
@@ -371,6 +370,8 @@ impl<'h> Iterator for Headers<'h> {
 }
 
 impl Span {
+    const EMPTY: Self = Self { start: 0, len: 0 };
+
     /// The place of `part` in `whole`, which it is borrowed from and which is shorter than 4 GiB where `part` is.
     #[expect(
         clippy::cast_possible_truncation,

@@ -18,5 +18,5 @@ pub use listener::{Accepted, BoundListener, Fresh, Listener};
 pub use notify::Notify;
 pub use ring::{IoChoice, IoDriver, IoReport, Runtime, rest_thread};
 pub use stream::{PollStream, ReadHalf, Stream, WriteHalf};
-pub use task::{Elapsed, sleep, sleep_until, spawn, timeout};
+pub use task::{Elapsed, sleep, sleep_until, spawn, spawn_holding, timeout};
 pub use wake::{WakeReceiver, WakeSender, turn, wake_pair};

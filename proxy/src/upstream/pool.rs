@@ -113,7 +113,8 @@ impl Pool {
         if shared.free.waiting_count() >= UPSTREAM_QUEUE_COUNT_MAX {
             return Err(Unavailable::QueueFull);
         }
-        shared.wait_for_lease(has_deadline).await
+        // In memory of its own, which a call that need not wait does without.
+        Box::pin(shared.wait_for_lease(has_deadline)).await
     }
 }
 
