@@ -68,7 +68,7 @@ impl Buffers {
 impl fmt::Debug for Buffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffers")
-            .field("free_count", &self.count())
+            .field("free_count", &self.free.borrow().len())
             .field("head_count", &self.heads.borrow().len())
             .finish()
     }

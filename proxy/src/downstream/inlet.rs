@@ -53,6 +53,8 @@ pub(super) struct Inlet<'p, F> {
     busy_count: usize,
     /// Bytes that a read into an empty buffer has room for. `READ_FIRST_LEN <= room_len <= READ_ROOM_LEN`
     room_len: usize,
+    /// Whether the room of the read in flight or of the next one is that of a body, whose length says nothing of what comes at once.
+    is_expected: bool,
 }
 
 impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
@@ -72,6 +74,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             has_waited: false,
             busy_count: 0,
             room_len: READ_FIRST_LEN,
+            is_expected: false,
         }
     }
 
@@ -127,6 +130,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         if self.half.is_some() {
             self.compact();
             self.received.reserve_exact(len);
+            self.is_expected = true;
         }
     }
 
@@ -212,7 +216,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         };
         self.flight.set(None);
         self.half = Some(half);
-        if buffer.len() == buffer.capacity() {
+        if !std::mem::take(&mut self.is_expected) && buffer.len() == buffer.capacity() {
             // This client sends more at once.
             self.room_len = READ_ROOM_LEN.min(self.room_len * 2);
         }
