@@ -1,10 +1,11 @@
-"""The gateways: how each is made ready, set up and started. All take one core: one worker, one thread, or GOMAXPROCS by the core they are pinned to."""
+"""The gateways: how each is made ready, set up and started, with as many workers or threads as cores; Go takes GOMAXPROCS from those it is pinned to."""
 
 import contextlib
 import json
 import os
 import subprocess
 import tempfile
+import time
 import urllib.request
 
 import builds
@@ -26,8 +27,8 @@ class Gateway:
     def prepare(self, schema):
         """Builds or fetches what it needs; called before anything is measured."""
 
-    def start(self, schema, upstream, core, folder):
-        """Returns the running program and its address. `folder` is empty and goes away afterwards."""
+    def start(self, schema, upstream, cores, folder):
+        """Returns the running program and what waits for its address. `folder` is empty and goes away afterwards."""
         raise NotImplementedError
 
     def version(self):
@@ -54,10 +55,10 @@ class Transom(Gateway):
         builds.prepare_schema(schema)
         self.program = self.options.transom or builds.prepare_transom()
 
-    def start(self, schema, upstream, core, folder):
+    def start(self, schema, upstream, cores, folder):
         _, descriptor_set = builds.prepare_schema(schema)
-        program = processes.Program(self.name, core, [
-            self.program, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--upstream", f"http://{upstream}", "--descriptor-set", descriptor_set,
+        program = processes.Program(self.name, cores, [
+            self.program, "serve", "--listen", "127.0.0.1:0", "--workers", str(len(cores)), "--upstream", f"http://{upstream}", "--descriptor-set", descriptor_set,
             *(["--upstream-codec", self.codec] if self.codec else []),
         ])  # fmt: skip
         return program, program.address
@@ -82,8 +83,8 @@ class GrpcGateway(Gateway):
     def prepare(self, schema):
         builds.prepare_go(schema)
 
-    def start(self, schema, upstream, core, folder):
-        program = processes.Program(self.name, core, [os.path.join(builds.prepare_go(schema), "grpc-gateway"), "-upstream", upstream])
+    def start(self, schema, upstream, cores, folder):
+        program = processes.Program(self.name, cores, [os.path.join(builds.prepare_go(schema), "grpc-gateway"), "-upstream", upstream])
         return program, program.address
 
     def version(self):
@@ -96,10 +97,10 @@ class Vanguard(Gateway):
     def prepare(self, schema):
         builds.prepare_schema(schema)
 
-    def start(self, schema, upstream, core, folder):
+    def start(self, schema, upstream, cores, folder):
         _, descriptor_set = builds.prepare_schema(schema)
         path = os.path.join(builds.prepare_go(), "vanguard")
-        program = processes.Program(self.name, core, [path, "-upstream", upstream, "-descriptor-set", descriptor_set])
+        program = processes.Program(self.name, cores, [path, "-upstream", upstream, "-descriptor-set", descriptor_set])
         return program, program.address
 
     def version(self):
@@ -113,13 +114,13 @@ class Envoy(Gateway):
         builds.prepare_schema(schema)
         self.program = builds.prepare_envoy()
 
-    def start(self, schema, upstream, core, folder):
+    def start(self, schema, upstream, cores, folder):
         _, descriptor_set = builds.prepare_schema(schema)
         settings, admin = os.path.join(folder, "envoy.json"), os.path.join(folder, "admin")
         with open(settings, "w", encoding="utf-8") as file:
             json.dump(envoy_settings(schema, upstream, descriptor_set), file)
-        program = processes.Program(self.name, core, [
-            self.program, "-c", settings, "--admin-address-path", admin, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error",
+        program = processes.Program(self.name, cores, [
+            self.program, "-c", settings, "--admin-address-path", admin, "--use-dynamic-base-id", "--concurrency", str(len(cores)), "-l", "error",
         ])  # fmt: skip
         return program, lambda: program.wait_until(lambda: envoy_address(admin))
 
@@ -164,15 +165,17 @@ class StructuredProxy(Gateway):
         builds.prepare_schema(schema)
         self.program = builds.prepare_structured_proxy()
 
-    def start(self, schema, upstream, core, folder):
+    def start(self, schema, upstream, cores, folder):
         _, descriptor_set = builds.prepare_schema(schema)
         address, settings = processes.free_address(), os.path.join(folder, "settings.json")
         with open(settings, "w", encoding="utf-8") as file:  # YAML reads JSON.
             json.dump({
                 "listen": {"http": address}, "upstream": {"default": f"http://{upstream}"}, "descriptors": [{"file": descriptor_set}],
-                "service": {"name": "bench"}, "runtime": {"worker_threads": 1},
+                "service": {"name": "bench"}, "runtime": {"worker_threads": len(cores)},
+                # It does not start with `{name}:move`, nor with two routes like `{name=projects/*/things/*}`: half of the generated ones.
+                "transcode": {"only": schema.plain_methods},
             }, file)  # fmt: skip
-        program = processes.Program(self.name, core, [self.program, "--config", settings], {**os.environ, "RUST_LOG": "error"})
+        program = processes.Program(self.name, cores, [self.program, "--config", settings], {**os.environ, "RUST_LOG": "error"})
         return program, lambda: program.wait_for_port(address)
 
     def version(self):
@@ -182,7 +185,7 @@ class StructuredProxy(Gateway):
 NGINX = """\
 daemon off;
 {user}
-worker_processes 1;
+worker_processes {workers};
 pid {folder}/pid;
 error_log stderr error;
 events {{ worker_connections {connections}; }}
@@ -209,14 +212,14 @@ class Nginx(Gateway):
     def prepare(self, schema):
         self.program, self.environment = builds.prepare_debian("nginx")
 
-    def start(self, schema, upstream, core, folder):
+    def start(self, schema, upstream, cores, folder):
         address, settings = processes.free_address(), os.path.join(folder, "nginx.conf")
         paths = (f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         user = "user root;" if os.getuid() == 0 else ""
         builds.write(settings, NGINX.format(
-            folder=folder, user=user, temporary=" ".join(paths), upstream=upstream, address=address, connections=CONNECTIONS_MAX,
+            folder=folder, user=user, workers=len(cores), temporary=" ".join(paths), upstream=upstream, address=address, connections=CONNECTIONS_MAX,
         ))  # fmt: skip
-        program = processes.Program(self.name, core, [self.program, "-e", "stderr", "-p", folder, "-c", settings], self.environment)
+        program = processes.Program(self.name, cores, [self.program, "-e", "stderr", "-p", folder, "-c", settings], self.environment)
         return program, lambda: program.wait_for_port(address)
 
     def version(self):
@@ -225,7 +228,7 @@ class Nginx(Gateway):
 
 HAPROXY = """\
 global
-    nbthread 1
+    nbthread {workers}
 defaults
     mode http
     timeout connect 10s
@@ -246,10 +249,10 @@ class Haproxy(Gateway):
     def prepare(self, schema):
         self.program, self.environment = builds.prepare_debian("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
 
-    def start(self, schema, upstream, core, folder):
+    def start(self, schema, upstream, cores, folder):
         address, settings = processes.free_address(), os.path.join(folder, "haproxy.cfg")
-        builds.write(settings, HAPROXY.format(address=address, upstream=upstream, connections=CONNECTIONS_MAX))
-        program = processes.Program(self.name, core, [self.program, "-db", "-f", settings], self.environment)
+        builds.write(settings, HAPROXY.format(workers=len(cores), address=address, upstream=upstream, connections=CONNECTIONS_MAX))
+        program = processes.Program(self.name, cores, [self.program, "-db", "-f", settings], self.environment)
         return program, lambda: program.wait_for_port(address)
 
     def version(self):
@@ -258,24 +261,27 @@ class Haproxy(Gateway):
 
 KINDS = {kind.name: kind for kind in (Transom, TransomOnH2, TransomOnItsOwn, GrpcGateway, Envoy, Vanguard, StructuredProxy, Nginx, Haproxy)}
 # Not run unless asked for.
-SPECIAL = (TransomOnH2.name, TransomOnItsOwn.name, StructuredProxy.name)
+SPECIAL = (TransomOnH2.name, TransomOnItsOwn.name)
 AGAIN = " again"
+# What the program in go/upstream is told to be.
+UPSTREAMS = {"raw": ["-raw"], "grpc-go": [], "plain": ["-plain"]}
 
 
 class Stand:
     """One gateway and the server behind it, running together and alone; a context manager."""
 
-    def __init__(self, gateway, schema, cores):
-        self.gateway, self.schema, self.cores = gateway, schema, cores
+    def __init__(self, gateway, schema, cores, upstream):
+        self.gateway, self.schema, self.cores, self.kind = gateway, schema, cores, "plain" if gateway.is_plain else upstream
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateways-"))
             path = os.path.join(builds.prepare_go(), "upstream")
-            self.upstream = processes.Program("upstream", self.cores.upstream, [path, *(["-plain"] if self.gateway.is_plain else [])])
+            self.upstream = processes.Program("upstream", self.cores.upstream, [path, *UPSTREAMS[self.kind]])
             stack.callback(self.upstream.stop)
             self.upstream_address = self.upstream.address()
             self.counter = self.upstream.address("counting on http://")
+            self.started = time.monotonic()
             self.program, wait = self.gateway.start(self.schema, self.upstream_address, self.cores.gateway, folder)
             stack.callback(self.program.stop)
             self.address = wait()

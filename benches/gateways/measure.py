@@ -1,17 +1,25 @@
-"""The two ways of loading a gateway: as fast as it answers, by wrk, and at a constant rate, by the program in go/load."""
+"""What is measured of a gateway: as fast as it answers, by wrk; at a constant rate, by the program in go/load; how its memory grows; how fast it starts."""
 
+import contextlib
 import json
+import math
 import os
 import subprocess
 import time
 
 import builds
 import gateways
+import processes
+import report
 import workloads
 
 WARM_UP_SECONDS = 1
 FRACTIONS = (0.3, 0.5, 0.7, 0.9)
+# So much of the rate must have been answered within the time, for a latency to mean anything.
+KEPT = 0.98
 REPLY_SECONDS = 60
+# wrk ends by time, not by requests, and is started again until there are enough.
+GROWTH_RUN_SECONDS = 30
 
 
 class Failure(Exception):
@@ -21,15 +29,14 @@ class Failure(Exception):
 class Cell:
     """What a table has one group of rows for."""
 
-    def __init__(self, workload, connections, schema):
-        self.workload, self.connections, self.schema = workload, connections, schema
+    def __init__(self, workload, connections, schema, workers=1):
+        self.workload, self.connections, self.schema, self.workers = workload, connections, schema, workers
+        # What may grow from one cell to another, with the noun for it.
+        self.sizes = {"connection": connections, "route": schema.count, "worker": workers}
 
     def __str__(self):
-        return f"{self.workload.title}, {count(self.connections, 'connection')}, {self.schema.count:,} routes"
-
-
-def count(number, noun):
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+        workers = "" if self.workers == 1 else ", " + report.count(self.workers, "worker")
+        return f"{self.workload.title}, {report.count(self.connections, 'connection')}, {report.count(self.schema.count, 'route')}{workers}"
 
 
 class Loader:
@@ -43,7 +50,7 @@ class Loader:
         """Starts the gateway, checks its answers, does `action(stand, body_length)`, and checks them again."""
         workload = cell.workload
         try:
-            with gateways.Stand(gateway, cell.schema, self.cores) as stand:
+            with gateways.Stand(gateway, cell.schema, self.cores.with_workers(cell.workers), self.options.upstream) as stand:
                 length = workload.check(gateway.name, stand.address)
                 found = action(stand, length)
                 workload.check(gateway.name, stand.address)
@@ -92,7 +99,7 @@ class Loader:
             "LOAD_PATHS": "\n".join(workload.paths),
         }  # fmt: skip
         return subprocess.Popen(
-            ["taskset", "-c", self.cores.load, self.wrk, "--threads", "1", "--connections", str(cell.connections), "--duration", f"{seconds}s",
+            [*processes.pinned(self.cores.load), self.wrk, "--threads", "1", "--connections", str(cell.connections), "--duration", f"{seconds}s",
              "--timeout", "20s", "--script", os.path.join(builds.HERE, "load.lua"), f"http://{stand.address}{workload.paths[0]}"],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0,
         )  # fmt: skip
@@ -131,28 +138,45 @@ class Loader:
         """Requests a second by the generator that the rates below are kept with."""
         return self.checked(gateway, cell, lambda stand, length: self._generate(stand.address, cell, 0, seconds, length))["rate"]
 
-    def paced(self, gateway, cell, rate, seconds):
-        """Latencies at `rate` through the gateway, and by plain gRPC to the server behind it."""
+    def paced(self, gateway, cell, rate, seconds, is_first):
+        """Latencies at `rate` through the gateway, and by plain gRPC to the server behind it; which of the two is first turns from round to round."""
 
         def both(stand, length):
-            found = self._generate(stand.address, cell, rate, seconds, length)
+            found, plain = {}, {}
+            runs = [lambda: found.update(self._generate(stand.address, cell, rate, seconds, length))]
             if not gateway.is_plain:
-                found["plain"] = self._generate(stand.upstream_address, cell, rate, seconds, None)
-            return found
+                runs.insert(len(runs) if is_first else 0, lambda: plain.update(self._plain(stand, cell, rate, seconds)))
+            for run in runs:
+                run()
+            return {**found, "plain": plain} if plain else found
 
         return self.checked(gateway, cell, both)
 
+    def _plain(self, stand, cell, rate, seconds):
+        """That plain gRPC does not do is no failure of the gateway, but there is nothing to compare it with."""
+        try:
+            found = self._generate(stand.upstream_address, cell, rate, seconds, None)
+        except Failure as reason:
+            return {"failure": str(reason)}
+        if found["rate"] < KEPT * rate:
+            return {"failure": f"at its end with {found['rate']:,.0f} a second", **found}
+        return found
+
     def _generate(self, address, cell, rate, seconds, length):
         """One run of go/load; plain gRPC if no length of a body is given."""
-        workload, arguments = cell.workload, []
+        workload = cell.workload
         if length is None:
             path, message, value = workload.call
-            arguments = ["-grpc", "-path", path, "-body", self._message_file(cell, message, value)]
+            # As many calls at a time as there are requests, over as many connections or over fewer.
+            connections = min(self.options.grpc_connections or cell.connections, cell.connections)
+            arguments = ["-grpc", "-path", path, "-body", self._message_file(cell, message, value), "-length", str(workload.wire_length),
+                         "-connections", str(connections), "-lanes", str(math.ceil(cell.connections / connections))]  # fmt: skip
         else:
-            arguments = ["-method", workload.method, "-path", workload.paths[0], "-length", str(length), "-body", self._body_file(workload.key, workload.body)]
+            arguments = ["-method", workload.method, "-path", workload.paths[0], "-length", str(length), "-body", self._body_file(workload.key, workload.body),
+                         "-connections", str(cell.connections)]  # fmt: skip
         load = subprocess.Popen(
-            ["taskset", "-c", self.cores.load, os.path.join(builds.prepare_go(), "load"), "-address", address, "-rate", f"{rate:.3f}",
-             "-connections", str(cell.connections), "-warm-up", f"{WARM_UP_SECONDS}s", "-duration", f"{seconds}s", *arguments],
+            [*processes.pinned(self.cores.load), os.path.join(builds.prepare_go(), "load"), "-address", address, "-rate", f"{rate:.3f}",
+             "-warm-up", f"{WARM_UP_SECONDS}s", "-duration", f"{seconds}s", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0,
         )  # fmt: skip
         try:
@@ -173,3 +197,53 @@ class Loader:
                 subprocess.run([builds.prepare_python(), os.path.join(builds.HERE, "encode.py"), descriptor_set, message],
                                input=json.dumps(value).encode(), stdout=file, check=True, timeout=60)  # fmt: skip
         return path
+
+    # How its memory grows.
+
+    def growth(self, gateway, cell, requests):
+        return self.checked(gateway, cell, lambda stand, length: self._growth(stand, cell, requests, length))
+
+    def _growth(self, stand, cell, requests, length):
+        """Memory after each tenth of the requests, under load."""
+        steps = [(0, stand.program.rss_mib())]
+        wrk = None
+        try:
+            while len(steps) <= report.GROWTH_STEPS:
+                if wrk is None or wrk.poll() is not None:
+                    if wrk:
+                        self._finish(wrk, stand, length, 0)
+                    wrk = self._start_wrk(stand, cell, GROWTH_RUN_SECONDS)
+                answered = stand.answered()
+                if answered >= requests * len(steps) // report.GROWTH_STEPS:
+                    steps.append((answered, stand.program.rss_mib()))
+                time.sleep(0.1)
+        finally:
+            if wrk:
+                wrk.kill()
+                wrk.communicate()
+        return {"steps": steps}
+
+    # How it starts.
+
+    def start(self, gateway, cell):
+        """From before the program is started until it has answered a request rightly, the last of the routes that are asked."""
+        path = cell.workload.paths[-1]
+        try:
+            with gateways.Stand(gateway, cell.schema, self.cores.with_workers(cell.workers), self.options.upstream) as stand:
+                listening = time.monotonic()
+                stand.program.wait_until(lambda: self._is_answered(gateway, cell, stand.address, path))
+                ready = time.monotonic()
+                cell.workload.check(gateway.name, stand.address)
+                return {
+                    "listening_ms": (listening - stand.started) * 1e3, "ready_ms": (ready - stand.started) * 1e3,
+                    "cpu_ms": stand.program.cpu_seconds() * 1e3, "rss_mib": stand.program.rss_mib(),
+                }  # fmt: skip
+        except workloads.WrongAnswer as error:
+            raise Failure(f"wrong answer: {error}") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise Failure(f"{type(error).__name__}: {error}") from error
+
+    def _is_answered(self, gateway, cell, address, path):
+        """A gateway may listen before it can answer, and say so by an error."""
+        with contextlib.suppress(workloads.WrongAnswer):
+            return cell.workload.check_path(gateway.name, address, path)

@@ -9,6 +9,7 @@ import time
 
 START_SECONDS = 60
 STOP_SECONDS = 10
+POLL_SECONDS = 0.002
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PRIORITY = "-10"
 
@@ -19,16 +20,21 @@ def keep_priority():
         file.write(PRIORITY)
 
 
+def pinned(cores):
+    """What a command begins with that is to stay on these cores."""
+    return ["taskset", "-c", ",".join(map(str, cores))]
+
+
 class Program:
     """A program of ours that runs until `stop`. Its group is its own, so Ctrl-C reaches only the driver, which then stops it."""
 
-    def __init__(self, name, core, arguments, environment=None):
+    def __init__(self, name, cores, arguments, environment=None):
         self.name = name
         self.lines = []
         self._heard = threading.Condition()
         # taskset replaces itself by the program, so the process id is the program's own.
         self.process = subprocess.Popen(
-            ["taskset", "-c", core, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            [*pinned(cores), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", env=environment, process_group=0,
         )  # fmt: skip
         threading.Thread(target=self._listen, daemon=True).start()
@@ -66,7 +72,7 @@ class Program:
                 found = attempt()
                 if found:
                     return found
-            time.sleep(0.05)
+            time.sleep(POLL_SECONDS)
         raise self.not_ready()
 
     def not_ready(self):

@@ -1,6 +1,7 @@
 """Figures as Markdown and as drawings (SVG, written by hand)."""
 
 import html
+import itertools
 import math
 import statistics
 
@@ -11,6 +12,8 @@ COLOURS = {
     "transom": "#0b6e4f", "grpc-gateway": "#3a7ca5", "envoy": "#a23b72", "vanguard": "#e07a1f",
     "structured-proxy": "#7d5ba6", "nginx": "#8a8a8a", "haproxy": "#b8b8b8",
 }  # fmt: skip
+# At how many points of a run its memory is looked at.
+GROWTH_STEPS = 10
 QUANTILES = (("p50_ms", "p50 ms"), ("p90_ms", "p90 ms"), ("p99_ms", "p99 ms"), ("p999_ms", "p99.9 ms"), ("max_ms", "max ms"))
 
 
@@ -26,6 +29,10 @@ def number(value):
     return f"{value:.{max(2 - (math.floor(math.log10(value)) if value > 0 else 0), 0)}f}" if value >= 0.01 else f"{value:.3f}"
 
 
+def count(how_many, noun):
+    return f"{how_many:,} {noun}" + ("" if how_many == 1 else "s")
+
+
 def ratios(found, reference):
     """Round by round, so that what slows the machine for a while slows both."""
     return [ours / theirs for ours, theirs in zip(found, reference) if theirs]
@@ -35,8 +42,21 @@ def column(runs, name):
     return [run[name] for run in runs]
 
 
-class Closed:
-    """Rows of the closed loop: by cell and gateway either a list of runs, or the text of why there are none."""
+def beside(runs):
+    """The columns of plain gRPC in the same rounds."""
+    plain = [run["plain"] for run in runs if "plain" in run]
+    failed = [run["failure"] for run in plain if "failure" in run]
+    if failed or not plain:
+        return [escape(failed[0]) if failed else "", "", ""]
+    over = [run["p99_ms"] - run["plain"]["p99_ms"] for run in runs]
+    difference = signed(statistics.median(over))
+    return [spread(column(plain, "p99_ms")), spread(column(plain, "lag_p99_ms")), difference if len(over) == 1 else f"{difference} ({signed(min(over))} to {signed(max(over))})"]
+
+
+class Rows:
+    """By cell and gateway either a list of runs, or the text of why there are none."""
+
+    is_timed = False
 
     def __init__(self, names):
         self.names = names
@@ -61,22 +81,53 @@ class Closed:
     def cells(self):
         return list(dict.fromkeys(cell for cell, _ in self.rows))
 
+    def measured(self):
+        """Cell, name and runs of each row; the text instead of the runs if there are none."""
+        for cell in self.cells():
+            for name in self.names:
+                if (cell, name) in self.rows:
+                    yield cell, name, self.runs(cell, name) or self.rows[cell, name] or "not measured"
+
+    def growth(self, columns):
+        """What grew with connections, routes or workers: each cell against the first that is otherwise the same."""
+        lines = []
+        for noun in ("connection", "route", "worker"):
+            groups = {}
+            for cell in self.cells():
+                alike = cell.workload.key, *(size for other, size in cell.sizes.items() if other != noun)
+                groups.setdefault(alike, []).append(cell)
+            for base, *others in groups.values():
+                for cell, name in itertools.product(others, self.names):
+                    runs, first = self.runs(cell, name), self.runs(base, name)
+                    if runs and first:
+                        shares = (spread(ratios(column(runs, key), column(first, key))) for key, _ in columns)
+                        lines.append(f"| {cell.workload.title}: {count(cell.sizes[noun], noun)} ÷ {base.sizes[noun]:,} | {name} | {' | '.join(shares)} |")
+        if not lines:
+            return []
+        titles = " | ".join(title for _, title in columns)
+        return ["", "How costs grow, each ÷ the first that is otherwise the same, round by round:", "", f"| compared | gateway | {titles} |", "|---|---|" + "---:|" * len(columns), *lines]
+
+    def svg(self):
+        """No drawing."""
+
+
+class Closed(Rows):
+    """Rows of the closed loop."""
+
+    kind, how, is_timed = "table", "wrk, as fast as it is answered", True
+
     def markdown(self):
         reference = self.names[0]
         lines = [f"| workload | gateway | requests/s | CPU µs a request | CPU ÷ {reference} | p50 ms | p99 ms | p99.9 ms | max ms | RSS MiB |", "|---|---|" + "---:|" * 8]
-        for cell in self.cells():
-            for name in self.names:
-                if (cell, name) not in self.rows:
-                    continue
-                runs = self.runs(cell, name)
-                if not runs:
-                    lines.append(f"| {cell} | {name} | {escape(self.rows[cell, name] or 'not measured')} | | | | | | | |")
-                    continue
-                first = self.runs(cell, reference)
-                share = spread(ratios(column(runs, "cpu_us"), column(first, "cpu_us"))) if first and name != reference else ""
-                figures = [spread(column(runs, "rate")), spread(column(runs, "cpu_us")), share, *(spread(column(runs, key)) for key in ("p50_ms", "p99_ms", "p999_ms"))]
-                lines.append(f"| {cell} | {name} | {' | '.join(figures)} | {number(max(column(runs, 'max_ms')))} | {spread(column(runs, 'rss_mib'))} |")
-        return "\n".join([*lines, *self._noise()])
+        for cell, name, runs in self.measured():
+            if isinstance(runs, str):
+                lines.append(f"| {cell} | {name} | {escape(runs)} | | | | | | | |")
+                continue
+            first = self.runs(cell, reference)
+            share = spread(ratios(column(runs, "cpu_us"), column(first, "cpu_us"))) if first and name != reference else ""
+            figures = [spread(column(runs, "rate")), spread(column(runs, "cpu_us")), share, *(spread(column(runs, key)) for key in ("p50_ms", "p99_ms", "p999_ms"))]
+            lines.append(f"| {cell} | {name} | {' | '.join(figures)} | {number(max(column(runs, 'max_ms')))} | {spread(column(runs, 'rss_mib'))} |")
+        return "\n".join([*lines, *self.growth((("cpu_us", "CPU a request"), ("rate", "requests/s"), ("rss_mib", "RSS"))), *self._noise()])
 
     def _noise(self):
         """A program against itself: what lies within this range is no difference."""
@@ -123,8 +174,46 @@ class Closed:
         return drawing.finish(y + 30)
 
 
+class Started(Rows):
+    """Rows of the start."""
+
+    kind, how = "start", "from before a program is started until it has answered a request"
+
+    def markdown(self):
+        lines = ["| routes | gateway | answers after ms | listens after ms | CPU ms | RSS MiB |", "|---:|---|" + "---:|" * 4]
+        for cell, name, runs in self.measured():
+            if isinstance(runs, str):
+                lines.append(f"| {cell.schema.count:,} | {name} | {escape(runs)} | | | |")
+                continue
+            figures = (spread(column(runs, key)) for key in ("ready_ms", "listening_ms", "cpu_ms", "rss_mib"))
+            lines.append(f"| {cell.schema.count:,} | {name} | {' | '.join(figures)} |")
+        return "\n".join([*lines, *self.growth((("ready_ms", "time to answer"), ("rss_mib", "RSS")))])
+
+
+class Grown(Rows):
+    """Rows of memory along a run: by row one run, whose `steps` are requests so far and memory."""
+
+    kind, how = "growth", "wrk, as fast as it is answered; memory (RSS) along one run"
+
+    def markdown(self):
+        lines = ["| workload | gateway | RSS MiB after requests | second half ÷ first half |", "|---|---|---|---:|"]
+        for cell, name, runs in self.measured():
+            if isinstance(runs, str):
+                lines.append(f"| {cell} | {name} | {escape(runs)} | |")
+                continue
+            steps = runs[0]["steps"]
+            path = ", ".join(f"{answered:,}: {number(rss)}" for answered, rss in steps)
+            # Without what stands before the first request.
+            sizes = [rss for _, rss in steps[1:]]
+            half = len(sizes) // 2
+            lines.append(f"| {cell} | {name} | {path} | {statistics.mean(sizes[half:]) / statistics.mean(sizes[:half]):.3f} |")
+        return "\n".join(lines)
+
+
 class Paced:
     """Rows of the constant rate: by cell and gateway the peak, and by fraction of it the runs."""
+
+    kind, how, is_timed = "latency", "constant rate; latencies count from when a request was due", True
 
     def __init__(self, names):
         self.names = names
@@ -158,25 +247,20 @@ class Paced:
 
     def markdown(self):
         titles = [title for _, title in QUANTILES]
-        lines = [f"| workload | gateway | of its peak | requests/s | {' | '.join(titles)} | p99 by plain gRPC | p99 over that |", "|---|---|" + "---:|" * (len(titles) + 4)]
-        lags = []
+        columns = ["of its peak", "requests/s", *titles, "sent late ms", "p99 by plain gRPC", "sent late ms", "p99 over plain gRPC"]
+        lines = [f"| workload | gateway | {' | '.join(columns)} |", "|---|---|" + "---:|" * len(columns)]
         for cell, name in self.peaks | self.failures:
             if (cell, name) in self.failures:
-                lines.append(f"| {cell} | {name} | {escape(self.failures[cell, name])} |" + " |" * 8)
+                lines.append(f"| {cell} | {name} | {escape(self.failures[cell, name])} |" + " |" * (len(columns) - 1))
                 continue
             for fraction, runs in self.rows.get((cell, name), {}).items():
                 if isinstance(runs, str):
-                    lines.append(f"| {cell} | {name} | {fraction:.0%} | {escape(runs)} |" + " |" * 7)
+                    lines.append(f"| {cell} | {name} | {fraction:.0%} | {escape(runs)} |" + " |" * (len(columns) - 2))
                     continue
-                lags += column(runs, "lag_p99_ms")
-                plain = [run["plain"]["p99_ms"] for run in runs if "plain" in run]
-                over = [run["p99_ms"] - run["plain"]["p99_ms"] for run in runs if "plain" in run]
-                figures = [spread(column(runs, key)) for key, _ in QUANTILES]
-                beside = [spread(plain), signed(statistics.median(over))] if plain else ["", ""]
-                lines.append(f"| {cell} | {name} | {fraction:.0%} | {spread(column(runs, 'rate'))} | {' | '.join([*figures, *beside])} |")
+                figures = [spread(column(runs, key)) for key in ("rate", *(key for key, _ in QUANTILES), "lag_p99_ms")]
+                lines.append(f"| {cell} | {name} | {fraction:.0%} | {' | '.join([*figures, *beside(runs)])} |")
         lines += ["", "Peaks by the same generator, requests/s: " + "; ".join(f"{cell}: {name} {spread(rates)}" for (cell, name), rates in self.peaks.items())]
-        if lags:
-            lines.append(f"The generator itself sent late by (p99 of each run): {spread(lags)} ms.")
+        lines.append("Sent late: by how much the generator itself was late with one in a hundred, although a connection was free.")
         return "\n".join(lines)
 
     def svg(self):

@@ -31,6 +31,12 @@ class Schema:
     def services(self):
         return ["bench.v1.Bench", *(f"bench.routes{number}.Routes{number}" for number in range(len(self.files)))]
 
+    @property
+    def plain_methods(self):
+        """All whose path has captures of whole segments only, as services and as `service/method`."""
+        generated = (index for index in range(self.count - OWN_ROUTES) if not any(mark in KINDS[index % len(KINDS)] for mark in ("=", "}}:")))
+        return ["bench.v1.Bench", *(f"bench.routes{index // METHODS_PER_FILE}.Routes{index // METHODS_PER_FILE}/Call{index}" for index in generated)]
+
     def go_registry(self, module):
         """The Go file that lists what registers the handlers of each generated file."""
         numbers = range(len(self.files))

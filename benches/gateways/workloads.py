@@ -6,6 +6,7 @@ import urllib.request
 
 REPLY_SECONDS = 30
 TICK_COUNT = 1000
+TICK_TEXT = "a small message"
 
 NOTE = {
     "id": "9007199254740993",
@@ -38,18 +39,20 @@ class NotServed(Exception):
 
 
 class Workload:
-    """One kind of request; `paths` are asked in turn. `call` is method, message and value of the same by plain gRPC."""
+    """One kind of request; `paths` are asked in turn. `call` is method, message and value of the same by plain gRPC; `wire_length` the bytes of
+    its answer, prefixes too, or 0 if it is the message that was sent."""
 
-    def __init__(self, key, title, method, paths, value, call, is_stream=False):
-        self.key, self.title, self.method, self.paths, self.call, self.is_stream = key, title, method, paths, call, is_stream
+    def __init__(self, key, title, method, paths, value, call, wire_length=0):
+        self.key, self.title, self.method, self.paths, self.call, self.wire_length = key, title, method, paths, call, wire_length
+        self.is_stream = wire_length > 0
         self.body = None if method == "GET" else json.dumps(value, ensure_ascii=False).encode()
         self.expected = value
 
     def check(self, name, address):
         """Asks every path once; returns the length of the body."""
-        return max(self._check_path(name, address, path) for path in self.paths)
+        return max(self.check_path(name, address, path) for path in self.paths)
 
-    def _check_path(self, name, address, path):
+    def check_path(self, name, address, path):
         request = urllib.request.Request(
             f"http://{address}{path}", method=self.method, data=self.body, headers={"Content-Type": "application/json"} if self.body else {}
         )
@@ -84,13 +87,15 @@ def workloads(schema):
     """All, by their keys. The first is the one that connections are varied with."""
     greeting = {"message": "Ada"}
     hello = "bench.v1.HelloRequest", {"name": "Ada"}
-    ticks = [{"index": number + 1, "text": "a small message"} for number in range(TICK_COUNT)]
+    ticks = [{"index": number + 1, "text": TICK_TEXT} for number in range(TICK_COUNT)]
+    # Prefix, tag and number as a varint, tag and length and text.
+    ticks_length = sum(5 + 1 + (1 if number < 128 else 2) + 2 + len(TICK_TEXT) for number in range(1, TICK_COUNT + 1))
     found = [
         Workload("get", "GET small", "GET", ["/v1/hello/Ada"], greeting, ("/bench.v1.Bench/Greet", *hello)),
         Workload("post-1k", "POST 1 KB", "POST", ["/v1/echo"], NOTE, ("/bench.v1.Bench/EchoNote", "bench.v1.Note", NOTE)),
         Workload("post-64k", "POST 64 KB", "POST", ["/v1/notes"], NOTES, ("/bench.v1.Bench/EchoNotes", "bench.v1.Notes", NOTES)),
         Workload("stream", f"stream of {TICK_COUNT:,}", "GET", [f"/v1/ticks/{TICK_COUNT}"], ticks,
-                 ("/bench.v1.Bench/Tick", "bench.v1.TickRequest", {"count": TICK_COUNT}), is_stream=True),
+                 ("/bench.v1.Bench/Tick", "bench.v1.TickRequest", {"count": TICK_COUNT}), ticks_length),
         Workload("routes", "GET, any route", "GET", schema.asked_paths, greeting, ("/bench.routes0.Routes0/Call0", *hello)),
     ]  # fmt: skip
     return {workload.key: workload for workload in found}

@@ -85,5 +85,12 @@ pub const HTTP2_IDLE_FRAME_COUNT_MAX: u32 = 10_000;
 /// Frames of one header block, however short: at 16 KiB each, far more than are accepted of headers.
 pub const HTTP2_CONTINUATION_COUNT_MAX: u32 = 64;
 
+/// The table of HPACK that a peer fills, in bytes as RFC 7541 section 4.1 counts them. It is what every connection begins with, so that nothing is announced.
+/// The memory is some 9 KiB, for those connections whose peer uses it.
+pub const HTTP2_TABLE_LEN_MAX: usize = 4_096;
+
+/// How many times as long as is accepted the headers of a block may be together, and still be read to the end for the sake of the table.
+pub const HTTP2_BLOCK_GROWTH_MAX: usize = 16;
+
 /// Bytes of memory for header blocks and lists that are kept for the next ones.
 pub const HTTP2_KEEP_LEN_MAX: usize = 16 * 1024;

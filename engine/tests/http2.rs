@@ -283,7 +283,7 @@ fn opening_announces_what_the_settings_say() {
     assert_eq!(
         words::lines(rest),
         [
-            "settings 1=0 2=0 4=1048576 5=16384 6=1000".to_owned(),
+            "settings 2=0 4=1048576 5=16384 6=1000".to_owned(),
             format!("window 0 {window}"),
         ]
     );
@@ -297,7 +297,7 @@ fn opening_announces_what_the_settings_say() {
     let rest = beyond.output().split_off(24);
     assert_eq!(
         words::lines(&rest),
-        ["settings 1=0 2=0 4=2147483647 5=16384 6=32768"]
+        ["settings 2=0 4=2147483647 5=16384 6=32768"]
     );
 }
 
@@ -538,6 +538,19 @@ fn released_bytes_open_the_windows_at_half() {
     feed(&mut connection, &["data 1 end *100"]);
     connection.release(stream, 100);
     assert_eq!(written(&mut connection), [""; 0]);
+}
+
+#[test]
+fn answer_to_one_ping_alone_is_told_from_anything_else() {
+    let (mut connection, _) = ready("settings", &["sent"]);
+    assert!(!connection.owes_one_pong());
+    feed(&mut connection, &["ping 12345678"]);
+    assert!(connection.owes_one_pong());
+    feed(&mut connection, &["ping 12345678"]);
+    assert!(!connection.owes_one_pong(), "there are two");
+    connection.output().clear();
+    connection.ping(*b"12345678");
+    assert!(!connection.owes_one_pong(), "it is a PING of ours");
 }
 
 #[test]

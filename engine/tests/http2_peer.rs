@@ -21,11 +21,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transom_engine::http2::{
-    Code, Connection, Event, HeaderBlock, ResetCause, Scheme, Settings, StreamId,
+    Code, Connection, Event, HeaderBlock, HeaderList, ResetCause, Scheme, Settings, StreamId,
 };
 
 /// Bytes on their way, by direction.
@@ -97,6 +97,10 @@ struct Call {
     metadata_len: usize,
     /// Whether the client leaves in the midst of the reply.
     leaves: bool,
+    /// Whether it leaves before anything has come.
+    leaves_early: bool,
+    /// Which of a few headers the reply has that others have too, so that h2 refers to them by number: a bit for each.
+    kept: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -126,6 +130,43 @@ fn text(call: usize, len: usize) -> String {
         .to_owned()
 }
 
+/// Headers that many replies have: in bits 0 to 4 of headers, in bits 3 to 7 of trailers. Some are never to be kept.
+fn kept(bits: u8, is_trailers: bool) -> Vec<(String, String, bool)> {
+    let places = if is_trailers { 3..8 } else { 0..5 };
+    places
+        .filter(|place| bits >> place & 1 != 0)
+        .map(|place: u8| {
+            let value = text(
+                place.into(),
+                [3, 0, 700, 40, 1_500, 2_000, 3_990, 20][usize::from(place)],
+            );
+            (format!("x-kept-{place}"), value, place == 3)
+        })
+        .collect()
+}
+
+fn insert_kept(headers: &mut HeaderMap, bits: u8, is_trailers: bool) {
+    for (name, value, is_sensitive) in kept(bits, is_trailers) {
+        let mut value: HeaderValue = value.parse().unwrap();
+        value.set_sensitive(is_sensitive);
+        headers.insert(HeaderName::try_from(name).unwrap(), value);
+    }
+}
+
+fn check_kept(list: &HeaderList, bits: u8, is_trailers: bool) {
+    let mut heard: Vec<_> = list
+        .iter()
+        .filter(|(name, _)| name.starts_with(b"x-kept-"))
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect();
+    heard.sort();
+    let said: Vec<_> = kept(bits, is_trailers)
+        .into_iter()
+        .map(|(name, value, _)| (name.into_bytes(), value.into_bytes()))
+        .collect();
+    assert_eq!(heard, said);
+}
+
 /// What the server knows of one call.
 struct Served {
     index: usize,
@@ -146,6 +187,7 @@ impl Served {
             response
                 .headers_mut()
                 .insert("grpc-status", "5".parse().unwrap());
+            insert_kept(response.headers_mut(), call.kept, false);
             drop(self.response.send_response(response, true));
             // Dropped with the request unread, which resets the stream without an error.
             self.incoming = None;
@@ -174,10 +216,11 @@ impl Served {
                     response
                         .headers_mut()
                         .insert("x-reply", value.parse().unwrap());
-                    // Twice, for h2 would put it into a table if there were one.
+                    // Twice, so that h2 refers to the first by number.
                     response
                         .headers_mut()
                         .append("x-reply", value.parse().unwrap());
+                    insert_kept(response.headers_mut(), call.kept, false);
                     let Ok(outgoing) = self.response.send_response(response, false) else {
                         self.is_done = true;
                         return;
@@ -214,6 +257,7 @@ impl Served {
         } else {
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", "0".parse().unwrap());
+            insert_kept(&mut trailers, call.kept, true);
             drop(outgoing.send_trailers(trailers));
         }
         self.is_done = true;
@@ -260,6 +304,11 @@ impl Client {
             self.calls[index].stream = Some(stream);
             self.calls[index].unsent = body(index, call.request_len);
             self.send(stream);
+            if call.leaves_early {
+                // What h2 says all the same is read for the sake of the table.
+                self.calls[index].end = Some("left".to_owned());
+                self.connection.reset(stream, Code::CANCEL);
+            }
         }
     }
 
@@ -283,7 +332,9 @@ impl Client {
                     list,
                     ends,
                 } => {
-                    let made = &mut self.calls[stream.key() as usize];
+                    let index = stream.key() as usize;
+                    check_kept(list, plan.calls[index].kept, false);
+                    let made = &mut self.calls[index];
                     made.status = Some(status);
                     let values = list.iter().filter(|(name, _)| *name == b"x-reply");
                     made.reply_metadata = values
@@ -317,7 +368,9 @@ impl Client {
                     }
                 }
                 Event::Trailers { stream, list } => {
-                    let made = &mut self.calls[stream.key() as usize];
+                    let index = stream.key() as usize;
+                    check_kept(list, plan.calls[index].kept, true);
+                    let made = &mut self.calls[index];
                     made.end = Some(format!("status {:?}", list.get(b"grpc-status").unwrap()));
                 }
                 Event::Reset { stream, cause } => {
@@ -485,14 +538,17 @@ fn any_call() -> impl Strategy<Value = Call> {
     ];
     let len = || prop_oneof![Just(0_usize), 0..100_usize, 0..200_000_usize];
     let metadata_len = prop_oneof![4 => 0..40_usize, 1 => 0..40_000_usize];
-    let leaves = proptest::bool::weighted(0.1);
-    (manner, len(), len(), metadata_len, leaves).prop_map(
-        |(manner, request_len, reply_len, metadata_len, leaves)| Call {
+    let leaves = || proptest::bool::weighted(0.1);
+    let kept = prop_oneof![any::<u8>(), Just(0x09), Just(0x99)];
+    (manner, len(), len(), metadata_len, leaves(), leaves(), kept).prop_map(
+        |(manner, request_len, reply_len, metadata_len, leaves, leaves_early, kept)| Call {
             manner,
             request_len,
             reply_len,
             metadata_len,
             leaves,
+            leaves_early,
+            kept,
         },
     )
 }
@@ -506,7 +562,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
         prop::collection::vec(1..100_000_usize, 1..8),
         prop::collection::vec(500..5_000_usize, 1..8),
     ];
-    let calls = prop::collection::vec(any_call(), 1..12);
+    let calls = prop::collection::vec(any_call(), 1..24);
     (calls, server, client, cuts, 0..100_000_usize).prop_map(
         |(calls, server, client, cuts, hold_len)| Plan {
             calls,
@@ -549,6 +605,8 @@ fn plain_call_is_answered() {
         reply_len: 12,
         metadata_len: 3,
         leaves: false,
+        leaves_early: false,
+        kept: 0xff,
     };
     converse(&Plan {
         calls: vec![call; 3],
@@ -588,7 +646,7 @@ fn every_value_that_the_server_can_send_arrives() {
     while let Poll::Ready(accepted) = server.poll_accept(&mut cx) {
         let (_, mut response) = accepted.unwrap().unwrap();
         let mut head = Response::new(());
-        let value = http::HeaderValue::from_bytes(&values[index]).unwrap();
+        let value = HeaderValue::from_bytes(&values[index]).unwrap();
         head.headers_mut().insert("x-value", value);
         response.send_response(head, true).unwrap();
         index += 1;

@@ -193,7 +193,7 @@ fn check_output(outcome: &Outcome) {
             }
             1 => number % 2 == 1 && flags & 4 != 0,
             3 => number % 2 == 1 && len == 4,
-            4 => number == 0 && len == if flags == 1 { 0 } else { 30 },
+            4 => number == 0 && len == if flags == 1 { 0 } else { 24 },
             6 => number == 0 && len == 8 && flags == 1,
             7 => number == 0 && len == 8,
             8 => len == 4 && payload > &[0; 4][..] && payload < &[0x80][..],

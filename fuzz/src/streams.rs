@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::Value;
 use transom_engine::exchange::{
-    Call, End, Envelope, ErrorForm, Framing, Manners, ReplyHead, Request, Scratch, StreamErrors,
-    StreamHead, Streams, Transcoder,
+    Call, End, Envelope, ErrorForm, Framing, Manners, Replies, ReplyHead, Request, Scratch,
+    StreamErrors, StreamHead, Streams, Transcoder,
 };
 use transom_engine::http1::RequestHead;
+use transom_engine::limits::HELD_LEN_MAX;
 use transom_engine::{Defaults, Options, Schema};
 
 use crate::pieces::pieces;
@@ -111,9 +112,49 @@ pub fn server_stream(input: &[u8]) {
     let line = pick(&DOWNLOADS, *request);
     let whole = download(transcoder, line, &mut std::iter::once(body), *ending);
     let cut = download(transcoder, line, &mut pieces(*cuts, body), *ending);
-    assert_eq!(cut, whole, "the pieces become something else");
+    if cut != whole {
+        check_cut_off(transcoder, line, body, &cut, &whole);
+    }
     let framing = pick(&FRAMINGS, u8::try_from(index % 4).unwrap_or_default());
     check_body(framing, line, &whole);
+}
+
+/// Of a message that is too long to be waited for, what has gone on before its fault stays, so that the client is told by a transfer that is cut; in one piece
+/// there is nothing to take back. What came before that message is the same.
+fn check_cut_off(
+    transcoder: &Transcoder,
+    line: &str,
+    body: &[u8],
+    cut: &Downloaded,
+    whole: &Downloaded,
+) {
+    let before = before_long_message(body);
+    // Nothing else is sent on before it is whole.
+    let Some(before) = before else {
+        assert_eq!(cut, whole, "the pieces become something else");
+        return;
+    };
+    assert_eq!(cut.end, End::Abort, "a fault looks like an end");
+    let sent = download_part(transcoder, line, before);
+    assert!(cut.body.starts_with(&sent), "the pieces lose a message");
+    let is_told = !whole.head.starts_with("HTTP/1.1 200 ");
+    assert!(
+        is_told || whole.body.starts_with(&sent),
+        "the whole loses a message"
+    );
+}
+
+/// The frames before the first that is too long to be waited for, if there is one.
+fn before_long_message(body: &[u8]) -> Option<&[u8]> {
+    let mut rest = body;
+    while let Some(([_, len @ ..], behind)) = rest.split_first_chunk::<5>() {
+        let len = u32::from_be_bytes(*len) as usize;
+        if len > HELD_LEN_MAX {
+            return body.get(..body.len() - rest.len());
+        }
+        rest = behind.get(len..)?;
+    }
+    None
 }
 
 fn pick<T: Copy>(of: &[T], choice: u8) -> T {
@@ -233,14 +274,8 @@ fn download(
     call(transcoder, line, |call, head, bytes, scratch| {
         let envelope = Envelope::of(head, bytes);
         let mut replies = call.replies(transcoder, head, bytes);
-        let headers: [(&[u8], &[u8]); 2] = [(b"content-type", b"application/grpc"), (b"x-a", b"b")];
-        let reply = ReplyHead {
-            http_status: 200,
-            headers: || headers.into_iter(),
-            ends_stream: false,
-        };
         let mut out = Vec::new();
-        let mut end = replies.take_headers(transcoder, &envelope, &reply, scratch, &mut out);
+        let mut end = begin(transcoder, &envelope, &mut replies, scratch, &mut out);
         for piece in pieces {
             if end.is_none() {
                 end = replies.push(transcoder, &envelope, piece, scratch, &mut out);
@@ -255,6 +290,40 @@ fn download(
         response = Some(read(&out, end));
     });
     response.expect("there is a response")
+}
+
+/// What has gone to the client of a body that goes on.
+fn download_part(transcoder: &Transcoder, line: &str, frames: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    call(transcoder, line, |call, head, bytes, scratch| {
+        let envelope = Envelope::of(head, bytes);
+        let mut replies = call.replies(transcoder, head, bytes);
+        let end = begin(transcoder, &envelope, &mut replies, scratch, &mut out);
+        if end.is_none() {
+            replies.push(transcoder, &envelope, frames, scratch, &mut out);
+        }
+    });
+    if out.is_empty() {
+        return out;
+    }
+    read(&out, End::Abort).body
+}
+
+/// The upstream's headers.
+fn begin(
+    transcoder: &Transcoder,
+    envelope: &Envelope,
+    replies: &mut Replies,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Option<End> {
+    let headers: [(&[u8], &[u8]); 2] = [(b"content-type", b"application/grpc"), (b"x-a", b"b")];
+    let reply = ReplyHead {
+        http_status: 200,
+        headers: || headers.into_iter(),
+        ends_stream: false,
+    };
+    replies.take_headers(transcoder, envelope, &reply, scratch, out)
 }
 
 fn read(out: &[u8], end: End) -> Downloaded {

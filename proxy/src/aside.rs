@@ -303,7 +303,10 @@ mod tests {
     fn work_that_finds_no_room_in_the_queue_is_done_here() {
         let aside = Aside::start(1).unwrap();
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        aside.let_go(Held(wait));
+        let (begun, is_held) = std::sync::mpsc::channel();
+        aside.let_go(Held(begun, wait));
+        // Were it taken off the queue later, there would be room for one more.
+        is_held.recv().unwrap();
         for _ in 0..2 * ASIDE_QUEUE_COUNT_MAX {
             aside.let_go(());
         }
@@ -316,11 +319,12 @@ mod tests {
         go.send(()).unwrap();
     }
 
-    struct Held(std::sync::mpsc::Receiver<()>);
+    struct Held(std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>);
 
     impl Drop for Held {
         fn drop(&mut self) {
-            self.0.recv().unwrap_or_default();
+            self.0.send(()).unwrap_or_default();
+            self.1.recv().unwrap_or_default();
         }
     }
 }

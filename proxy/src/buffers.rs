@@ -6,13 +6,20 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Buf;
+use transom_engine::http1::RequestHead;
 
 use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 
-/// A worker's free list of plain buffers, for reads and responses.
+/// A worker's free lists: plain buffers for responses, and heads of requests. What was given back last is lent first, since it is what the processor's
+/// caches still hold.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "a head is lent as it lies, so that a connection without a request holds a pointer"
+)]
 pub struct Buffers {
     free: RefCell<Vec<Vec<u8>>>,
+    heads: RefCell<Vec<Box<RequestHead>>>,
 }
 
 impl Buffers {
@@ -24,6 +31,11 @@ impl Buffers {
     /// An empty buffer, with the capacity of an earlier use if there was one.
     pub fn take(&self) -> Vec<u8> {
         self.free.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Buffers that are kept.
+    pub fn count(&self) -> usize {
+        self.free.borrow().len()
     }
 
     /// Gives a buffer back. It is dropped if it grew too large or if enough are kept.
@@ -38,12 +50,26 @@ impl Buffers {
         buffer.clear();
         free.push(buffer);
     }
+
+    /// A head for the next request, with the memory that earlier ones needed.
+    pub fn take_head(&self) -> Box<RequestHead> {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a head back. It is dropped if enough are kept.
+    pub fn give_back_head(&self, head: Box<RequestHead>) {
+        let mut heads = self.heads.borrow_mut();
+        if heads.len() < BUFFER_KEEP_COUNT_MAX {
+            heads.push(head);
+        }
+    }
 }
 
 impl fmt::Debug for Buffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffers")
-            .field("free_count", &self.free.borrow().len())
+            .field("free_count", &self.count())
+            .field("head_count", &self.heads.borrow().len())
             .finish()
     }
 }
@@ -88,6 +114,13 @@ impl SharedBuffer {
     /// Goes on with what was started and is not lent yet: what is lent would be copied first.
     pub fn more(&mut self) -> &mut Vec<u8> {
         Rc::make_mut(&mut self.bytes)
+    }
+
+    /// Lets go of bytes that were lent before, if their memory grew large.
+    pub fn trim(&mut self) {
+        if self.bytes.capacity() > BUFFER_KEEP_LEN_MAX {
+            self.bytes = Rc::default();
+        }
     }
 
     /// A buffer of bytes that were written elsewhere.
@@ -197,7 +230,21 @@ mod tests {
         for _ in 0..=BUFFER_KEEP_COUNT_MAX {
             buffers.give_back(Vec::with_capacity(16));
         }
-        assert_eq!(buffers.free.borrow().len(), BUFFER_KEEP_COUNT_MAX);
+        assert_eq!(buffers.count(), BUFFER_KEEP_COUNT_MAX);
+    }
+
+    #[test]
+    fn head_given_back_last_is_lent_first_and_no_more_are_kept_than_allowed() {
+        let buffers = Buffers::new();
+        for _ in 0..BUFFER_KEEP_COUNT_MAX {
+            buffers.give_back_head(Box::default());
+        }
+        let head = buffers.take_head();
+        let memory = std::ptr::from_ref(&*head);
+        buffers.give_back_head(head);
+        buffers.give_back_head(Box::default());
+        assert_eq!(buffers.heads.borrow().len(), BUFFER_KEEP_COUNT_MAX);
+        assert_eq!(std::ptr::from_ref(&*buffers.take_head()), memory);
     }
 
     #[test]
@@ -208,6 +255,18 @@ mod tests {
         drop(buffer.share());
         buffer.start().extend_from_slice(b"second");
         assert_eq!(buffer.as_slice().as_ptr(), memory);
+    }
+
+    #[test]
+    fn shared_buffer_lets_go_of_what_grew_large_alone() {
+        let mut buffer = SharedBuffer::of(vec![0; BUFFER_KEEP_LEN_MAX]);
+        buffer.trim();
+        assert_eq!(buffer.capacity(), BUFFER_KEEP_LEN_MAX);
+        let mut buffer = SharedBuffer::of(vec![0; BUFFER_KEEP_LEN_MAX + 1]);
+        let lent = buffer.share();
+        buffer.trim();
+        assert_eq!(buffer.capacity(), 0);
+        assert_eq!(lent.remaining(), BUFFER_KEEP_LEN_MAX + 1);
     }
 
     #[test]

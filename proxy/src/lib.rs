@@ -11,6 +11,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod cores;
+mod crowd;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod downstream;

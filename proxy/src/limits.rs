@@ -56,13 +56,20 @@ pub const CLOSE_PAUSE: Duration = Duration::from_millis(1);
 /// Pause before a worker whose thread panicked is started again.
 pub const WORKER_RESPAWN_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections of a worker from which on they are a crowd: when half of it has left, the allocator gives their memory back to the kernel.
+pub const CROWD_COUNT_MIN: usize = 64;
+
 /// Bytes a recycled buffer may keep; a larger one goes back to the allocator.
 pub const BUFFER_KEEP_LEN_MAX: usize = 64 * 1024;
 
 /// Buffers a worker keeps for reuse.
 pub const BUFFER_KEEP_COUNT_MAX: usize = 256;
 
-/// Spare bytes made when a read is asked to append to a full buffer.
+/// Bytes that the first read of a connection has room for. A read that fills its room doubles that of the next ones, up to [`READ_ROOM_LEN`], so that a
+/// connection holds what its requests need while it waits, and they still come in one read each.
+pub const READ_FIRST_LEN: usize = 1024;
+
+/// Spare bytes made when a read is asked to append to a full buffer, at most.
 pub const READ_ROOM_LEN: usize = 4 * 1024;
 
 /// How long a client may be silent between requests.
@@ -176,6 +183,24 @@ pub const UPSTREAM_APART_KEEP_COUNT: usize = 4;
 
 /// Calls in flight on one upstream connection, even if the peer allows more.
 pub const UPSTREAM_STREAM_COUNT_MAX: usize = 1024;
+
+/// Calls of a worker in flight below which an answer is looked at as soon as it comes.
+pub const GATHER_CALL_COUNT_MIN: usize = 16;
+
+/// Answers that come together and are yet few: before these a worker rests, so that it is woken for several.
+pub const GATHER_ANSWER_COUNT_MAX: usize = 4;
+
+/// Of what quick calls take, the part that a worker rests.
+pub const GATHER_TIME_DIVISOR: u32 = 32;
+
+/// A rest that is shorter than this is none: falling asleep and waking up take a part of it.
+pub const GATHER_TIME_MIN: Duration = Duration::from_micros(100);
+
+/// The longest rest.
+pub const GATHER_TIME_MAX: Duration = Duration::from_micros(500);
+
+/// How long the answer to an upstream's PING may wait for a call to go out with.
+pub const UPSTREAM_PONG_DELAY: Duration = Duration::from_millis(5);
 
 /// Bytes that are read at once from an upstream by the codec of our own.
 pub const UPSTREAM_READ_LEN: usize = 64 * 1024;

@@ -36,7 +36,7 @@ use crate::net::task::panic_text;
 use crate::net::wake::{Wake, WakeSeed};
 use crate::net::{
     Accepted, BoundListener, Fresh, IoChoice, IoReport, Listener, Notify, Runtime, WakeReceiver,
-    WakeSender, sleep, spawn, timeout, wake_pair,
+    WakeSender, sleep, spawn, spawn_holding, timeout, wake_pair,
 };
 
 /// How workers are run.
@@ -418,11 +418,7 @@ where
     H: Fn(Accepted) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
-    let handler = Rc::clone(handler);
-    spawn("connection", async move {
-        let _guard = guard;
-        handler(accepted).await;
-    });
+    spawn_holding("connection", guard, handler(accepted));
 }
 
 /// What a worker's thread is given.

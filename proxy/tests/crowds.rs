@@ -19,6 +19,7 @@ mod support {
 use std::fs;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use support::gateway::Gateway;
 use support::http::Client;
@@ -78,6 +79,41 @@ fn each_connection_has_its_call_answered_though_the_upstream_takes_few_at_once()
         drop(clients);
         assert!(gateway.stop().0.success(), "{driver}");
     }
+}
+
+/// What is kept of a crowd's memory at most, though nobody uses it: some pages of each length of block.
+const KEPT_LEN_MAX: u64 = 3 << 20;
+
+/// Goal: what a crowd needed goes back to the kernel when it has left, though nothing else happens then. Method: the memory of the process; a client that
+/// stays is the clock.
+#[test]
+fn memory_of_a_crowd_goes_back_when_it_has_left() {
+    Gateway::demo_on_each_driver(|gateway| {
+        let used = || {
+            let mut client = Client::connect(gateway.address()).unwrap();
+            let body = Some(&b"{}"[..]);
+            let reply = client.send("POST", "/v1/echo", &[], body).unwrap();
+            assert_eq!(reply.status, 200);
+            client
+        };
+        let mut waiting = used();
+        let before = gateway.resident_len();
+        let more = || gateway.resident_len().saturating_sub(before);
+        let descriptor_count = limits::descriptor_count_limit();
+        let count = CLIENT_COUNT.min(limits::connection_count_max(descriptor_count) / 2);
+        let clients: Vec<_> = (0..count).map(|_| used()).collect();
+        let grown = more();
+        drop(clients);
+        let left_len_max = KEPT_LEN_MAX.max(grown / 2);
+        let mut quarter_count = 0;
+        while more() > left_len_max && quarter_count < 60 {
+            let is_silent = waiting.is_silent_for(Duration::from_millis(250));
+            assert!(is_silent.unwrap());
+            quarter_count += 1;
+        }
+        let left = more();
+        assert!(left <= left_len_max, "{left} of {grown} bytes are left");
+    });
 }
 
 /// The cores that each worker's thread may run on, in order of the workers.

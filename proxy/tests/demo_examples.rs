@@ -59,6 +59,30 @@ fn printed_lines_give_the_status_they_promise() {
     }
 }
 
+#[test]
+fn calls_of_the_readme_are_answered_as_it_shows() {
+    drop(tools::curl());
+    let gateway = Gateway::demo(&[]);
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let mut lines = readme.lines();
+    let mut count = 0;
+    while let Some(line) = lines.next() {
+        let Some(command) = line.strip_prefix("    $ curl ") else {
+            continue;
+        };
+        count += 1;
+        let command = command.replace("http://127.0.0.1:8080", &gateway.url());
+        let output = Command::new("sh")
+            .args(["-c", &format!("curl --silent --show-error {command}")])
+            .output()
+            .unwrap();
+        let shown = lines.next().unwrap_or_default().trim_start();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), shown, "{line}");
+    }
+    assert!(count >= 3, "{count} calls are shown");
+}
+
 /// A body that is JSON is one value, and lines are one each; other ones are there at all.
 fn check_body(example: &Example, body: &str, line: &str) {
     let parse = |text: &str| -> serde_json::Value {

@@ -1,12 +1,13 @@
-//! Keeps the pages of documentation true where that is cheap: commands, options, limits, rooms, cited lines, named tests, links.
+//! Keeps the pages of documentation true where that is cheap: commands and what they print, options, limits, rooms, cited lines, named tests, links.
 //! In: the Markdown of this repository, its sources, and the command line as clap has it. Out: a failure that names the page and what it lacks.
-//! Always: only reads the source tree.
+//! Always: only reads the source tree, and runs what the page of commands shows.
 #![cfg(test)]
 #![cfg(feature = "demo")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::CommandFactory as _;
 use transom::config::CommandLine;
@@ -116,6 +117,53 @@ fn example_of_the_readme_is_the_one_that_the_engine_compiles() {
         compiled.contains(example),
         "the example of README.md is not in engine/src/lib.rs"
     );
+}
+
+/// The commands that a page shows behind `$`, with what it says they print.
+fn shown_commands(page: &str) -> Vec<(&str, String)> {
+    let mut shown: Vec<(&str, String)> = Vec::new();
+    let mut is_open = false;
+    for line in page.lines() {
+        if let Some(command) = line.strip_prefix("    $ ") {
+            shown.push((command, String::new()));
+            is_open = true;
+        } else if !(line.is_empty() || line.starts_with("    ")) {
+            is_open = false;
+        } else if is_open && let Some((_, output)) = shown.last_mut() {
+            output.push_str(line.get(4..).unwrap_or_default());
+            output.push('\n');
+        }
+    }
+    shown
+}
+
+/// Goal: nobody who tries what the page shows sees something else. Method: the commands that read a schema of ours are run, but for the one that measures.
+#[test]
+fn commands_of_the_page_print_what_it_shows() {
+    let page = read("docs/COMMANDS.md");
+    let program = Path::new(env!("CARGO_BIN_EXE_transom"));
+    let folder = program.parent().expect("a program is in a folder");
+    let path = std::env::var("PATH").expect("there are programs");
+    let mut count = 0;
+    for (command, shown) in shown_commands(&page) {
+        if !command.contains("protos/") || command.contains("transom bench") {
+            continue;
+        }
+        count += 1;
+        let output = Command::new("sh")
+            .args(["-c", &format!("({command}) 2>&1")])
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .current_dir(root())
+            .output()
+            .expect("there is a shell");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let (shown, printed) = (shown.trim_end(), printed.trim_end());
+        match shown.strip_suffix("\n...") {
+            Some(shown) => assert!(printed.starts_with(shown), "{command} prints\n{printed}"),
+            None => assert_eq!(shown, printed, "{command}"),
+        }
+    }
+    assert!(count >= 6, "{count} commands are shown");
 }
 
 /// Each section of COMMANDS.md with the rows of its options.
@@ -296,7 +344,7 @@ fn citations_are_read_in_each_form() {
     );
 }
 
-/// The constants of a file of limits, each with its value: a number, or milliseconds.
+/// The constants of a file of limits, each with its value: a number, or microseconds.
 fn limits_of(path: &str) -> BTreeMap<String, u64> {
     let text = read(path);
     let constants = text
@@ -313,9 +361,10 @@ fn limits_of(path: &str) -> BTreeMap<String, u64> {
                 Some((_, call)) => {
                     let (unit, count) = call.split_once('(').expect("a call");
                     let unit = match unit {
-                        "millis" => 1,
-                        "secs" => 1000,
-                        "mins" => 60 * 1000,
+                        "micros" => 1,
+                        "millis" => 1000,
+                        "secs" => 1000 * 1000,
+                        "mins" => 60 * 1000 * 1000,
                         _ => panic!("{path}: {name}: unit {unit}"),
                     };
                     (count, unit)
@@ -339,8 +388,9 @@ fn documented_value(text: &str) -> Option<u64> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = match unit {
-        "" | "levels" | "bytes" | "ms" => 1,
-        "s" => 1000,
+        "" | "levels" | "bytes" | "µs" => 1,
+        "ms" => 1000,
+        "s" => 1000 * 1000,
         "KiB" => 1024,
         "MiB" => 1024 * 1024,
         _ => return None,

@@ -321,22 +321,67 @@ fn largest_body_fits_and_leaves_no_memory_behind() {
     });
 }
 
-/// I10: what an idle connection costs, once it has been used.
+/// Clients of an upstream's echo, each of which has sent a body of so many bytes.
+fn used(gateway: &Gateway, count: usize, body_len: usize) -> Vec<Client> {
+    let body = format!("{{\"stringValue\":\"{}\"}}", "x".repeat(body_len));
+    let connect = |_| {
+        let mut client = Client::connect(gateway.address()).unwrap();
+        let reply = client.send("POST", "/v1/echo", &[], Some(body.as_bytes()));
+        assert_eq!(reply.unwrap().status, 200);
+        client
+    };
+    (0..count).map(connect).collect()
+}
+
+/// I10: what an idle connection costs, when it has sent nothing and when it has been used.
 #[test]
 fn idle_connection_costs_little_memory() {
     Gateway::demo_on_each_driver(|gateway| {
         const COUNT: usize = 300;
-        let used = || {
-            let mut client = Client::connect(gateway.address()).unwrap();
-            let reply = client.send("POST", "/v1/echo", &[], Some(b"{}")).unwrap();
-            assert_eq!(reply.status, 200);
-            client
-        };
-        let mut clients: Vec<_> = (0..COUNT / 10).map(|_| used()).collect();
+        // What is made once is there afterwards, and every connection has been accepted.
+        let mut clients = used(gateway, COUNT / 10, 1024);
         let before = gateway.resident_len();
-        clients.extend((0..COUNT).map(|_| used()));
-        let each = gateway.resident_len().saturating_sub(before) / COUNT as u64;
-        assert!(each <= 24 << 10, "{each} bytes a connection");
+        let cost = |clients: &[Client]| {
+            let more = gateway.resident_len().saturating_sub(before);
+            more / (clients.len() - COUNT / 10) as u64
+        };
+        clients.extend((0..COUNT).map(|_| Client::connect(gateway.address()).unwrap()));
+        clients.extend(used(gateway, 1, 0));
+        let each = cost(&clients);
+        assert!(
+            each <= 10 << 10,
+            "{each} bytes a connection without a request"
+        );
+        clients.extend(used(gateway, COUNT, 1024));
+        let each = cost(&clients);
+        assert!(each <= 10 << 10, "{each} bytes a connection");
+    });
+}
+
+/// Goal: a connection begins with little room and holds what its requests need; requests longer than that are whole all the same. Method: texts of many
+/// lengths, up and down, cut in two at each kind of place, and several at once.
+#[test]
+fn requests_of_all_lengths_come_whole_on_a_connection_that_began_with_little_room() {
+    Gateway::demo_on_each_driver(|gateway| {
+        let mut client = Client::connect(gateway.address()).unwrap();
+        for len in [0, 2000, 10, 900, 1024, 5000, 1, 20_000, 3000, 7] {
+            let text = "x".repeat(len);
+            let request = echo(&text);
+            for cut in [1, request.len() / 2, request.len() - 1, request.len()] {
+                let (first, rest) = request.as_bytes().split_at(cut);
+                client.write(first).unwrap();
+                if !rest.is_empty() {
+                    assert!(client.is_silent_for(Duration::from_millis(5)).unwrap());
+                    client.write(rest).unwrap();
+                }
+                let reply = client.read_reply("POST").unwrap();
+                assert_eq!(texts(&[reply]), [text.clone()], "{len} cut at {cut}");
+            }
+            let twice = request.repeat(2) + &echo("last");
+            client.write(twice.as_bytes()).unwrap();
+            let replies: Vec<_> = (0..3).map(|_| client.read_reply("POST").unwrap()).collect();
+            assert_eq!(texts(&replies), [text.clone(), text, "last".to_owned()]);
+        }
     });
 }
 

@@ -326,6 +326,31 @@ fn long_call_is_pinged_once_and_once_more_after_an_answer() {
     });
 }
 
+/// Goal: a server that asks for a sign of life gets it, though there is no call that it could go out with.
+#[test]
+fn ping_of_a_server_is_answered_without_a_call() {
+    on_each_driver(|| async {
+        let (pongs, pong) = channel();
+        let peer = Peer::start(move |_, mut connection| {
+            connection.greet(&[]).unwrap();
+            for payload in [*b"ping one", *b"ping two"] {
+                connection.send(PING, 0, 0, &payload).unwrap();
+                while let Ok(frame) = connection.read_any() {
+                    if frame.kind == PING {
+                        pongs.send(frame.payload == payload).unwrap();
+                        break;
+                    }
+                }
+            }
+            while connection.read_any().is_ok() {}
+        });
+        let pool = pool_to(&peer.url(), one_connection());
+        pool.warm_up();
+        assert!(event(&pong).await);
+        assert!(event(&pong).await);
+    });
+}
+
 #[test]
 fn idle_connection_is_not_pinged() {
     on_each_driver(|| async {

@@ -6,6 +6,7 @@
 //! rule of grpc-gateway, `x-forwarded-host`.
 
 use crate::error::{Error, ErrorKind};
+use crate::http1::is_named;
 use crate::text::base64;
 
 /// Whose rules are followed when headers become metadata, and metadata headers (SEMANTICS 129, 131). Part of
@@ -323,7 +324,7 @@ fn is_permanent(name: &[u8]) -> bool {
 pub(crate) fn is_one_of(name: &[u8], names: &[&str]) -> bool {
     names
         .iter()
-        .any(|candidate| name.eq_ignore_ascii_case(candidate.as_bytes()))
+        .any(|candidate| is_named(name, candidate.as_bytes()))
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::framing::{BodyFraming, FramingHeaders, Version};
-use super::list_members;
 use super::response::Connection;
 use super::target::{is_host, split_target};
+use super::{is_named, list_members};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{HEAD_LEN_MAX, HEADER_COUNT_MAX, LEADING_LINE_COUNT_MAX, TARGET_LEN_MAX};
 
@@ -60,14 +60,13 @@ pub struct RequestHead {
     path: Span,
     query: Span,
     host: Option<Span>,
-    /// `headers.len() <= HEADER_COUNT_MAX <= headers.capacity()`
+    /// Its memory grows with what comes, and is kept. `headers.len() <= HEADER_COUNT_MAX`
     headers: Vec<HeaderSpan>,
     version: Version,
     framing: BodyFraming,
     keep_alive: bool,
     expects_continue: bool,
-    /// What Connection headers name beside `close` and `keep-alive`. `connection_options.len() <= HEADER_COUNT_MAX <=
-    /// connection_options.capacity()`
+    /// What Connection headers name beside `close` and `keep-alive`. `connection_options.len() <= HEADER_COUNT_MAX`
     connection_options: Vec<Span>,
 }
 
@@ -92,21 +91,21 @@ pub struct Headers<'h> {
 }
 
 impl RequestHead {
-    /// An empty head with room for as many headers as a request may have.
-    pub fn new() -> Self {
+    /// An empty head, without memory of its own yet.
+    pub const fn new() -> Self {
         Self {
-            method: Span::default(),
-            target: Span::default(),
+            method: Span::EMPTY,
+            target: Span::EMPTY,
             authority: None,
-            path: Span::default(),
-            query: Span::default(),
+            path: Span::EMPTY,
+            query: Span::EMPTY,
             host: None,
-            headers: Vec::with_capacity(HEADER_COUNT_MAX),
+            headers: Vec::new(),
             version: Version::Http11,
             framing: BodyFraming::None,
             keep_alive: false,
             expects_continue: false,
-            connection_options: Vec::with_capacity(HEADER_COUNT_MAX),
+            connection_options: Vec::new(),
         }
     }
 
@@ -218,17 +217,17 @@ impl RequestHead {
             };
             let name = header.name.slice(bytes);
             let value = header.value.slice(bytes);
-            if name.eq_ignore_ascii_case(b"content-length") {
+            if is_named(name, b"content-length") {
                 framing.add_content_length(value)?;
-            } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            } else if is_named(name, b"transfer-encoding") {
                 framing.add_transfer_encoding(value)?;
-            } else if name.eq_ignore_ascii_case(b"host") {
+            } else if is_named(name, b"host") {
                 // RFC 9112 section 3.2: more than one Host, or one that is no host, is 400.
                 if self.host.is_some() || !is_host(value) {
                     return Err(Error::request(ErrorKind::BadHost));
                 }
                 self.host = Some(header.value);
-            } else if name.eq_ignore_ascii_case(b"connection") {
+            } else if is_named(name, b"connection") {
                 for member in list_members(value) {
                     if member.eq_ignore_ascii_case(b"close") {
                         closes = true;
@@ -242,7 +241,7 @@ impl RequestHead {
                         self.connection_options.push(Span::of(member, bytes));
                     }
                 }
-            } else if name.eq_ignore_ascii_case(b"expect") {
+            } else if is_named(name, b"expect") {
                 // RFC 9110 section 10.1.1: no other expectation is defined, and one that is not met is 417.
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Error::request(ErrorKind::UnsupportedExpectation));
@@ -371,6 +370,8 @@ impl<'h> Iterator for Headers<'h> {
 }
 
 impl Span {
+    const EMPTY: Self = Self { start: 0, len: 0 };
+
     /// The place of `part` in `whole`, which it is borrowed from and which is shorter than 4 GiB where `part` is.
     #[expect(
         clippy::cast_possible_truncation,

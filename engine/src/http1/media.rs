@@ -2,6 +2,7 @@
 //! In: the headers of a request. Out: nothing, or why not. Always: the type itself is looked at only where an option says so, since
 //! everything is read as JSON (SEMANTICS 66); the framing is known, so the connection can live on after a refusal.
 
+use super::is_named;
 use crate::coding::{self, Coding};
 use crate::error::{Error, ErrorKind};
 
@@ -26,12 +27,12 @@ pub(crate) fn check_media<'h>(
 ) -> Result<Option<Coding>, Error> {
     let mut coding = None;
     for (name, value) in headers {
-        if name.eq_ignore_ascii_case(b"content-type") && form != BodyForm::Raw {
+        if is_named(name, b"content-type") && form != BodyForm::Raw {
             check_charset(value)?;
             if let BodyForm::Stated { reads_forms } = form {
                 check_type(value, reads_forms)?;
             }
-        } else if name.eq_ignore_ascii_case(b"content-encoding") {
+        } else if is_named(name, b"content-encoding") {
             // SEMANTICS 76: a coding that is not undone is 415, and so are several.
             let another = coding::of_content(value)?;
             if coding.is_some() && another.is_some() {

@@ -67,10 +67,68 @@ const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
+/// Whether a name is this one, which is in lower case and of letters, digits, `-` and `.`. Eight bytes at once: it is asked several
+/// times for each header.
+#[inline]
+pub(crate) fn is_named(name: &[u8], lower: &[u8]) -> bool {
+    // The bit that makes a letter lower is set where there is a letter: it has this one, and digits and signs do not.
+    const LETTER: u64 = 0x4040_4040_4040_4040;
+    debug_assert!(lower.iter().all(|&byte| is_of_name(byte)));
+    if name.len() != lower.len() {
+        return false;
+    }
+    let differs = |name: u64, lower: u64| (name | (lower & LETTER) >> 1) ^ lower;
+    let (words, rest) = name.as_chunks::<8>();
+    let (lower_words, lower_rest) = lower.as_chunks::<8>();
+    let mut difference = 0;
+    for (word, lower) in words.iter().zip(lower_words) {
+        difference |= differs(u64::from_ne_bytes(*word), u64::from_ne_bytes(*lower));
+    }
+    if let (Some(end), Some(lower)) = (name.last_chunk::<8>(), lower.last_chunk::<8>()) {
+        // Some of it for the second time.
+        difference |= differs(u64::from_ne_bytes(*end), u64::from_ne_bytes(*lower));
+    } else {
+        for (&byte, &lower) in rest.iter().zip(lower_rest) {
+            difference |= differs(byte.into(), lower.into());
+        }
+    }
+    difference == 0
+}
+
+/// What [`is_named`] can compare.
+const fn is_of_name(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')
+}
+
 /// The members of a comma-separated header value, without white space around them. Empty members are left out.
 pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
         .map(<[u8]>::trim_ascii)
         .filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the plain comparison says, for names of each length, with any byte anywhere.
+    #[test]
+    fn names_are_compared_without_their_case() {
+        let long = "x-2.a-header-with-a-long-name";
+        for len in 0..=long.len() {
+            let lower = &long.as_bytes()[..len];
+            assert!(is_named(lower, lower));
+            assert!(is_named(&lower.to_ascii_uppercase(), lower));
+            assert!(!is_named(&long.as_bytes()[..len.max(1) - 1], lower) || len == 0);
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut name = lower.to_ascii_uppercase();
+                    name[at] = byte;
+                    let expected = name.eq_ignore_ascii_case(lower);
+                    assert_eq!(is_named(&name, lower), expected, "{name:?}");
+                }
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::fault::{Code, Fault, Refusal};
 use super::frame::{self, Kind, WINDOW_LEN_MAX};
 use super::header_list::HeaderList;
-use super::hpack::{EMPTY_TABLE, HeaderBlock, write_header};
+use super::hpack::{EMPTY_TABLE, HeaderBlock, Table, write_header};
 use super::message::OpenBlock;
 use super::receive::Reading;
 use super::settings::{PeerSettings, Settings, WINDOW_LEN_DEFAULT};
@@ -44,6 +44,7 @@ pub struct Connection {
     /// A header block of several frames.
     pub(super) block: Vec<u8>,
     pub(super) open_block: Option<OpenBlock>,
+    pub(super) table: Table,
     pub(super) list: HeaderList,
     /// Where the walk over streams goes on that a frame made necessary; see `receive`.
     pub(super) walk: Option<usize>,
@@ -102,6 +103,7 @@ impl Connection {
             carried: Vec::new(),
             block: Vec::new(),
             open_block: None,
+            table: Table::new(),
             list: HeaderList::default(),
             walk: None,
             walk_found: false,
@@ -146,6 +148,12 @@ impl Connection {
     /// Ask [`Self::next_room`] afterwards.
     pub const fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// Whether all there is to be written is the answer to one PING, which may wait a moment to go out with something else.
+    pub fn owes_one_pong(&self) -> bool {
+        let head = frame::head(8, Kind::PING, frame::ACK, 0);
+        self.output.len() == head.len() + 8 && self.output.starts_with(&head)
     }
 
     /// Opens a stream: HEADERS with what the route has prepared and the metadata of this call. `key` comes back with each of its events.

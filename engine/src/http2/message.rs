@@ -57,10 +57,27 @@ impl Connection {
         step
     }
 
-    /// A whole header block.
+    /// A whole header block. It is read even if nobody wants it, since the table depends on each.
     fn take_block<'b>(&mut self, number: u32, ends: bool, block: &[u8]) -> Stepped<'b> {
-        let Some(state) = self.streams.get_mut(number) else {
-            // Without a table, nothing is lost by not reading it.
+        let state = self.streams.get_mut(number);
+        let section = match &state {
+            Some(state) if state.has_headers => Section::Trailers,
+            _ => Section::Headers,
+        };
+        let list_len_max = self.settings.header_list_len_max as usize;
+        self.list.shrink_to(HTTP2_KEEP_LEN_MAX);
+        let decoded = match hpack::decode(
+            block,
+            section,
+            list_len_max,
+            &mut self.table,
+            &mut self.list,
+        ) {
+            Ok(decoded) => Ok(decoded),
+            Err(Undecoded::Broken(fault)) => return Err(fault),
+            Err(Undecoded::Refused(fault)) => Err(fault),
+        };
+        let Some(state) = state else {
             return self.count_idle().map(|()| None);
         };
         let stream = StreamId {
@@ -70,21 +87,13 @@ impl Connection {
         if state.is_received {
             return Ok(self.break_stream(number, Fault::EndedStream));
         }
-        let section = if state.has_headers {
-            Section::Trailers
-        } else {
-            Section::Headers
-        };
         // Section 8.1.
         if section == Section::Trailers && !ends {
             return Ok(self.break_stream(number, Fault::Order));
         }
-        let list_len_max = self.settings.header_list_len_max as usize;
-        self.list.shrink_to(HTTP2_KEEP_LEN_MAX);
-        let decoded = match hpack::decode(block, section, list_len_max, &mut self.list) {
+        let decoded = match decoded {
             Ok(decoded) => decoded,
-            Err(Undecoded::Broken) => return Err(Fault::Compression),
-            Err(Undecoded::Refused(fault)) => return Ok(self.break_stream(number, fault)),
+            Err(fault) => return Ok(self.break_stream(number, fault)),
         };
         if section == Section::Headers {
             if decoded.status < 200 {

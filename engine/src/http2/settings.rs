@@ -3,6 +3,7 @@
 
 use super::fault::Fault;
 use super::frame::{self, Kind, WINDOW_LEN_MAX};
+use crate::limits::HTTP2_TABLE_LEN_MAX;
 
 /// What a client of HTTP/2 begins its connection with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -17,6 +18,9 @@ const FRAME_LEN_MAX: u32 = (1 << 24) - 1;
 
 /// The table of HPACK before anyone said otherwise.
 const TABLE_LEN_DEFAULT: u32 = 4_096;
+
+/// What is not announced is the default.
+const _: () = assert!(HTTP2_TABLE_LEN_MAX == TABLE_LEN_DEFAULT as usize);
 
 /// What a connection announces, and how many streams it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +62,10 @@ impl Settings {
         }
     }
 
-    /// Writes what a connection begins with.
+    /// Writes what a connection begins with. The table of HPACK is what the RFC begins with, so that there is no time before it is acknowledged.
     pub(super) fn write_opening(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(PREFACE);
         let settings = [
-            // No table: nothing is kept of the headers of a response, and nothing can be made to grow.
-            (Name::HeaderTableSize, 0),
             (Name::EnablePush, 0),
             (Name::InitialWindowSize, self.stream_window_len),
             (Name::MaxFrameSize, self.frame_len_max),
@@ -83,7 +85,6 @@ impl Settings {
 
 #[derive(Clone, Copy)]
 enum Name {
-    HeaderTableSize = 1,
     EnablePush = 2,
     InitialWindowSize = 4,
     MaxFrameSize = 5,

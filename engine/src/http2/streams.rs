@@ -65,6 +65,8 @@ pub(super) struct Streams {
     /// None or a power of two; more than half of them are free.
     places: Vec<Stream>,
     count: usize,
+    /// How many are not in the place that their number names. Mostly none: numbers follow each other.
+    astray_count: usize,
 }
 
 impl Streams {
@@ -72,6 +74,7 @@ impl Streams {
         Self {
             places: Vec::new(),
             count: 0,
+            astray_count: 0,
         }
     }
 
@@ -112,9 +115,11 @@ impl Streams {
         let mut free = self.find(number)?;
         let removed = std::mem::replace(self.places.get_mut(free)?, Stream::NONE);
         self.count -= 1;
-        // Those behind it that had to go past its place come nearer to theirs.
+        self.astray_count -= usize::from(self.home(number) != free);
+        // Those behind it that had to go past its place come nearer to theirs. They need not be looked for among as many as are open together if
+        // there are none.
         let mut place = free;
-        loop {
+        while self.astray_count > 0 {
             place = self.next(place);
             let other = self.places.get(place).map_or(0, |stream| stream.number);
             if other == 0 {
@@ -123,10 +128,12 @@ impl Streams {
             let home = self.home(other);
             let mask = self.places.len() - 1;
             if place.wrapping_sub(home) & mask >= place.wrapping_sub(free) & mask {
+                self.astray_count -= usize::from(home == free);
                 self.places.swap(free, place);
                 free = place;
             }
         }
+        Some(removed)
     }
 
     fn find(&self, number: u32) -> Option<usize> {
@@ -154,10 +161,12 @@ impl Streams {
     }
 
     fn put(&mut self, stream: Stream) {
-        let mut place = self.home(stream.number);
+        let home = self.home(stream.number);
+        let mut place = home;
         while let Some(other) = self.places.get_mut(place) {
             if other.number == 0 {
                 *other = stream;
+                self.astray_count += usize::from(place != home);
                 return;
             }
             place = self.next(place);
@@ -167,6 +176,7 @@ impl Streams {
     fn grow(&mut self) {
         let len = (self.places.len() * 2).max(16);
         let old = std::mem::replace(&mut self.places, vec![Stream::NONE; len]);
+        self.astray_count = 0;
         for stream in old.into_iter().filter(|stream| stream.number != 0) {
             self.put(stream);
         }
@@ -206,6 +216,12 @@ mod tests {
                     (_, None) => prop_assert!(streams.remove(next).is_none()),
                 }
                 prop_assert_eq!(streams.count(), expected.len());
+                let is_astray = |place: usize| {
+                    let number = streams.places[place].number;
+                    number != 0 && streams.home(number) != place
+                };
+                let astray_count = (0..streams.place_count()).filter(|&place| is_astray(place)).count();
+                prop_assert_eq!(streams.astray_count, astray_count);
                 for (&number, &key) in &expected {
                     prop_assert_eq!(streams.get_mut(number).map(|stream| stream.key), Some(key));
                 }

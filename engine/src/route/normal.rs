@@ -7,8 +7,27 @@ use crate::text::hex;
 /// Whether the text is in normal form already: it then stands for itself.
 #[inline]
 pub(super) fn is_normal(text: &[u8]) -> bool {
-    text.iter().all(|&byte| is_plain(byte))
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each byte")]
+    text.iter().all(|&byte| PLAIN[usize::from(byte)])
 }
+
+/// [`is_plain`] of each byte.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < plain.len() {
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "it runs when this is compiled, which an index out of bounds would stop"
+        )]
+        {
+            plain[byte] = is_plain(byte as u8);
+        }
+        byte += 1;
+    }
+    plain
+};
 
 /// Appends the normal form of `text` to `out`. A `%` without two hex digits becomes a byte that no template has.
 pub(crate) fn write(text: &[u8], out: &mut Vec<u8>) {

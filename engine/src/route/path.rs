@@ -144,12 +144,11 @@ fn slice<'p>(text: &'p [u8], starts: &[u32], index: usize) -> &'p [u8] {
 fn split_segments(text: &[u8], starts: &mut Vec<u32>) {
     starts.clear();
     if text.len() > 1 {
-        starts.extend(
-            (1..)
-                .zip(text)
-                .filter(|&(_, &byte)| byte == b'/')
-                .map(|(after, _): (u32, _)| after),
-        );
+        for (at, &byte) in text.iter().enumerate() {
+            if byte == b'/' {
+                starts.push(at as u32 + 1);
+            }
+        }
     }
     starts.push(text.len() as u32 + 1);
 }

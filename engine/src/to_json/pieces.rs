@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::limits::{HELD_LEN_MAX, JSON_LEN_MAX};
 use crate::plan::{Message, MessageIndex, Plan};
 
-/// Bytes that a scratch keeps room for between messages.
+/// Bytes of room that a scratch keeps between messages; what grew larger is given back.
 const CARRY_LEN_KEPT: usize = 1 << 17;
 
 /// What a [`Scratch`] holds for a message in pieces.
@@ -28,7 +28,9 @@ pub(super) struct Memory {
 impl Memory {
     fn clear(&mut self) {
         self.carry.clear();
-        self.carry.shrink_to(CARRY_LEN_KEPT);
+        if self.carry.capacity() > CARRY_LEN_KEPT {
+            self.carry = Vec::new();
+        }
         self.frames.clear();
         self.written.clear();
     }
@@ -220,7 +222,10 @@ impl<'p, 's> Pieces<'p, 's> {
     /// # Errors
     /// As [`Self::push`]; above all when the message is not complete.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.guarded(out, Self::end)
+        let result = self.guarded(out, Self::end);
+        // What a rare large one needed is not kept until the next one comes.
+        self.scratch.pieces.clear();
+        result
     }
 
     /// Cuts the output back after an error, and remembers the error.

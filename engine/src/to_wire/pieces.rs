@@ -233,6 +233,8 @@ impl<'p, 's> Pieces<'p, 's> {
                 self.take_cut(rest, out)?
             };
         }
+        // What a rare large one needed is not kept until the next one comes.
+        self.scratch.clear();
         Ok(Progress::Ended { used })
     }
 

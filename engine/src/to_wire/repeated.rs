@@ -142,7 +142,7 @@ mod tests {
             for (from, to) in [(0, 0), (0, count - 1), (count / 2, 0), (1, count / 2)] {
                 let mut strings: Vec<&str> = texts.iter().map(String::as_str).collect();
                 let repeated = strings.get(from).copied().unwrap();
-                *strings.get_mut(to).unwrap() = repeated;
+                strings.splice(to..=to, [repeated]);
                 strings.truncate(count);
                 let mut seen = std::collections::BTreeSet::new();
                 let mut offset = 0;

@@ -14,7 +14,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::limits::{BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX, LEFT_CHECK_GAP};
+use crate::limits::{
+    BUSY_PAUSE, BUSY_REQUEST_COUNT_MAX, IDLE_READ_LEN_MAX, LEFT_CHECK_GAP, READ_FIRST_LEN,
+    READ_ROOM_LEN,
+};
 use crate::net::{ReadHalf, sleep};
 
 /// What a read gives back: the half and the buffer it had taken, and how many bytes it appended.
@@ -48,6 +51,8 @@ pub(super) struct Inlet<'p, F> {
     has_waited: bool,
     /// Turns since a read had to be waited for.
     busy_count: usize,
+    /// Bytes that a read into an empty buffer has room for. `READ_FIRST_LEN <= room_len <= READ_ROOM_LEN`
+    room_len: usize,
 }
 
 impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
@@ -66,6 +71,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             next_check: None,
             has_waited: false,
             busy_count: 0,
+            room_len: READ_FIRST_LEN,
         }
     }
 
@@ -89,7 +95,8 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         };
         if self.busy_count == BUSY_REQUEST_COUNT_MAX {
             self.busy_count = 0;
-            sleep(BUSY_PAUSE).await;
+            // A timer is 640 bytes long, which the connection would hold at all times.
+            Box::pin(sleep(BUSY_PAUSE)).await;
         }
     }
 
@@ -134,7 +141,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
             self.next_check = None;
             self.compact();
             let buffer = self.take_received();
-            self.flight.set(Some((self.start)(half, buffer)));
+            self.begin_read(half, buffer);
         }
         poll_fn(|context| self.poll_flight(context)).await
     }
@@ -162,7 +169,7 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
                 } else {
                     Vec::new()
                 };
-                self.flight.set(Some((self.start)(half, buffer)));
+                self.begin_read(half, buffer);
             }
             match ready!(self.poll_flight(context)) {
                 Ok(1..) => {}
@@ -187,6 +194,14 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         }
     }
 
+    /// Starts a read into `buffer`, which gets room if it is full.
+    fn begin_read(&mut self, half: ReadHalf, mut buffer: Vec<u8>) {
+        if buffer.capacity() == buffer.len() {
+            buffer.reserve(self.room_len);
+        }
+        self.flight.set(Some((self.start)(half, buffer)));
+    }
+
     fn poll_flight(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(flight) = self.flight.as_mut().as_pin_mut() else {
             return Poll::Ready(Ok(0));
@@ -197,6 +212,10 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         };
         self.flight.set(None);
         self.half = Some(half);
+        if buffer.len() == buffer.capacity() {
+            // This client sends more at once.
+            self.room_len = READ_ROOM_LEN.min(self.room_len * 2);
+        }
         if self.received.is_empty() {
             self.received = buffer;
         } else {
@@ -213,11 +232,11 @@ impl<'p, F: Future<Output = ReadDone>> Inlet<'p, F> {
         self.used_len = 0;
     }
 
-    /// The buffer for the next read. An empty one that grew large is let go: the read may be in flight for as long as the client is
-    /// idle, and its memory with it.
+    /// The buffer for the next read. An empty one is let go if it grew large, since the read may be in flight for as long as the client is idle, and its
+    /// memory with it; and if it has become too small for what this client sends at once.
     fn take_received(&mut self) -> Vec<u8> {
         let buffer = std::mem::take(&mut self.received);
-        if buffer.is_empty() && buffer.capacity() > IDLE_READ_LEN_MAX {
+        if buffer.is_empty() && !(self.room_len..=IDLE_READ_LEN_MAX).contains(&buffer.capacity()) {
             return Vec::new();
         }
         buffer

@@ -26,7 +26,7 @@ use transom_engine::grpc::{Code, Status};
 
 use super::inlet::{Inlet, ReadDone};
 use super::outlet::{write, write_and_trim};
-use super::streaming::{side_by_side, unless_gone};
+use super::streaming::side_by_side;
 use super::websocket::{Ending, Received, WebSocket};
 use crate::buffers::SharedBuffer;
 use crate::limits::{
@@ -78,29 +78,32 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
     } else {
         Carriage::Shared
     };
-    let opened = unless_gone(inlet, context.open(&socket.outgoing, carriage)).await?;
     let state = SocketState::new(context.sizes().request_len_max);
-    let (sender, receiver) = match opened {
-        Ok((sender, receiver)) => (Some(sender), Ok(receiver)),
-        Err(error) => (None, Err(failure_of(error))),
-    };
-    let takes_many = socket.takes_many;
-    let sending = MessageSender {
-        reader: MessageReader::new(inlet, &state),
-        requests: &mut socket.requests,
-        takes_many,
-        sender,
-        buffer: SharedBuffer::new(),
-        context,
-        state: &state,
-    };
-    let answering = ReplyWriter {
+    let mut reader = MessageReader::new(inlet, &state);
+    let mut answering = ReplyWriter {
         replies: &mut socket.replies,
         text: Vec::new(),
         context,
         state: &state,
         writer,
         out,
+    };
+    // Pings are answered meanwhile, too. In memory of its own, which the open WebSocket does without.
+    let opening = answering.wait(context.open(&socket.outgoing, carriage));
+    let opening = Box::pin(side_by_side(reader.watch(), opening));
+    let (sender, receiver) = match opening.await?? {
+        Ok(Ok((sender, receiver))) => (Some(sender), Ok(receiver)),
+        Ok(Err(error)) => (None, Err(failure_of(error).into())),
+        Err(ended) => (None, Err(ended)),
+    };
+    let sending = MessageSender {
+        reader,
+        requests: &mut socket.requests,
+        takes_many: socket.takes_many,
+        sender,
+        buffer: SharedBuffer::new(),
+        context,
+        state: &state,
     };
     side_by_side(sending.run(), answering.run(receiver)).await?
 }
@@ -210,6 +213,12 @@ impl<'u, 'p, F: Future<Output = ReadDone>> MessageReader<'u, 'p, F> {
         .await
     }
 
+    /// Does so while there is nobody to send to yet. Says why the client is gone; what else ends it, the other direction looks for. May be dropped.
+    async fn watch(&mut self) -> io::Error {
+        let end = self.listen_ahead().await;
+        self.state.end_by(end).await
+    }
+
     /// Answers pings and looks for the end of the client, as far as the messages before them can be kept. Behind that it is only noticed when it leaves, and
     /// the rest stays with it. May be dropped and called again.
     async fn listen_ahead(&mut self) -> ClientEnd {
@@ -258,13 +267,8 @@ struct MessageSender<'u, 'p, F> {
 impl<F: Future<Output = ReadDone>> MessageSender<'_, '_, F> {
     /// Sends what the client sends, and watches it for as long as the call goes on. Says why it is gone.
     async fn run(mut self) -> io::Error {
-        match self.send_all().await {
-            ClientEnd::Gone(error) => return error,
-            ClientEnd::Closed => self.state.has_closed.set(true),
-            ClientEnd::Fault(failure) => self.state.fault.set(Some(failure)),
-        }
-        // The other direction ends the exchange, and cancels the call by that.
-        pending().await
+        let end = self.send_all().await;
+        self.state.end_by(end).await
     }
 
     async fn send_all(&mut self) -> ClientEnd {
@@ -407,10 +411,10 @@ enum Event<T> {
 }
 
 impl ReplyWriter<'_> {
-    async fn run(mut self, begun: Result<ReceiveHalf, Failure>) -> io::Result<()> {
+    async fn run(mut self, begun: Result<ReceiveHalf, Ended>) -> io::Result<()> {
         let ended = match begun {
             Ok(receiver) => self.pass_on(receiver).await?,
-            Err(failure) => failure.into(),
+            Err(ended) => ended,
         };
         match ended {
             Ended::Done => self.state.frames.borrow_mut().close(Ending::Done, ""),
@@ -518,7 +522,9 @@ impl ReplyWriter<'_> {
                     frames.send_text(&self.text);
                 }
                 self.text.clear();
-                self.text.shrink_to(BUFFER_KEEP_LEN_MAX);
+                if self.text.capacity() > BUFFER_KEEP_LEN_MAX {
+                    self.text = Vec::new();
+                }
             }
             rest = rest.get(pushed.used..).unwrap_or_default();
         }
@@ -562,6 +568,16 @@ impl SocketState {
         while self.frames.borrow().output_len() >= STREAM_WRITE_LEN {
             self.taken.notified().await;
         }
+    }
+
+    /// Tells the direction to the client, which ends the exchange and cancels the call by that, why no more is read; or why the client is gone.
+    async fn end_by(&self, end: ClientEnd) -> io::Error {
+        match end {
+            ClientEnd::Gone(error) => return error,
+            ClientEnd::Closed => self.has_closed.set(true),
+            ClientEnd::Fault(failure) => self.fault.set(Some(failure)),
+        }
+        pending().await
     }
 
     /// How the other direction has ended the exchange, if it has.

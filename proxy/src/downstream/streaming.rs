@@ -99,7 +99,7 @@ impl Incoming {
 }
 
 /// What the two directions tell each other.
-struct Shared {
+struct StreamState {
     /// Why the request cannot go on.
     fault: Cell<Option<Failure>>,
     /// When the upstream last sent something.
@@ -123,13 +123,13 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
     } = carrier;
     // Whatever was answered before, or promised, goes out before anything is waited for.
     write(writer, out).await?;
-    let shared = Shared {
+    let state = StreamState {
         fault: Cell::new(None),
         heard_at: Cell::new(clock::now()),
         is_request_read: Cell::new(false),
     };
     let answering = Answering {
-        shared: &shared,
+        state: &state,
         context,
         envelope,
         writer,
@@ -137,7 +137,7 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
     };
     let (requests, replies) = match streams {
         Directions::Replies(replies) => {
-            shared.is_request_read.set(true);
+            state.is_request_read.set(true);
             let started = unless_gone(inlet, context.start(&outgoing)).await?;
             context.recycle(outgoing);
             let begun = started.map(|(answer, receiver)| (receiver, Some(answer)));
@@ -164,7 +164,7 @@ pub(super) async fn carry<F: Future<Output = ReadDone>>(
         sender,
         buffer: SharedBuffer::new(),
         context,
-        shared: &shared,
+        state: &state,
     };
     let Some(replies) = replies else {
         let answered = answering.with_one(outgoing, begun);
@@ -214,11 +214,11 @@ struct Upload<'u, 'p, F> {
     /// Framed messages that are being sent.
     buffer: SharedBuffer,
     context: &'u Context,
-    shared: &'u Shared,
+    state: &'u StreamState,
 }
 
 /// Why no more of a request is sent.
-enum Stop {
+enum UploadEnd {
     /// The client has left.
     Gone(io::Error),
     /// The request is wrong.
@@ -227,13 +227,13 @@ enum Stop {
     Refused,
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for UploadEnd {
     fn from(failure: Failure) -> Self {
         Self::Fault(failure)
     }
 }
 
-impl From<Error> for Stop {
+impl From<Error> for UploadEnd {
     fn from(error: Error) -> Self {
         Self::Fault(error.into())
     }
@@ -249,30 +249,30 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
             requests,
             sender,
             buffer,
-            shared,
+            state,
             ..
         } = self;
         // The answer may take hours from here.
         drop((incoming, requests, buffer));
         match stopped {
-            Err(Stop::Gone(error)) => return error,
-            Err(Stop::Fault(failure)) => {
-                shared.fault.set(Some(failure));
+            Err(UploadEnd::Gone(error)) => return error,
+            Err(UploadEnd::Fault(failure)) => {
+                state.fault.set(Some(failure));
                 // The answer to it ends the exchange, and whether the client stays for it is seen when it is written.
                 return pending().await;
             }
             Ok(()) => {
-                shared.is_request_read.set(true);
+                state.is_request_read.set(true);
                 // SEMANTICS 125: this is not the end of the answer. If it fails, the other direction learns why.
                 let _refused = sender.map(SendHalf::finish);
             }
             // The half is kept for as long as the call is: what it was refused for may be a good end.
-            Err(Stop::Refused) => {}
+            Err(UploadEnd::Refused) => {}
         }
         until_gone(inlet).await
     }
 
-    async fn send_all(&mut self) -> Result<(), Stop> {
+    async fn send_all(&mut self) -> Result<(), UploadEnd> {
         loop {
             self.send_what_is_here().await?;
             if self.incoming.is_done() {
@@ -290,7 +290,7 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
     }
 
     /// Converts and sends all that has come of the body.
-    async fn send_what_is_here(&mut self) -> Result<(), Stop> {
+    async fn send_what_is_here(&mut self) -> Result<(), UploadEnd> {
         loop {
             let is_more_here = match &mut self.incoming {
                 Incoming::Sized(rest) => {
@@ -333,41 +333,44 @@ impl<F: Future<Output = ReadDone>> Upload<'_, '_, F> {
 
     /// Sends what is in the buffer, as the upstream has room, while the client is watched. Not for ever: an end that waits in the client's own kernel,
     /// behind bytes for which ours has no room, is seen by nobody.
-    async fn send(&mut self) -> Result<(), Stop> {
-        let sender = self.sender.as_mut().ok_or(Stop::Refused)?;
+    async fn send(&mut self) -> Result<(), UploadEnd> {
+        let sender = self.sender.as_mut().ok_or(UploadEnd::Refused)?;
         if self.buffer.as_slice().is_empty() {
             return Ok(());
         }
         let since = clock::now();
         let mut sending = pin!(unless_gone(self.inlet, sender.send(self.buffer.share())));
         loop {
-            let quiet_since = since.max(self.shared.heard_at.get());
+            let quiet_since = since.max(self.state.heard_at.get());
             let Some(rest) = rest_of_patience(quiet_since, clock::now()) else {
                 return Err(failure_of(CallError::DeadlineExceeded).into());
             };
             match timeout(rest, sending.as_mut()).await {
-                Ok(Ok(Ok(()))) => return Ok(()),
-                Ok(Ok(Err(_refused))) => return Err(Stop::Refused),
-                Ok(Err(gone)) => return Err(Stop::Gone(gone)),
+                Ok(Ok(Ok(()))) => break,
+                Ok(Ok(Err(_refused))) => return Err(UploadEnd::Refused),
+                Ok(Err(gone)) => return Err(UploadEnd::Gone(gone)),
                 Err(Elapsed) => {}
             }
         }
+        // More may be long in coming.
+        self.buffer.trim();
+        Ok(())
     }
 
     /// Waits for more of the body. Silence is no fault of a client that is being answered.
-    async fn wait_for_more(&mut self) -> Result<(), Stop> {
+    async fn wait_for_more(&mut self) -> Result<(), UploadEnd> {
         let since = clock::now();
         self.inlet.expect(IDLE_READ_LEN_MAX);
         loop {
-            let quiet_since = since.max(self.shared.heard_at.get());
+            let quiet_since = since.max(self.state.heard_at.get());
             let Some(rest) = rest_of_patience(quiet_since, clock::now()) else {
                 return Err(Error::request(ErrorKind::RequestTimeout).into());
             };
             match timeout(rest, self.inlet.more()).await {
                 Ok(Ok(1..)) => return Ok(()),
                 // Cut in the middle: there is nobody to answer.
-                Ok(Ok(0)) => return Err(Stop::Gone(io::ErrorKind::UnexpectedEof.into())),
-                Ok(Err(error)) => return Err(Stop::Gone(error)),
+                Ok(Ok(0)) => return Err(UploadEnd::Gone(io::ErrorKind::UnexpectedEof.into())),
+                Ok(Err(error)) => return Err(UploadEnd::Gone(error)),
                 Err(Elapsed) => {}
             }
         }
@@ -384,7 +387,7 @@ fn rest_of_patience(quiet_since: Instant, now: Instant) -> Option<Duration> {
 
 /// The direction from the upstream.
 struct Answering<'a> {
-    shared: &'a Shared,
+    state: &'a StreamState,
     context: &'a Context,
     envelope: Envelope,
     writer: &'a mut WriteHalf,
@@ -415,7 +418,7 @@ impl Answering<'_> {
             }
             Ok(reply)
         };
-        let reply = unless_fault(self.shared, gathered).await;
+        let reply = unless_fault(self.state, gathered).await;
         self.close_if_unread();
         let envelope = self.envelope.clone();
         match reply {
@@ -444,7 +447,7 @@ impl Answering<'_> {
         };
         let answer = match answer {
             Some(answer) => answer,
-            None => match unless_fault(self.shared, receiver.answer()).await {
+            None => match unless_fault(self.state, receiver.answer()).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(error)) => return Ok(self.fail(replies, failure_of(error))),
                 Err(fault) => return Ok(self.fail(replies, fault)),
@@ -486,7 +489,7 @@ impl Answering<'_> {
             match next {
                 Next::Bytes(bytes) => {
                     taken_len += bytes.len();
-                    self.shared.heard_at.set(clock::now());
+                    self.state.heard_at.set(clock::now());
                     let envelope = &self.envelope;
                     let ended = self
                         .context
@@ -530,7 +533,7 @@ impl Answering<'_> {
     }
 
     fn poll_next(&self, receiver: &mut ReceiveHalf, task: &mut Task<'_>) -> Poll<Next> {
-        if let Some(fault) = self.shared.fault.take() {
+        if let Some(fault) = self.state.fault.take() {
             return Poll::Ready(Next::Failed(fault));
         }
         Poll::Ready(match ready!(receiver.poll_bytes(task)) {
@@ -557,16 +560,16 @@ impl Answering<'_> {
 
     /// Whatever is said while the request goes on cannot promise that another one may follow.
     fn close_if_unread(&mut self) {
-        if !self.shared.is_request_read.get() {
+        if !self.state.is_request_read.get() {
             self.envelope = self.envelope.clone().closing();
         }
     }
 }
 
 /// Waits for the upstream, unless the request turns out to be wrong.
-async fn unless_fault<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, Failure> {
+async fn unless_fault<T>(state: &StreamState, work: impl Future<Output = T>) -> Result<T, Failure> {
     let mut work = pin!(work);
-    poll_fn(|task| match shared.fault.take() {
+    poll_fn(|task| match state.fault.take() {
         Some(fault) => Poll::Ready(Err(fault)),
         None => work.as_mut().poll(task).map(Ok),
     })

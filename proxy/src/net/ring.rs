@@ -260,6 +260,12 @@ fn refusal(rung: IoDriver, error: &io::Error) -> String {
 
 /// There is no runtime yet whose timer could be asked.
 fn pause(duration: Duration) {
+    rest_thread(duration);
+}
+
+/// Stops this thread, and all its tasks, for so long. Not for waiting, which is [`sleep`]'s business: what comes meanwhile is to be found together, where each
+/// of it would wake the thread. It may come back earlier.
+pub fn rest_thread(duration: Duration) {
     std::thread::park_timeout(duration);
 }
 

@@ -18,17 +18,32 @@ use crate::clock::Instant;
 ///
 /// Outside of [`super::Runtime::block_on`].
 pub fn spawn(name: &'static str, future: impl Future<Output = ()> + 'static) {
-    let mut future = Some(Box::pin(future));
+    spawn_holding(name, (), future);
+}
+
+/// The same, and drops `held` when the future has ended or panicked and is gone. A future that held it itself, around another one, would be longer than that
+/// one by more than what is held.
+///
+/// # Panics
+///
+/// Outside of [`super::Runtime::block_on`].
+pub fn spawn_holding(
+    name: &'static str,
+    held: impl Sized + 'static,
+    future: impl Future<Output = ()> + 'static,
+) {
+    // What is held stands last, so that it is dropped last.
+    let mut running = Some((Box::pin(future), held));
     let guarded = poll_fn(move |cx| {
-        let Some(running) = future.as_mut() else {
+        let Some((future, _held)) = running.as_mut() else {
             return Poll::Ready(());
         };
-        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
             Err(panic) => log_panic(name, &*panic),
         }
-        let done = future.take();
+        let done = running.take();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(done))) {
             log_panic(name, &*panic);
         }

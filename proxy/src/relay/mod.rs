@@ -25,6 +25,7 @@ use crate::aside::Aside;
 use crate::buffers::SharedBuffer;
 use crate::clock;
 use crate::clock::Date;
+use crate::crowd::Crowd;
 use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, LONG_BODY_LEN, STREAM_SEND_LEN};
 use crate::upstream::{
     Answer, CallError, CallPath, CallRequest, Carriage, Pool, ReceiveHalf, Reply, ReplyMetadata,
@@ -135,6 +136,7 @@ pub struct Context {
     /// Memory for what goes to the upstream.
     parcels: RefCell<Vec<Parcel>>,
     scratch: RefCell<Scratch>,
+    crowd: Crowd,
     date: Date,
     /// As in the [`Gateway`], copied.
     call_paths: Box<[CallPath]>,
@@ -207,6 +209,21 @@ impl Context {
             pool,
             parcels: RefCell::default(),
             scratch: RefCell::default(),
+            crowd: Crowd::default(),
+        }
+    }
+
+    /// To be called when a connection begins.
+    pub fn note_start(&self) {
+        self.crowd.note_start(self.worker.connection_count());
+    }
+
+    /// To be called when a connection ends, itself still counted: after a crowd has left the allocator is reminded of its memory, by a thread that is not a
+    /// worker, since giving much back takes a while.
+    pub fn note_end(&self) {
+        let left_count = self.worker.connection_count().saturating_sub(1);
+        if self.crowd.has_left(left_count) {
+            self.aside().let_go(());
         }
     }
 

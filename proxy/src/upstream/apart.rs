@@ -89,7 +89,7 @@ impl Pool {
         let _opening = Opening::begin(&shared.opening_count);
         let upstream = self.upstream();
         let settings = upstream.settings().clone();
-        let opening = connection::open(upstream, count, Rc::clone(&shared.free));
+        let opening = connection::open(upstream, count, Rc::clone(&shared.free), self.pace());
         let opened = timeout(settings.connect_timeout, opening).await;
         let opened = opened.unwrap_or(Err(Unavailable::ConnectTimeout));
         let opened = opened

@@ -4,6 +4,7 @@
 //! never reserved ahead.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -16,7 +17,7 @@ use super::{Pool, Received, ReplyMetadata};
 use crate::buffers::SharedBytes;
 use crate::clock::{self, Instant};
 use crate::limits::LONG_BODY_LEN;
-use crate::net::timeout;
+use crate::net::Alarm;
 
 /// Bytes in front of a gRPC message: the flag of compression and the length.
 pub(super) const PREFIX_LEN: usize = 5;
@@ -69,9 +70,10 @@ impl Pool {
         match request.timeout {
             Some(limit) => {
                 let deadline = clock::now().checked_add(limit);
-                timeout(limit, self.call_up_to_twice(&request, deadline))
-                    .await
-                    .unwrap_or(Err(CallError::DeadlineExceeded))
+                let call = pin!(self.call_up_to_twice(&request, deadline));
+                // A timer is 640 bytes long, which a call without a deadline does without.
+                let called = Alarm::new().within(limit, call).await;
+                called.unwrap_or(Err(CallError::DeadlineExceeded))
             }
             None => self.call_up_to_twice(&request, None).await,
         }
@@ -86,7 +88,7 @@ impl Pool {
             Ok(reply) => Ok(reply),
             Err(failure) if failure.is_unstarted => {
                 tracing::debug!(error = %failure.error, "the call did not start and is sent once more");
-                let again = self.call_once(request, deadline).await;
+                let again = Box::pin(self.call_once(request, deadline)).await;
                 again.map_err(|again| again.error)
             }
             Err(failure) => Err(failure.error),

@@ -11,6 +11,7 @@ use super::driver::Driver;
 use super::error::Unavailable;
 use super::h2_link::{H2Driver, H2Link};
 use super::link::Link;
+use super::pace::Pace;
 use super::target::Place;
 use super::{Codec, PoolSettings, Upstream};
 use crate::clock::{self, Instant};
@@ -161,6 +162,7 @@ pub(super) async fn open(
     upstream: &Upstream,
     turn: usize,
     free: Rc<Notify>,
+    pace: &Rc<Pace>,
 ) -> Result<Opened, Unavailable> {
     let stream = connect(upstream, turn).await?;
     let (on, driver) = match upstream.settings.codec {
@@ -173,7 +175,7 @@ pub(super) async fn open(
             (On::H2(link), AnyDriver::H2(Box::new(driver)))
         }
         Codec::Transom => {
-            let driver = Driver::open(stream).await?;
+            let driver = Driver::open(stream, pace).await?;
             (
                 On::Transom(Rc::clone(&driver.link)),
                 AnyDriver::Transom(driver),

@@ -16,8 +16,9 @@ use super::PoolSettings;
 use super::connection::{Connection, keep_alive};
 use super::error::{CallError, Unavailable};
 use super::link::Link;
-use crate::limits::UPSTREAM_READ_LEN;
-use crate::net::{Dialed, DialedReader, DialedWriter, timeout, turn};
+use super::pace::Pace;
+use crate::limits::{BUFFER_KEEP_LEN_MAX, UPSTREAM_PONG_DELAY, UPSTREAM_READ_LEN};
+use crate::net::{Dialed, DialedReader, DialedWriter, rest_thread, sleep, timeout, turn};
 
 /// Reads in a row after which other tasks have their turn.
 const READ_COUNT_MAX: u32 = 16;
@@ -51,8 +52,8 @@ enum End {
 
 impl Driver {
     /// Sends what a connection begins with, and waits for the peer's SETTINGS. The caller bounds the time.
-    pub(super) async fn open(stream: Dialed) -> Result<Self, Unavailable> {
-        let link = Link::new();
+    pub(super) async fn open(stream: Dialed, pace: &Rc<Pace>) -> Result<Self, Unavailable> {
+        let link = Link::new(pace);
         let (mut reader, mut writer) = stream.into_split();
         let mut opening = Vec::new();
         if link.poll_output(&mut opening).is_ready() {
@@ -85,6 +86,7 @@ impl Driver {
         } = self;
         let is_writing = Cell::new(false);
         let mut writing = pin!(write(&link, &mut writer, &is_writing));
+        let mut pong = pin!(let_pong_go(&link));
         let end = {
             let mut reading = pin!(read(&link, &mut reader, buffer));
             let ping = async || {
@@ -101,6 +103,9 @@ impl Driver {
                 }
                 if let Poll::Ready(error) = writing.as_mut().poll(task) {
                     return Poll::Ready(End::Failed(error));
+                }
+                if pong.as_mut().poll(task).is_ready() {
+                    pong.set(let_pong_go(&link));
                 }
                 if link.has_answered.take() {
                     connection.note_answer();
@@ -164,8 +169,10 @@ async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> En
             Ok(_) => {}
             Err(error) => return End::Failed(error),
         }
-        if let Err(fault) = link.take_in(&buffer) {
-            return End::Broken(fault);
+        match link.take_in(&buffer) {
+            Ok(None) => {}
+            Ok(Some(rest)) => rest_thread(rest),
+            Err(fault) => return End::Broken(fault),
         }
         read_count = if has_waited { 0 } else { read_count + 1 };
         if read_count >= READ_COUNT_MAX {
@@ -173,6 +180,21 @@ async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> En
             turn().await;
         }
     }
+}
+
+/// Sees to it that the answer to a PING leaves in time, if nothing else has taken it along.
+async fn let_pong_go(link: &Link) {
+    // Whatever makes the task hold one back lets it look here.
+    poll_fn(|_task| {
+        if link.holds_pong() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    sleep(UPSTREAM_PONG_DELAY).await;
+    link.let_pong_go();
 }
 
 /// Writes whatever there is to write, until that fails.
@@ -187,6 +209,10 @@ async fn write(link: &Link, writer: &mut DialedWriter, is_writing: &Cell<bool>) 
         buffer = back;
         if let Err(error) = written {
             return error;
+        }
+        // The next may be long in coming.
+        if buffer.capacity() > BUFFER_KEEP_LEN_MAX {
+            buffer = Vec::new();
         }
     }
 }

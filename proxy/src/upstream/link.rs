@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Buf as _;
 use transom_engine::http2::{
@@ -17,12 +18,14 @@ use super::connection::Change;
 use super::error::{CallError, Failure};
 use super::mailbox::{Mailbox, Taken};
 use super::memory::{Memory, Received};
+use super::pace::Pace;
 use super::stream::Answer;
 use super::{Reply, ReplyMetadata};
 use crate::buffers::SharedBytes;
+use crate::clock::{self, Instant};
 use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX,
-    UPSTREAM_STREAM_COUNT_MAX, UPSTREAM_STREAM_WINDOW_LEN,
+    UPSTREAM_CONNECTION_WINDOW_LEN, UPSTREAM_HEADER_LIST_LEN_MAX, UPSTREAM_STREAM_COUNT_MAX,
+    UPSTREAM_STREAM_WINDOW_LEN,
 };
 use crate::net::Notify;
 
@@ -39,9 +42,17 @@ pub(super) struct Link {
     pub(super) has_answered: Cell<bool>,
     /// Whether there is room for a call that there was none for.
     has_more_room: Cell<bool>,
+    /// Whether the answer to a PING of the peer is held back.
+    holds_pong: Cell<bool>,
+    /// Whether it has been for long enough.
+    is_pong_due: Cell<bool>,
     /// Notified when a PING was answered.
     pub(super) pong: Notify,
     memory: Rc<Memory>,
+    /// Of all connections of the pool.
+    pace: Rc<Pace>,
+    /// When the first call of this turn began, which is when all of them did.
+    turn_began: Cell<Option<Instant>>,
 }
 
 struct State {
@@ -64,7 +75,7 @@ pub(super) struct Stream {
 
 impl Link {
     /// A connection on which nothing was written yet.
-    pub(super) fn new() -> Rc<Self> {
+    pub(super) fn new(pace: &Rc<Pace>) -> Rc<Self> {
         let codec = Connection::new(Settings {
             stream_window_len: UPSTREAM_STREAM_WINDOW_LEN,
             connection_window_len: UPSTREAM_CONNECTION_WINDOW_LEN,
@@ -85,8 +96,12 @@ impl Link {
             is_active: Rc::new(Cell::new(true)),
             has_answered: Cell::new(false),
             has_more_room: Cell::new(false),
+            holds_pong: Cell::new(false),
+            is_pong_due: Cell::new(false),
             pong: Notify::new(),
             memory: Rc::default(),
+            pace: Rc::clone(pace),
+            turn_began: Cell::new(None),
         })
     }
 
@@ -145,12 +160,21 @@ impl Link {
         if state.is_left {
             return Err(Refusal::Closed);
         }
-        let key = match state.free_keys.last() {
-            Some(&key) => key,
-            None => state.add_mailbox()?,
+        let key = if let Some(&key) = state.free_keys.last() {
+            key
+        } else {
+            let key = state.add_mailbox()?;
+            self.memory.note_call_count(state.mailboxes.len());
+            key
         };
         let id = state.codec.open(block, metadata, key)?;
         state.free_keys.pop();
+        if let Some(mailbox) = state.mailboxes.get_mut(key as usize) {
+            let began = self.turn_began.get().unwrap_or_else(clock::now);
+            self.turn_began.set(Some(began));
+            mailbox.began = Some(began);
+        }
+        self.pace.note_begun();
         self.call_driver();
         Ok(Stream {
             link: Rc::clone(self),
@@ -167,6 +191,7 @@ impl Link {
     /// The task that reads and writes runs, and is woken from here on.
     pub(super) fn note_driver(&self, waker: &Waker) {
         self.is_driver_called.set(false);
+        self.turn_began.set(None);
         let driver = &mut *self.driver.borrow_mut();
         match driver {
             Some(known) => known.clone_from(waker),
@@ -183,17 +208,33 @@ impl Link {
         }
     }
 
+    /// Whether the answer to a PING of the peer waits to go out with something else.
+    pub(super) fn holds_pong(&self) -> bool {
+        self.holds_pong.get()
+    }
+
+    /// Sends it alone, if it still waits.
+    pub(super) fn let_pong_go(&self) {
+        if self.holds_pong.get() {
+            self.is_pong_due.set(true);
+            self.call_driver();
+        }
+    }
+
     /// Swaps what is to be written for the memory of what was, if there is something.
     pub(super) fn poll_output(&self, written: &mut Vec<u8>) -> Poll<()> {
         let state = &mut *self.state.borrow_mut();
         if state.codec.output().is_empty() {
             return Poll::Pending;
         }
+        // Servers that measure the way there ask with each answer. The next call would wake the peer a second time.
+        let may_wait = state.codec.owes_one_pong() && !state.is_left;
+        self.holds_pong.set(may_wait && !self.is_pong_due.take());
+        if self.holds_pong.get() {
+            return Poll::Pending;
+        }
         let had_room = state.codec.room() > 0;
         written.clear();
-        if written.capacity() > BUFFER_KEEP_LEN_MAX {
-            *written = Vec::new();
-        }
         mem::swap(state.codec.output(), written);
         if !had_room && state.codec.room() > 0 {
             self.has_more_room.set(true);
@@ -202,13 +243,14 @@ impl Link {
         Poll::Ready(())
     }
 
-    /// Takes bytes of the peer, and wakes the calls that they are for.
+    /// Takes bytes of the peer, and wakes the calls that they are for. Says how long to rest before these run, if at all.
     ///
     /// # Errors
     /// When the peer broke a rule that ends the connection.
-    pub(super) fn take_in(&self, mut input: &[u8]) -> Result<(), Fault> {
+    pub(super) fn take_in(&self, mut input: &[u8]) -> Result<Option<Duration>, Fault> {
         self.is_active.set(true);
         let state = &mut *self.state.borrow_mut();
+        let mut answers = Answers::default();
         while let Some(event) = state.codec.receive(&mut input)? {
             match event {
                 Event::Headers {
@@ -220,6 +262,7 @@ impl Link {
                     self.has_answered.set(true);
                     let mailbox = state.mailboxes.get_mut(stream.key() as usize);
                     let is_wanted = mailbox.is_none_or(|mailbox| {
+                        answers.count(mailbox, ends);
                         mailbox.take_headers(&self.memory, status, list, ends)
                     });
                     if !is_wanted {
@@ -235,6 +278,7 @@ impl Link {
                     let Some(mailbox) = state.mailbox(stream) else {
                         continue;
                     };
+                    answers.count(mailbox, ends);
                     match mailbox.take_data(&self.memory, bytes, ends) {
                         Taken::Kept => {}
                         Taken::Whole => state.codec.release(stream, bytes.len()),
@@ -243,6 +287,7 @@ impl Link {
                 }
                 Event::Trailers { stream, list } => {
                     if let Some(mailbox) = state.mailboxes.get_mut(stream.key() as usize) {
+                        answers.count(mailbox, true);
                         mailbox.take_trailers(&self.memory, list);
                     }
                 }
@@ -269,7 +314,10 @@ impl Link {
             }
         }
         state.send_on();
-        Ok(())
+        Ok(answers.last_began.and_then(|began| {
+            let quickest = clock::now().saturating_duration_since(began);
+            self.pace.note_answers(answers.count, quickest)
+        }))
     }
 
     /// The connection is over: tells the calls in flight why, and takes no more.
@@ -277,6 +325,23 @@ impl Link {
         let state = &mut *self.state.borrow_mut();
         for mailbox in &mut state.mailboxes {
             mailbox.fail(error, false);
+        }
+    }
+}
+
+/// The whole answers that one read has brought.
+#[derive(Default)]
+struct Answers {
+    count: usize,
+    /// When the call began that was answered quickest.
+    last_began: Option<Instant>,
+}
+
+impl Answers {
+    fn count(&mut self, mailbox: &Mailbox, ends: bool) {
+        if ends && mailbox.whole_len_max.is_some() {
+            self.count += 1;
+            self.last_began = self.last_began.max(mailbox.began);
         }
     }
 }
@@ -361,7 +426,10 @@ impl Stream {
     /// From here on the answer is waited for as a whole, of so many bytes at most.
     pub(super) fn expect_whole(&self, body_len_max: usize) {
         let state = &mut *self.link.state.borrow_mut();
-        self.mailbox(state).whole_len_max = Some(body_len_max);
+        let was = self.mailbox(state).whole_len_max.replace(body_len_max);
+        if was.is_none() {
+            self.link.pace.note_whole();
+        }
     }
 
     /// Waits for a whole answer; the call has [said so](Self::expect_whole).
@@ -415,7 +483,9 @@ impl Drop for Stream {
         let state = &mut *self.link.state.borrow_mut();
         // Nothing happens to one that has ended.
         state.codec.reset(self.id, Code::CANCEL);
-        self.mailbox(state).empty(&self.link.memory);
+        let mailbox = self.mailbox(state);
+        self.link.pace.note_gone(mailbox.whole_len_max.is_some());
+        mailbox.empty(&self.link.memory);
         state.free_keys.push(self.id.key());
         if state.is_left || !state.codec.output().is_empty() {
             self.link.call_driver();
@@ -430,12 +500,13 @@ mod tests {
     use super::super::mailbox::PIECE_LEN;
     use super::*;
     use crate::buffers::SharedBuffer;
+    use crate::limits::{GATHER_CALL_COUNT_MIN, GATHER_TIME_MAX};
 
     /// SETTINGS without any.
     const GREETING: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 
     fn greeted() -> Rc<Link> {
-        let link = Link::new();
+        let link = Link::new(&Rc::default());
         assert!(!link.is_ready());
         link.take_in(GREETING).unwrap();
         assert!(link.is_ready());
@@ -491,6 +562,62 @@ mod tests {
         drop(calls);
         assert!(link.poll_output(&mut written).is_ready());
         assert_eq!(types_of(&written), [3, 3, 3]);
+    }
+
+    /// Goal: a peer that asks with each answer is not woken twice for each call, and yet is answered.
+    #[test]
+    fn answer_to_a_ping_goes_out_with_the_next_call_or_when_it_is_due() {
+        const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
+        let link = greeted();
+        let mut written = Vec::new();
+        link.take_in(PING).unwrap();
+        assert!(link.poll_output(&mut written).is_pending());
+        assert!(link.holds_pong());
+        let first = call(&link);
+        assert!(link.poll_output(&mut written).is_ready());
+        assert_eq!(types_of(&written), [6, 1, 0]);
+        assert!(!link.holds_pong());
+        link.let_pong_go();
+        link.take_in(PING).unwrap();
+        assert!(link.poll_output(&mut written).is_pending());
+        link.let_pong_go();
+        assert!(link.poll_output(&mut written).is_ready());
+        assert_eq!(types_of(&written), [6]);
+        // Two at once are no measuring, and one that leaves waits for nothing.
+        link.take_in(&PING.repeat(2)).unwrap();
+        assert!(link.poll_output(&mut written).is_ready());
+        drop(first);
+        assert!(link.poll_output(&mut written).is_ready());
+        assert!(link.leave());
+        assert!(link.poll_output(&mut written).is_ready());
+        link.take_in(PING).unwrap();
+        assert!(link.poll_output(&mut written).is_ready());
+    }
+
+    /// Goal: what calls are in flight, and how long they took, is what rests are decided by. Method: calls that began long ago, answered one by one.
+    #[test]
+    fn answer_of_a_slow_upstream_waits_for_others_while_many_calls_are_in_flight() {
+        const LONG: Duration = Duration::from_secs(10);
+        let link = greeted();
+        for _ in 0..1000 {
+            link.pace.note_answers(1, LONG);
+        }
+        let mut calls: Vec<_> = (0..=GATHER_CALL_COUNT_MIN).map(|_| call(&link)).collect();
+        for mailbox in &mut link.state.borrow_mut().mailboxes {
+            mailbox.began = mailbox.began.and_then(|at| at.checked_sub(LONG));
+        }
+        assert_eq!(link.take_in(&answer(1)).unwrap(), Some(GATHER_TIME_MAX));
+        calls.drain(..2);
+        assert_eq!(link.take_in(&answer(5)).unwrap(), None, "too few are left");
+        calls.clear();
+        let fresh: Vec<_> = (0..GATHER_CALL_COUNT_MIN).map(|_| call(&link)).collect();
+        let quick = 5 + 2 * u8::try_from(GATHER_CALL_COUNT_MIN).unwrap();
+        assert_eq!(
+            link.take_in(&answer(quick)).unwrap(),
+            None,
+            "it took no time"
+        );
+        drop(fresh);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::memory::{Lent, Memory, Received};
 use super::stream::Answer;
 use super::{Reply, ReplyMetadata};
 use crate::buffers::SharedBytes;
+use crate::clock::Instant;
 
 /// Bytes of an answer that a call gets at once, so that what it makes of them stays bounded too.
 pub(super) const PIECE_LEN: usize = 16 * 1024;
@@ -41,6 +42,8 @@ pub(super) struct Mailbox {
     pub(super) is_gone: bool,
     /// For a call that waits for all at once: the longest body, bytes.
     pub(super) whole_len_max: Option<usize>,
+    /// When the call began.
+    pub(super) began: Option<Instant>,
     receiver: Option<Waker>,
     sender: Option<Waker>,
 }
@@ -77,6 +80,7 @@ impl Mailbox {
             progress: Progress::Open,
             is_gone: false,
             whole_len_max: None,
+            began: None,
             receiver: None,
             sender: None,
         }

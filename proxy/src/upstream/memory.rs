@@ -2,7 +2,7 @@
 //! metadata of a reply, whichever codec they came through.
 //! Always: what is kept is bounded in count and in bytes; what was lent comes home when it is dropped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
 use std::ops::Deref;
@@ -18,11 +18,18 @@ use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 /// The free lists of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    /// One for each call there may be at once, and one more: a stream that fell behind has many, and will not soon again.
     bodies: Buffers,
+    call_count: Cell<usize>,
     lists: RefCell<Vec<HeaderList>>,
 }
 
 impl Memory {
+    /// So many calls have been under way at once.
+    pub(super) fn note_call_count(&self, count: usize) {
+        self.call_count.set(count);
+    }
+
     pub(super) fn take_body(&self) -> Vec<u8> {
         self.bodies.take()
     }
@@ -39,7 +46,9 @@ pub(super) trait Recycled: Default {
 
 impl Recycled for Vec<u8> {
     fn go_back(self, memory: &Memory) {
-        memory.bodies.give_back(self);
+        if memory.bodies.count() <= memory.call_count.get() {
+            memory.bodies.give_back(self);
+        }
     }
 }
 
@@ -270,6 +279,17 @@ mod tests {
         let again = memory.take_list();
         assert!(again.is_empty());
         assert_eq!(again.capacity(), capacity);
+    }
+
+    #[test]
+    fn memory_of_more_bodies_than_calls_is_not_kept() {
+        let memory = Rc::new(Memory::default());
+        memory.note_call_count(2);
+        let bodies: Vec<_> = (0..10)
+            .map(|_| Lent::new(b"abc".to_vec(), &memory))
+            .collect();
+        drop(bodies);
+        assert_eq!(memory.bodies.count(), 3);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod head;
 mod link;
 mod mailbox;
 mod memory;
+mod pace;
 mod pool;
 mod resolve;
 mod stream;

@@ -13,6 +13,7 @@ use super::apart::Apart;
 use super::backoff::Backoff;
 use super::connection::{self, Connection, Lease};
 use super::error::Unavailable;
+use super::pace::Pace;
 use crate::clock;
 use crate::limits::UPSTREAM_QUEUE_COUNT_MAX;
 use crate::net::{Elapsed, Notify, sleep, spawn, timeout};
@@ -33,6 +34,8 @@ struct Shared {
     started_count: Cell<usize>,
     /// Connections that calls whose requests stream do not share with the others.
     apart: Apart,
+    /// Of all its connections.
+    pace: Rc<Pace>,
 }
 
 enum Slot {
@@ -54,6 +57,7 @@ impl Pool {
                 free: Rc::new(Notify::new()),
                 started_count: Cell::new(0),
                 apart: Apart::new(),
+                pace: Rc::default(),
             }),
         }
     }
@@ -86,6 +90,10 @@ impl Pool {
         &self.shared.apart
     }
 
+    pub(super) fn pace(&self) -> &Rc<Pace> {
+        &self.shared.pace
+    }
+
     /// Whether a connection is there, with or without a free stream.
     pub(super) fn is_up(&self) -> bool {
         self.shared.is_up()
@@ -105,7 +113,8 @@ impl Pool {
         if shared.free.waiting_count() >= UPSTREAM_QUEUE_COUNT_MAX {
             return Err(Unavailable::QueueFull);
         }
-        shared.wait_for_lease(has_deadline).await
+        // In memory of its own, which a call that need not wait does without.
+        Box::pin(shared.wait_for_lease(has_deadline)).await
     }
 }
 
@@ -244,9 +253,10 @@ async fn keep_slot(pool: Weak<Shared>, index: usize) {
         let Some(shared) = pool.upgrade() else { return };
         shared.set_slot(index, Slot::Connecting);
         let (upstream, free) = (Arc::clone(&shared.upstream), Rc::clone(&shared.free));
+        let pace = Rc::clone(&shared.pace);
         drop(shared);
 
-        let opening = connection::open(&upstream, turn, free);
+        let opening = connection::open(&upstream, turn, free, &pace);
         turn = turn.wrapping_add(1);
         let opened = timeout(settings.connect_timeout, opening)
             .await

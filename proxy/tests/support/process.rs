@@ -219,7 +219,7 @@ fn wait_for_end(mut child: Child) -> Receiver<ExitStatus> {
     end
 }
 
-fn send_signal(signal: &str, pid: u32) {
+pub(crate) fn send_signal(signal: &str, pid: u32) {
     // The shell's own `kill`: signals have no safe function in the standard library, and /bin/kill is not on every machine.
     let status = Command::new("sh")
         .arg("-c")

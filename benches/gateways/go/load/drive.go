@@ -4,23 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"transom.test/gateways/raw"
 )
 
 // drainMax is how long requests that were due in time may take at the end before the run counts as failed.
 const drainMax = 20 * time.Second
 
-// A conversation is one connection's side of a protocol. Both functions append to `out` what is to be sent.
+// A conversation is one connection's side of a protocol, with one request at a time in each of its lanes. Its functions append
+// to `out` what is to be sent.
 type conversation interface {
 	greet(out []byte) []byte
-	ask(out []byte) ([]byte, error)
-	// take reads what has come, and tells whether the answer is whole.
-	take(piece, out []byte) ([]byte, bool, error)
+	ask(lane int, out []byte) ([]byte, error)
+	// take reads what has come, and appends to `done` the lanes whose answers are whole.
+	take(piece, out []byte, done []int) ([]byte, []int, error)
 }
 
 type schedule struct {
@@ -35,7 +35,7 @@ func (s schedule) due(number int64) time.Duration {
 
 func (s schedule) end() time.Duration { return s.warmUp + s.duration }
 
-// result is the line of JSON. A lag is how late this program sent a request although a connection was free: where it is
+// result is the line of JSON. A lag is how late this program sent a request although a lane was free: where it is
 // not small beside the latencies, these are its own and not the gateway's.
 type result struct {
 	Requests  uint64  `json:"requests"`
@@ -52,44 +52,77 @@ type result struct {
 type connection struct {
 	conversation
 	descriptor int
-	// Sent in part.
+	lanes      []lane
+	// Sent in part, or not yet.
 	out []byte
-	// When the request under way was due; busy is false between requests.
-	due    time.Duration
-	isBusy bool
+	// Among those that are to be flushed.
+	isTouched bool
+}
+
+// lane is a request under way, and when it was due; isBusy is false between requests.
+type lane struct {
+	connection *connection
+	number     int
+	due        time.Duration
+	isBusy     bool
 }
 
 type loop struct {
 	schedule
-	poll        int
+	poll        *raw.Poll
 	connections map[int32]*connection
-	free        []*connection
-	next        int64
-	busy        int
-	start       time.Time
-	buffer      []byte
+	// The lane that has been free longest is first.
+	free    queue
+	next    int64
+	busy    int
+	start   time.Time
+	buffer  []byte
+	done    []int
+	touched []*connection
 
 	latencies, lags histogram
 	lastEnd         time.Duration
 	queuedMax       int64
-	// Since when a connection has been free; requests due before that had to wait for the gateway, not for this program.
+	// Since when a lane has been free; requests due before that had to wait for the gateway, not for this program.
 	freeSince time.Duration
 }
 
-func drive(address string, count int, dial func() conversation, s schedule) (*result, error) {
-	// The timer of the poll below is exact to 50 microseconds unless the thread asks for better.
-	runtime.LockOSThread()
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
-		return nil, err
-	}
-	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+// queue has room for all lanes, so it never grows.
+type queue struct {
+	lanes       []*lane
+	first, size int
+}
+
+func (q *queue) put(one *lane) {
+	q.lanes[(q.first+q.size)%len(q.lanes)] = one
+	q.size++
+}
+
+func (q *queue) get() *lane {
+	one := q.lanes[q.first]
+	q.first, q.size = (q.first+1)%len(q.lanes), q.size-1
+	return one
+}
+
+func drive(address string, count, lanes int, dial func() conversation, s schedule) (*result, error) {
+	poll, err := raw.NewPoll()
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{schedule: s, poll: poll, connections: map[int32]*connection{}, buffer: make([]byte, 256<<10)}
-	for range count {
-		if err := l.connect(address, dial()); err != nil {
+	l := &loop{
+		schedule: s, poll: poll, connections: map[int32]*connection{}, buffer: make([]byte, 256<<10),
+		free: queue{lanes: make([]*lane, count*lanes)},
+	}
+	opened := make([]*connection, count)
+	for index := range opened {
+		if opened[index], err = l.connect(address, lanes, dial()); err != nil {
 			return nil, err
+		}
+	}
+	// All connections come before the second lane of the first.
+	for number := range lanes {
+		for _, one := range opened {
+			l.free.put(&one.lanes[number])
 		}
 	}
 	l.start = time.Now()
@@ -99,38 +132,29 @@ func drive(address string, count int, dial func() conversation, s schedule) (*re
 	return l.summary(), nil
 }
 
-// connect takes the socket out of Go's hands, since Go's own poll wakes up to a millisecond late.
-func (l *loop) connect(address string, c conversation) error {
+func (l *loop) connect(address string, lanes int, c conversation) (*connection, error) {
 	dialed, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	file, err := dialed.(*net.TCPConn).File()
+	defer dialed.Close()
+	descriptor, err := raw.Detach(dialed.(*net.TCPConn))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	descriptor, err := unix.Dup(int(file.Fd()))
-	if err != nil {
-		return err
+	opened := &connection{conversation: c, descriptor: descriptor, lanes: make([]lane, lanes)}
+	for number := range opened.lanes {
+		opened.lanes[number] = lane{connection: opened, number: number}
 	}
-	file.Close()
-	dialed.Close()
-	if err := unix.SetNonblock(descriptor, true); err != nil {
-		return err
-	}
-	opened := &connection{conversation: c, descriptor: descriptor}
 	l.connections[int32(descriptor)] = opened
-	l.free = append(l.free, opened)
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET&0xffffffff, Fd: int32(descriptor)}
-	if err := unix.EpollCtl(l.poll, unix.EPOLL_CTL_ADD, descriptor, &event); err != nil {
-		return err
+	if err := l.poll.Add(descriptor); err != nil {
+		return nil, err
 	}
 	opened.out = c.greet(opened.out)
-	return opened.flush()
+	return opened, opened.flush()
 }
 
 func (l *loop) run() error {
-	events := make([]unix.EpollEvent, 1024)
 	for {
 		now := time.Since(l.start)
 		if err := l.sendDue(now); err != nil {
@@ -142,11 +166,11 @@ func (l *loop) run() error {
 		if now > l.end()+drainMax {
 			return fmt.Errorf("%d requests are unanswered and %d unsent %s after the end", l.busy, l.waiting(l.end()), drainMax)
 		}
-		count, err := waitFor(l.poll, events, l.pause())
+		events, err := l.poll.Wait(l.pause())
 		if err != nil {
 			return err
 		}
-		for _, event := range events[:count] {
+		for _, event := range events {
 			if err := l.serve(l.connections[event.Fd]); err != nil {
 				return err
 			}
@@ -167,39 +191,48 @@ func (l *loop) waiting(now time.Duration) int64 {
 	return max(int64(min(now, l.end()).Seconds()*l.rate)-l.next, 0)
 }
 
+// sendDue asks all that is due, and writes once for each connection.
 func (l *loop) sendDue(now time.Duration) error {
 	l.queuedMax = max(l.queuedMax, l.waiting(now))
-	for len(l.free) > 0 {
+	for l.free.size > 0 {
 		due := now
 		if l.rate > 0 {
 			due = l.due(l.next)
 		}
 		if due > now || due >= l.end() {
-			return nil
+			break
 		}
 		if l.rate > 0 && due >= l.warmUp {
 			l.lags.add(now - max(due, l.freeSince))
 		}
-		sender := l.free[0]
-		l.free = l.free[1:]
+		sender := l.free.get()
 		l.next++
 		l.busy++
 		sender.due, sender.isBusy = due, true
+		c := sender.connection
 		var err error
-		if sender.out, err = sender.ask(sender.out); err != nil {
+		if c.out, err = c.ask(sender.number, c.out); err != nil {
 			return err
 		}
-		if err := sender.flush(); err != nil {
+		if !c.isTouched {
+			c.isTouched = true
+			l.touched = append(l.touched, c)
+		}
+	}
+	for _, c := range l.touched {
+		c.isTouched = false
+		if err := c.flush(); err != nil {
 			return err
 		}
 	}
+	l.touched = l.touched[:0]
 	return nil
 }
 
 // pause is how long nothing is to be sent, unless an answer comes.
 func (l *loop) pause() time.Duration {
 	limit := max(l.end()+drainMax-time.Since(l.start), 0)
-	if l.rate == 0 || len(l.free) == 0 {
+	if l.rate == 0 || l.free.size == 0 {
 		return limit
 	}
 	due := l.due(l.next)
@@ -231,15 +264,14 @@ func (l *loop) serve(c *connection) error {
 		if count == 0 {
 			return errors.New("the server closed a connection")
 		}
-		var isDone bool
-		if c.out, isDone, err = c.take(l.buffer[:count], c.out); err != nil {
+		if c.out, l.done, err = c.take(l.buffer[:count], c.out, l.done[:0]); err != nil {
 			return err
 		}
-		if isDone {
-			if !c.isBusy {
+		for _, number := range l.done {
+			if !c.lanes[number].isBusy {
 				return errors.New("an answer came that nothing had asked for")
 			}
-			l.finish(c)
+			l.finish(&c.lanes[number])
 		}
 		if err := c.flush(); err != nil {
 			return err
@@ -250,32 +282,23 @@ func (l *loop) serve(c *connection) error {
 	}
 }
 
-func (l *loop) finish(c *connection) {
+func (l *loop) finish(one *lane) {
 	now := time.Since(l.start)
-	if c.due >= l.warmUp && c.due < l.end() {
-		l.latencies.add(now - c.due)
+	if one.due >= l.warmUp && one.due < l.end() {
+		l.latencies.add(now - one.due)
 		l.lastEnd = now
 	}
-	c.isBusy = false
+	one.isBusy = false
 	l.busy--
-	if len(l.free) == 0 {
+	if l.free.size == 0 {
 		l.freeSince = now
 	}
-	l.free = append(l.free, c)
+	l.free.put(one)
 }
 
-func (c *connection) flush() error {
-	for len(c.out) > 0 {
-		count, err := unix.Write(c.descriptor, c.out)
-		if errors.Is(err, unix.EAGAIN) {
-			return nil
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return err
-		}
-		c.out = append(c.out[:0], c.out[max(count, 0):]...)
-	}
-	return nil
+func (c *connection) flush() (err error) {
+	c.out, err = raw.Flush(c.descriptor, c.out)
+	return err
 }
 
 func (l *loop) summary() *result {
@@ -291,20 +314,5 @@ func (l *loop) summary() *result {
 		Max:       milliseconds(l.latencies.max),
 		LagP99:    milliseconds(l.lags.quantile(0.99)),
 		QueuedMax: l.queuedMax,
-	}
-}
-
-// waitFor is epoll_wait with a timeout in nanoseconds, which Linux has since 5.11.
-func waitFor(poll int, events []unix.EpollEvent, pause time.Duration) (int, error) {
-	timeout := unix.NsecToTimespec(pause.Nanoseconds())
-	count, _, code := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(poll), uintptr(unsafe.Pointer(&events[0])),
-		uintptr(len(events)), uintptr(unsafe.Pointer(&timeout)), 0, 0)
-	switch code {
-	case 0:
-		return int(count), nil
-	case syscall.EINTR:
-		return 0, nil
-	default:
-		return 0, fmt.Errorf("epoll_pwait2 (Linux 5.11 or later): %w", code)
 	}
 }

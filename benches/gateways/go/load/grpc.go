@@ -1,179 +1,224 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/http2/hpack"
+
+	"transom.test/gateways/raw"
 )
 
-// Frames and flags of HTTP/2 (RFC 9113, section 6).
-const (
-	frameData, frameHeaders, frameReset, frameSettings      = 0, 1, 3, 4
-	framePush, framePing, frameGoAway, frameWindow, frameOn = 5, 6, 7, 8, 9
+const windowOurs = 1 << 30
 
-	flagEndStream, flagAck, flagEndHeaders, flagPadded, flagPriority = 1, 1, 4, 8, 32
-
-	frameHeadLength    = 9
-	framePayloadMax    = 16384
-	windowDefault      = 65535
-	windowOurs         = 1 << 30
-	settingInitialSize = 4
-)
-
-// grpcCalls makes one call after the other over a connection of its own, its frames made by hand: it is the yardstick for
-// what a gateway adds, so it should cost no more than the HTTP/1.1 side.
+// grpcCalls makes calls over one connection, one in each lane at a time, its frames made by hand: it is the yardstick for what
+// a gateway adds, so it should cost no more than the HTTP/1.1 side.
 type grpcCalls struct {
 	block, message []byte
-	wantedLength   int
+	// Bytes that an answer must have in all; 0 if it must be the message that was sent.
+	wantedLength int
 
+	calls   []grpcCall
 	decoder *hpack.Decoder
 	status  string
 	stream  uint32
 	// What may be sent now, and how much may be sent on a new stream.
 	window, streamWindow int
-	// The message waits for the window of the connection.
-	isHeld bool
+	// Lanes whose message waits for the window of the connection, in order.
+	held []int
 	// Bytes of a frame that is not whole.
 	partial []byte
-	// DATA of this answer, and of all answers since the window was given back.
-	length, unreturned int
+	// DATA of all answers since the window was given back.
+	unreturned int
 }
 
-func newGRPC(path, authority string, message []byte, wantedLength int) *grpcCalls {
-	calls := &grpcCalls{wantedLength: wantedLength, window: windowDefault, streamWindow: windowDefault}
-	calls.decoder = hpack.NewDecoder(4096, func(field hpack.HeaderField) {
+// grpcCall is what is under way in a lane.
+type grpcCall struct {
+	stream uint32
+	length int
+}
+
+func newGRPC(path, authority string, message []byte, wantedLength, lanes int) *grpcCalls {
+	g := &grpcCalls{wantedLength: wantedLength, calls: make([]grpcCall, lanes), window: raw.WindowDefault, streamWindow: raw.WindowDefault}
+	g.decoder = hpack.NewDecoder(raw.TableDefault, func(field hpack.HeaderField) {
 		if field.Name == "grpc-status" {
-			calls.status = field.Value
+			g.status = field.Value
 		}
 	})
 	for _, field := range [][2]string{
 		{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", authority},
 		{"content-type", "application/grpc"}, {"te", "trailers"},
 	} {
-		// Literal without indexing (RFC 7541, 6.2.2); all names and values are shorter than 127 bytes.
-		calls.block = append(calls.block, 0, byte(len(field[0])))
-		calls.block = append(append(calls.block, field[0]...), byte(len(field[1])))
-		calls.block = append(calls.block, field[1]...)
+		g.block = raw.AppendLiteral(g.block, field[0], field[1])
 	}
-	calls.message = binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
-	calls.message = append(calls.message, message...)
-	return calls
-}
-
-func appendFrame(out []byte, kind, flags byte, stream uint32, payload []byte) []byte {
-	out = append(out, byte(len(payload)>>16), byte(len(payload)>>8), byte(len(payload)), kind, flags)
-	out = binary.BigEndian.AppendUint32(out, stream)
-	return append(out, payload...)
+	g.message = binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
+	g.message = append(g.message, message...)
+	return g
 }
 
 func (g *grpcCalls) greet(out []byte) []byte {
-	out = append(out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"...)
-	settings := binary.BigEndian.AppendUint32([]byte{0, settingInitialSize}, windowOurs)
-	out = appendFrame(out, frameSettings, 0, 0, settings)
-	return appendFrame(out, frameWindow, 0, 0, binary.BigEndian.AppendUint32(nil, windowOurs))
+	out = append(out, raw.Preface...)
+	out = raw.AppendFrame(out, raw.Settings, 0, 0, raw.AppendSetting(nil, raw.SettingWindow, windowOurs))
+	return raw.AppendWindow(out, 0, windowOurs)
 }
 
-func (g *grpcCalls) ask(out []byte) ([]byte, error) {
+func (g *grpcCalls) ask(lane int, out []byte) ([]byte, error) {
 	if g.stream++; g.stream > 1 {
 		g.stream++
 	}
-	g.length, g.status = 0, ""
-	out = appendFrame(out, frameHeaders, flagEndHeaders, g.stream, g.block)
+	g.calls[lane] = grpcCall{stream: g.stream}
+	out = raw.AppendFrame(out, raw.Headers, raw.EndHeaders, g.stream, g.block)
 	if len(g.message) > g.streamWindow {
 		return out, fmt.Errorf("a message of %d bytes is larger than the window of a stream, %d", len(g.message), g.streamWindow)
 	}
-	g.isHeld = true
+	g.held = append(g.held, lane)
 	return g.sendHeld(out), nil
 }
 
 func (g *grpcCalls) sendHeld(out []byte) []byte {
-	if !g.isHeld || g.window < len(g.message) {
-		return out
+	for len(g.held) > 0 && g.window >= len(g.message) {
+		g.window -= len(g.message)
+		out = raw.AppendData(out, raw.EndStream, g.calls[g.held[0]].stream, g.message)
+		g.held = append(g.held[:0], g.held[1:]...)
 	}
-	g.isHeld, g.window = false, g.window-len(g.message)
-	rest := g.message
-	for len(rest) > framePayloadMax {
-		out = appendFrame(out, frameData, 0, g.stream, rest[:framePayloadMax])
-		rest = rest[framePayloadMax:]
-	}
-	return appendFrame(out, frameData, flagEndStream, g.stream, rest)
+	return out
 }
 
-func (g *grpcCalls) take(piece []byte, out []byte) ([]byte, bool, error) {
-	g.partial = append(g.partial, piece...)
-	rest, isDone := g.partial, false
-	for len(rest) >= frameHeadLength {
-		length := int(rest[0])<<16 | int(rest[1])<<8 | int(rest[2])
-		if len(rest) < frameHeadLength+length {
-			break
-		}
-		var ends bool
-		var err error
-		stream := binary.BigEndian.Uint32(rest[5:]) & (1<<31 - 1)
-		if out, ends, err = g.takeFrame(rest[3], rest[4], stream, rest[frameHeadLength:frameHeadLength+length], out); err != nil {
-			return out, false, err
-		}
-		isDone = isDone || ends
-		rest = rest[frameHeadLength+length:]
+func (g *grpcCalls) take(piece, out []byte, done []int) ([]byte, []int, error) {
+	rest := piece
+	if len(g.partial) > 0 {
+		g.partial = append(g.partial, piece...)
+		rest = g.partial
 	}
-	g.partial = append(g.partial[:0], rest...)
-	return out, isDone, nil
+	for {
+		frame, after, isWhole, err := raw.NextFrame(rest)
+		if err != nil {
+			return out, done, err
+		}
+		if !isWhole {
+			g.partial = append(g.partial[:0], rest...)
+			return out, done, nil
+		}
+		if out, done, err = g.takeFrame(frame, out, done); err != nil {
+			return out, done, err
+		}
+		rest = after
+	}
 }
 
-// takeFrame reads one frame, appends what is to be answered, and tells whether the call has ended.
-func (g *grpcCalls) takeFrame(kind, flags byte, stream uint32, payload, out []byte) ([]byte, bool, error) {
-	switch kind {
-	case frameData:
-		if flags&flagEndStream != 0 {
-			return out, false, errors.New("a call ended without trailers")
+// takeFrame appends what is to be answered, and the lane if its call has ended.
+func (g *grpcCalls) takeFrame(frame raw.Frame, out []byte, done []int) ([]byte, []int, error) {
+	switch frame.Kind {
+	case raw.Data:
+		if frame.Has(raw.EndStream) {
+			return out, done, errors.New("a call ended without trailers")
 		}
-		g.length, g.unreturned = g.length+len(payload), g.unreturned+len(payload)
-		if g.unreturned > 1<<20 {
-			out = appendFrame(out, frameWindow, 0, 0, binary.BigEndian.AppendUint32(nil, uint32(g.unreturned)))
+		content, err := frame.Content()
+		if err != nil {
+			return out, done, err
+		}
+		if err := g.receive(frame.Stream, content); err != nil {
+			return out, done, err
+		}
+		if g.unreturned += len(frame.Payload); g.unreturned > 1<<20 {
+			out = raw.AppendWindow(out, 0, g.unreturned)
 			g.unreturned = 0
 		}
-	case frameHeaders:
-		if flags&flagEndHeaders == 0 || flags&(flagPadded|flagPriority) != 0 {
-			return out, false, errors.New("headers are padded or cut, which this client does not read")
+	case raw.Headers:
+		if !frame.Has(raw.EndHeaders) {
+			return out, done, errors.New("headers are cut, which this client does not read")
 		}
-		if _, err := g.decoder.Write(payload); err != nil {
-			return out, false, err
+		block, err := frame.Content()
+		if err != nil {
+			return out, done, err
+		}
+		g.status = ""
+		if _, err := g.decoder.Write(block); err != nil {
+			return out, done, err
 		}
 		if err := g.decoder.Close(); err != nil {
-			return out, false, err
+			return out, done, err
 		}
-		if flags&flagEndStream != 0 {
-			return out, true, g.end()
+		if frame.Has(raw.EndStream) {
+			lane, err := g.end(frame.Stream)
+			return out, append(done, lane), err
 		}
-	case frameSettings:
-		if flags&flagAck == 0 {
-			for ; len(payload) >= 6; payload = payload[6:] {
-				if binary.BigEndian.Uint16(payload) == settingInitialSize {
-					g.streamWindow = int(binary.BigEndian.Uint32(payload[2:]))
-				}
-			}
-			out = appendFrame(out, frameSettings, flagAck, 0, nil)
+	case raw.Settings:
+		if !frame.Has(raw.Ack) {
+			out = raw.AppendFrame(out, raw.Settings, raw.Ack, 0, nil)
+			return out, done, frame.Settings(g.obey)
 		}
-	case framePing:
-		if flags&flagAck == 0 {
-			out = appendFrame(out, framePing, flagAck, 0, payload)
+	case raw.Ping:
+		if !frame.Has(raw.Ack) {
+			out = raw.AppendFrame(out, raw.Ping, raw.Ack, 0, frame.Payload)
 		}
-	case frameWindow:
-		if stream == 0 && len(payload) == 4 {
-			g.window += int(binary.BigEndian.Uint32(payload))
+	case raw.Window:
+		increment, err := frame.Increment()
+		if err != nil {
+			return out, done, err
+		}
+		if frame.Stream == 0 {
+			g.window += increment
 			out = g.sendHeld(out)
 		}
-	case frameReset, framePush, frameGoAway, frameOn:
-		return out, false, fmt.Errorf("the server sent a frame of type %d", kind)
+	case raw.Reset, raw.Push, raw.GoAway, raw.Continuation:
+		return out, done, fmt.Errorf("the server sent a frame of type %d", frame.Kind)
 	}
-	return out, false, nil
+	return out, done, nil
 }
 
-func (g *grpcCalls) end() error {
-	if g.status != "0" {
-		return fmt.Errorf("a call ended with grpc-status %.10q", g.status)
+func (g *grpcCalls) obey(name uint16, value uint32) error {
+	switch name {
+	case raw.SettingWindow:
+		g.streamWindow = int(value)
+	case raw.SettingStreams:
+		if int64(value) < int64(len(g.calls)) {
+			return fmt.Errorf("the server allows %d streams on a connection, %d are wanted", value, len(g.calls))
+		}
 	}
-	return checkLength(g.length, g.wantedLength)
+	return nil
+}
+
+func (g *grpcCalls) laneOf(stream uint32) (int, error) {
+	lane := slices.IndexFunc(g.calls, func(call grpcCall) bool { return call.stream == stream })
+	if lane < 0 {
+		return 0, fmt.Errorf("a frame came for stream %d, on which nothing is under way", stream)
+	}
+	return lane, nil
+}
+
+// receive checks the bytes of an answer as they come.
+func (g *grpcCalls) receive(stream uint32, content []byte) error {
+	lane, err := g.laneOf(stream)
+	if err != nil {
+		return err
+	}
+	call := &g.calls[lane]
+	start := call.length
+	call.length += len(content)
+	if g.wantedLength == 0 && (call.length > len(g.message) || !bytes.Equal(content, g.message[start:call.length])) {
+		return errors.New("an answer is not the message that was sent")
+	}
+	return nil
+}
+
+func (g *grpcCalls) end(stream uint32) (int, error) {
+	lane, err := g.laneOf(stream)
+	if err != nil {
+		return 0, err
+	}
+	wanted := g.wantedLength
+	if wanted == 0 {
+		wanted = len(g.message)
+	}
+	found := g.calls[lane].length
+	// No call of this connection is on stream 0.
+	g.calls[lane] = grpcCall{}
+	if g.status != "0" {
+		return lane, fmt.Errorf("a call ended with grpc-status %.10q", g.status)
+	}
+	return lane, checkLength(found, wanted)
 }

@@ -36,41 +36,51 @@ const (
 
 func (h *http1) greet(out []byte) []byte { return out }
 
-func (h *http1) ask(out []byte) ([]byte, error) {
+func (h *http1) ask(_ int, out []byte) ([]byte, error) {
 	h.step, h.line, h.length = inHead, h.line[:0], 0
 	return append(out, h.request...), nil
 }
 
-func (h *http1) take(piece []byte, out []byte) ([]byte, bool, error) {
+func (h *http1) take(piece, out []byte, done []int) ([]byte, []int, error) {
+	isDone, err := h.read(piece)
+	if isDone {
+		// There is one lane.
+		done = append(done, 0)
+	}
+	return out, done, err
+}
+
+// read tells whether the answer is whole.
+func (h *http1) read(piece []byte) (bool, error) {
 	for {
 		switch h.step {
 		case inHead:
 			rest, whole, err := h.gather(piece, "\r\n\r\n")
 			if !whole || err != nil {
-				return out, false, err
+				return false, err
 			}
 			if err := h.readHead(); err != nil {
-				return out, false, err
+				return false, err
 			}
 			piece, h.line = rest, h.line[:0]
 			if h.step == inBody && h.missing == 0 {
-				return out, true, h.end(piece)
+				return true, h.end(piece)
 			}
 		case inBody:
 			used := min(h.missing, len(piece))
 			if h.missing, piece = h.missing-used, piece[used:]; h.missing > 0 {
-				return out, false, nil
+				return false, nil
 			}
-			return out, true, h.end(piece)
+			return true, h.end(piece)
 		case inChunkLine:
 			rest, whole, err := h.gather(piece, "\r\n")
 			if !whole || err != nil {
-				return out, false, err
+				return false, err
 			}
 			text, _, _ := strings.Cut(strings.TrimSpace(string(h.line)), ";")
 			size, err := strconv.ParseUint(text, 16, 31)
 			if err != nil {
-				return out, false, fmt.Errorf("a chunk has the size %.20q", text)
+				return false, fmt.Errorf("a chunk has the size %.20q", text)
 			}
 			piece, h.line, h.length = rest, h.line[:0], h.length+int(size)
 			if h.step, h.missing = inChunk, int(size)+2; size == 0 {
@@ -79,17 +89,17 @@ func (h *http1) take(piece []byte, out []byte) ([]byte, bool, error) {
 		case inChunk:
 			used := min(h.missing, len(piece))
 			if h.missing, piece = h.missing-used, piece[used:]; h.missing > 0 {
-				return out, false, nil
+				return false, nil
 			}
 			h.step = inChunkLine
 		case inTrailers:
 			rest, whole, err := h.gather(piece, "\r\n")
 			if !whole || err != nil {
-				return out, false, err
+				return false, err
 			}
 			isLast := len(h.line) == 2
 			if piece, h.line = rest, h.line[:0]; isLast {
-				return out, true, h.end(piece)
+				return true, h.end(piece)
 			}
 		}
 	}

@@ -24,10 +24,11 @@ func main() {
 	path := flag.String("path", "/", "HTTP path, or /package.Service/Method with -grpc")
 	bodyFile := flag.String("body", "", "file with the body; with -grpc, the message on the wire")
 	status := flag.Int("status", 200, "status that an answer must have; not with -grpc")
-	length := flag.Int("length", 0, "bytes that an answer's body must have; 0 is any")
+	length := flag.Int("length", 0, "bytes that an answer's body must have; 0 is any, with -grpc the message that was sent")
 	isGRPC := flag.Bool("grpc", false, "plain gRPC calls instead of HTTP/1.1 requests")
 	rate := flag.Float64("rate", 0, "requests a second; 0 is as many as are answered")
 	connections := flag.Int("connections", 64, "connections, each with one request at a time")
+	lanes := flag.Int("lanes", 1, "with -grpc: calls at a time on each connection")
 	warmUp := flag.Duration("warm-up", time.Second, "time before latencies count")
 	duration := flag.Duration("duration", 5*time.Second, "time in which they count")
 	flag.Parse()
@@ -43,9 +44,11 @@ func main() {
 		return &http1{request: httpRequest(*method, *path, *address, body), wantedStatus: *status, wantedLength: *length}
 	}
 	if *isGRPC {
-		dial = func() conversation { return newGRPC(*path, *address, body, *length) }
+		dial = func() conversation { return newGRPC(*path, *address, body, *length, *lanes) }
+	} else if *lanes != 1 {
+		log.Fatal("-lanes: a connection of HTTP/1.1 has one request at a time")
 	}
-	result, err := drive(*address, *connections, dial, schedule{rate: *rate, warmUp: *warmUp, duration: *duration})
+	result, err := drive(*address, *connections, *lanes, dial, schedule{rate: *rate, warmUp: *warmUp, duration: *duration})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -188,11 +188,12 @@ impl Messages {
         if !part.is_last {
             return Ok(());
         }
-        let held = std::mem::take(&mut self.held);
+        let mut held = std::mem::take(&mut self.held);
         let written = self.write(transcoder, &held, scratch, out);
-        self.held = held;
-        self.held.clear();
-        self.held.shrink_to(HELD_LEN_MAX);
+        if held.capacity() <= HELD_LEN_MAX {
+            held.clear();
+            self.held = held;
+        }
         written
     }
 

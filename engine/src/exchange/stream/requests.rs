@@ -19,7 +19,7 @@ use crate::limits::BODY_LEN_MAX;
 use crate::plan::{BodyPlan, Cardinality, FieldPlan, Form, Kind, Message, RoutePlan};
 use crate::to_wire::{self, Progress};
 
-/// Bytes of memory for a message that is cut, kept for the next one.
+/// Bytes of memory for a message that are kept for the next one; what grew longer is given back.
 const MESSAGE_LEN_KEPT: usize = 64 * 1024;
 
 /// The body of a client stream, turned into framed gRPC messages as it arrives. It borrows nothing and lives as long as the stream; it belongs to the
@@ -363,7 +363,6 @@ impl Requests {
     /// Begins a message.
     fn open(&mut self) {
         self.message.clear();
-        self.message.shrink_to(MESSAGE_LEN_KEPT);
         frame::open(&mut self.message);
         self.value_len = 0;
     }
@@ -427,9 +426,10 @@ impl Requests {
         let mut text = std::mem::take(&mut self.text);
         let value = if text.is_empty() { bytes } else { &text };
         let written = self.write_field_value(transcoder, value, scratch);
-        text.clear();
-        text.shrink_to(MESSAGE_LEN_KEPT);
-        self.text = text;
+        if text.capacity() <= MESSAGE_LEN_KEPT {
+            text.clear();
+            self.text = text;
+        }
         written.map(|()| Some(len))
     }
 
@@ -494,6 +494,10 @@ impl Requests {
         frame::close(&mut self.message, 0)?;
         out.extend_from_slice(&self.message);
         self.message.clear();
+        // Now, for the next message may be long in coming.
+        if self.message.capacity() > MESSAGE_LEN_KEPT {
+            self.message = Vec::new();
+        }
         self.count = self.count.saturating_add(1);
         Ok(())
     }

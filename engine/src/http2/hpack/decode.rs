@@ -1,9 +1,10 @@
 //! HPACK to headers, and which headers a response can have. In: a whole header block. Out: the headers in a list, `:status` and content-length
-//! apart. Always: a block is read to its end or refused; the list is bounded; no table is kept, so no number beyond the static ones
-//! means anything.
+//! apart; and the table, which is as the peer's is by then. Always: a block is read to its end, whatever is in it and whoever it is for, or the
+//! connection is over; the list is bounded, and so is the work.
 
-use super::{FIELD_OVERHEAD_LEN, huffman, is_name, is_value, static_table};
+use super::{FIELD_OVERHEAD_LEN, Table, huffman, is_name, is_value, static_table};
 use crate::http2::{Fault, HeaderList};
+use crate::limits::{HTTP2_BLOCK_GROWTH_MAX, HTTP2_TABLE_LEN_MAX};
 
 /// Which headers a block may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,10 +24,24 @@ pub(in crate::http2) struct Decoded {
 /// Why there is no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http2) enum Undecoded {
-    /// The block is broken, which ends the connection (RFC 9113 section 4.3).
-    Broken,
+    /// The block was not read to its end, so that the tables of both sides are no longer the same. That ends the connection (RFC 9113 section
+    /// 4.3).
+    Broken(Fault),
     /// What is in it is not for this stream.
     Refused(Fault),
+}
+
+const BROKEN: Undecoded = Undecoded::Broken(Fault::Compression);
+
+/// What kind of header one is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// Legal anywhere, and nothing to us. It is so wherever the same is met again.
+    Plain,
+    /// Listed, but to be looked at each time: a content-length, or one that is malformed.
+    Special,
+    /// Not listed: a pseudo-header.
+    Pseudo,
 }
 
 /// Numbers are lengths or indices; none that is good is near this.
@@ -37,11 +52,13 @@ pub(in crate::http2) fn decode(
     block: &[u8],
     section: Section,
     list_len_max: usize,
+    table: &mut Table,
     list: &mut HeaderList,
 ) -> Result<Decoded, Undecoded> {
     list.clear();
     let mut reader = Reader {
         rest: block,
+        table,
         list,
         list_len: 0,
         list_len_max,
@@ -53,7 +70,14 @@ pub(in crate::http2) fn decode(
     reader.read_table_lens()?;
     while let Some((&first, rest)) = reader.rest.split_first() {
         reader.rest = rest;
-        reader.read_header(first)?;
+        if first & 0x80 == 0 {
+            reader.read_literal(first)?;
+        } else {
+            reader.read_indexed(first)?;
+        }
+    }
+    if reader.is_too_long() {
+        return Err(Undecoded::Refused(Fault::HeadersTooLong));
     }
     let Reader {
         decoded,
@@ -67,10 +91,11 @@ pub(in crate::http2) fn decode(
     Ok(decoded)
 }
 
-struct Reader<'b, 'l> {
+struct Reader<'b, 't> {
     rest: &'b [u8],
-    list: &'l mut HeaderList,
-    /// As `SETTINGS_MAX_HEADER_LIST_SIZE` counts: `list_len <= list_len_max`.
+    table: &'t mut Table,
+    list: &'t mut HeaderList,
+    /// As `SETTINGS_MAX_HEADER_LIST_SIZE` counts. Nothing is listed any more when it is beyond `list_len_max`.
     list_len: usize,
     list_len_max: usize,
     section: Section,
@@ -81,7 +106,7 @@ struct Reader<'b, 'l> {
 }
 
 impl Reader<'_, '_> {
-    /// RFC 7541 section 4.2: changes of the table's size stand at the beginning, two at most. Ours is 0, as was announced.
+    /// RFC 7541 section 4.2: changes of the table's size stand at the beginning, two at most; section 6.3: none is beyond what was announced.
     fn read_table_lens(&mut self) -> Result<(), Undecoded> {
         for _ in 0..2 {
             let Some((&first, rest)) = self.rest.split_first() else {
@@ -91,76 +116,127 @@ impl Reader<'_, '_> {
                 return Ok(());
             }
             self.rest = rest;
-            if self.read_integer(first, 0x1f)? != 0 {
-                return Err(Undecoded::Broken);
+            let len_max = self.read_integer(first, 0x1f)?;
+            if len_max > HTTP2_TABLE_LEN_MAX {
+                return Err(BROKEN);
             }
+            self.table.set_len_max(len_max);
         }
         Ok(())
     }
 
-    fn read_header(&mut self, first: u8) -> Result<(), Undecoded> {
+    /// A header that is known by number: RFC 7541 section 6.1.
+    #[inline]
+    fn read_indexed(&mut self, first: u8) -> Result<(), Undecoded> {
+        let index = self.read_integer(first, 0x7f)?;
+        if let Some(age) = index.checked_sub(static_table::END) {
+            let kept = self.table.find(age).ok_or(BROKEN)?;
+            count(&mut self.list_len, self.list_len_max, kept.bytes.len())?;
+            if self.list_len > self.list_len_max {
+                return Ok(());
+            }
+            let bytes = self.list.bytes_mut();
+            let name_start = bytes.len();
+            bytes.extend_from_slice(kept.bytes);
+            let value_start = name_start + kept.name_len;
+            if kept.is_plain {
+                self.has_plain = true;
+                self.list.push_field(name_start, value_start);
+            } else {
+                let nature = self.look_at(name_start, value_start, false);
+                self.list_or_drop(name_start, value_start, nature);
+            }
+            return Ok(());
+        }
+        let (name, value) = static_table::find(index).ok_or(BROKEN)?;
+        count(
+            &mut self.list_len,
+            self.list_len_max,
+            name.len() + value.len(),
+        )?;
+        if let Some(status) = static_table::find_status(index) {
+            self.take_status(Some(status));
+        } else if !self.is_too_long() {
+            let bytes = self.list.bytes_mut();
+            let name_start = bytes.len();
+            bytes.extend_from_slice(name);
+            let value_start = bytes.len();
+            bytes.extend_from_slice(value);
+            let nature = self.look_at(name_start, value_start, true);
+            self.list_or_drop(name_start, value_start, nature);
+        }
+        Ok(())
+    }
+
+    /// A header that is spelt out, its name perhaps by number: RFC 7541 section 6.2.
+    fn read_literal(&mut self, first: u8) -> Result<(), Undecoded> {
+        let is_kept = first & 0x40 != 0;
+        let index = match first {
+            0x40.. => self.read_integer(first, 0x3f)?,
+            // A size of the table that is not at the beginning.
+            0x20..0x40 => return Err(BROKEN),
+            // Whether it may never be kept is for those who send it on as HPACK.
+            _ => self.read_integer(first, 0x0f)?,
+        };
         let name_start = self.list.bytes_mut().len();
         let mut is_known_name = true;
-        let value_start;
-        if first & 0x80 != 0 {
-            let index = self.read_integer(first, 0x7f)?;
-            let (name, value) = static_table::find(index).ok_or(Undecoded::Broken)?;
-            // The most common header of all, without a look at its bytes.
-            let bytes = self.list.bytes_mut();
-            bytes.extend_from_slice(name);
-            value_start = bytes.len();
-            bytes.extend_from_slice(value);
-        } else {
-            let index = match first {
-                // With a place in the table, which is then empty again: RFC 7541 section 4.4.
-                0x40.. => self.read_integer(first, 0x3f)?,
-                // A size of the table that is not at the beginning.
-                0x20..0x40 => return Err(Undecoded::Broken),
-                _ => self.read_integer(first, 0x0f)?,
-            };
-            if index == 0 {
-                self.read_text()?;
-                is_known_name = false;
-            } else {
-                let (name, _) = static_table::find(index).ok_or(Undecoded::Broken)?;
-                self.list.bytes_mut().extend_from_slice(name);
-            }
-            value_start = self.list.bytes_mut().len();
+        if index == 0 {
             self.read_text()?;
+            is_known_name = false;
+        } else if let Some(age) = index.checked_sub(static_table::END) {
+            let kept = self.table.find(age).ok_or(BROKEN)?;
+            let name = kept.bytes.get(..kept.name_len).unwrap_or_default();
+            self.list.bytes_mut().extend_from_slice(name);
+            is_known_name = kept.is_plain;
+        } else {
+            let (name, _) = static_table::find(index).ok_or(BROKEN)?;
+            self.list.bytes_mut().extend_from_slice(name);
         }
-        self.list_len += self.list.bytes_mut().len() - name_start + FIELD_OVERHEAD_LEN;
-        if self.list_len > self.list_len_max {
-            return Err(Undecoded::Refused(Fault::HeadersTooLong));
+        let value_start = self.list.bytes_mut().len();
+        self.read_text()?;
+        let len = self.list.bytes_mut().len() - name_start;
+        count(&mut self.list_len, self.list_len_max, len)?;
+        let nature = if self.is_too_long() {
+            // Nobody will look at the list.
+            Nature::Pseudo
+        } else {
+            self.look_at(name_start, value_start, is_known_name)
+        };
+        if is_kept {
+            // The name is a copy by now: RFC 7541 section 4.4, where it may be in what has to go.
+            let bytes = self.list.bytes_mut();
+            let name = bytes.get(name_start..value_start).unwrap_or_default();
+            let value = bytes.get(value_start..).unwrap_or_default();
+            self.table.insert(name, value, nature == Nature::Plain);
         }
-        self.take_header(name_start, value_start, is_known_name);
+        self.list_or_drop(name_start, value_start, nature);
         Ok(())
+    }
+
+    const fn is_too_long(&self) -> bool {
+        self.list_len > self.list_len_max
     }
 
     /// Looks at a header that stands at the end of the list's bytes.
-    fn take_header(&mut self, name_start: usize, value_start: usize, is_known_name: bool) {
+    fn look_at(&mut self, name_start: usize, value_start: usize, is_known_name: bool) -> Nature {
         let bytes = self.list.bytes_mut();
         let name = bytes.get(name_start..value_start).unwrap_or_default();
         let value = bytes.get(value_start..).unwrap_or_default();
         if name.first() == Some(&b':') {
-            // RFC 9113 section 8.3: before all others, once each, and a response has but one of them.
             let status = read_status(value).filter(|_| name == b":status");
-            match status {
-                Some(status)
-                    if self.section == Section::Headers
-                        && !self.has_plain
-                        && self.decoded.status == 0 =>
-                {
-                    self.decoded.status = status;
-                }
-                _ => self.is_malformed = true,
-            }
-            bytes.truncate(name_start);
-            return;
+            self.take_status(status);
+            return Nature::Pseudo;
         }
         self.has_plain = true;
         let is_legal = (is_known_name || is_name(name)) && is_value(value);
-        self.is_malformed |= !is_legal || is_of_connection(name, value);
-        if self.section == Section::Headers && name == b"content-length" {
+        if !is_legal || is_of_connection(name, value) {
+            self.is_malformed = true;
+            return Nature::Special;
+        }
+        if name != b"content-length" {
+            return Nature::Plain;
+        }
+        if self.section == Section::Headers {
             let len = read_content_len(value);
             // RFC 9110 section 8.6.
             self.is_malformed |= len.is_none()
@@ -170,22 +246,45 @@ impl Reader<'_, '_> {
                     .is_some_and(|other| Some(other) != len);
             self.decoded.content_len = len;
         }
-        self.list.push_field(name_start, value_start);
+        Nature::Special
+    }
+
+    /// RFC 9113 section 8.3: before all others, once each, and a response has but one of them.
+    #[inline]
+    fn take_status(&mut self, status: Option<u16>) {
+        match status {
+            Some(status)
+                if self.section == Section::Headers
+                    && !self.has_plain
+                    && self.decoded.status == 0 =>
+            {
+                self.decoded.status = status;
+            }
+            _ => self.is_malformed = true,
+        }
+    }
+
+    fn list_or_drop(&mut self, name_start: usize, value_start: usize, nature: Nature) {
+        if nature == Nature::Pseudo {
+            self.list.bytes_mut().truncate(name_start);
+        } else {
+            self.list.push_field(name_start, value_start);
+        }
     }
 
     /// Appends a string (RFC 7541 section 5.2) to the list's bytes.
     fn read_text(&mut self) -> Result<(), Undecoded> {
-        let (&first, rest) = self.rest.split_first().ok_or(Undecoded::Broken)?;
+        let (&first, rest) = self.rest.split_first().ok_or(BROKEN)?;
         self.rest = rest;
         let len = self.read_integer(first, 0x7f)?;
-        let (text, rest) = self.rest.split_at_checked(len).ok_or(Undecoded::Broken)?;
+        let (text, rest) = self.rest.split_at_checked(len).ok_or(BROKEN)?;
         self.rest = rest;
         let bytes = self.list.bytes_mut();
         if first & 0x80 == 0 {
             bytes.extend_from_slice(text);
             Ok(())
         } else {
-            huffman::decode(text, bytes).map_err(|_broken| Undecoded::Broken)
+            huffman::decode(text, bytes).map_err(|_broken| BROKEN)
         }
     }
 
@@ -197,19 +296,33 @@ impl Reader<'_, '_> {
         }
         let mut value = u32::from(mask);
         for shift in [0, 7, 14, 21, 28] {
-            let (&byte, rest) = self.rest.split_first().ok_or(Undecoded::Broken)?;
+            let (&byte, rest) = self.rest.split_first().ok_or(BROKEN)?;
             self.rest = rest;
             value = u32::from(byte & 0x7f)
                 .checked_mul(1 << shift)
                 .and_then(|part| value.checked_add(part))
                 .filter(|value| *value < INTEGER_MAX)
-                .ok_or(Undecoded::Broken)?;
+                .ok_or(BROKEN)?;
             if byte & 0x80 == 0 {
                 return Ok(value as usize);
             }
         }
-        Err(Undecoded::Broken)
+        Err(BROKEN)
     }
+}
+
+/// Counts a header of so many bytes.
+///
+/// # Errors
+/// A block that grows beyond all measure when it is read: THREATS C5 is of the other side, F8 of this one. What it refers to again and again need not
+/// be copied, but it need not be borne either.
+#[inline]
+fn count(list_len: &mut usize, list_len_max: usize, len: usize) -> Result<(), Undecoded> {
+    *list_len += len + FIELD_OVERHEAD_LEN;
+    if *list_len > list_len_max.saturating_mul(HTTP2_BLOCK_GROWTH_MAX) {
+        return Err(Undecoded::Broken(Fault::HeadersTooLong));
+    }
+    Ok(())
 }
 
 /// Three digits: RFC 9110 section 15.

@@ -1,14 +1,18 @@
-//! HPACK (RFC 7541) without a table that changes: we announce none and use none. In: header blocks, or names and values. Out: a
-//! [`HeaderList`](super::HeaderList), or bytes. Always: nothing is kept from one block to the next.
+//! HPACK (RFC 7541). In: header blocks, or names and values. Out: a [`HeaderList`](super::HeaderList), or bytes. Always: of what is received the
+//! [`Table`] is kept from one block to the next, and nothing else; of what is sent nothing is kept, and the peer need not either.
 
 mod decode;
 mod encode;
 mod huffman;
 mod static_table;
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub(super) use decode::{Section, Undecoded, decode};
 pub(super) use encode::{EMPTY_TABLE, write_header};
 pub use encode::{HeaderBlock, Scheme};
+pub(super) use table::Table;
 
 /// What a header counts beside its bytes (RFC 9113 section 6.5.2).
 const FIELD_OVERHEAD_LEN: usize = 32;

@@ -1,10 +1,20 @@
-//! The headers that HPACK knows by number (RFC 7541 appendix A). Always: the first has number 1.
+//! The headers that HPACK knows by number (RFC 7541 appendix A). In: a number. Out: a header, or the status that it is. Always: the first has number 1.
 
 /// Names and values; `None` for a number that is none.
 pub(super) fn find(index: usize) -> Option<(&'static [u8], &'static [u8])> {
     let (name, value) = TABLE.get(index.checked_sub(1)?)?;
     Some((name.as_bytes(), value.as_bytes()))
 }
+
+/// The status that a number from 8 to 14 is.
+#[inline]
+pub(super) fn find_status(index: usize) -> Option<u16> {
+    const STATUSES: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+    STATUSES.get(index.checked_sub(8)?).copied()
+}
+
+/// The first number that is none of these.
+pub(super) const END: usize = TABLE.len() + 1;
 
 #[rustfmt::skip]
 static TABLE: [(&str, &str); 61] = [

@@ -7,6 +7,7 @@ mod body;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,30 +41,39 @@ use crate::upstream::{CallError, Reply, Upstream};
 use body::Body;
 
 /// Serves a client's connection until either side ends it.
-pub(crate) async fn serve(accepted: Accepted, context: Rc<Context>) {
+///
+/// What it returns lives as long as the connection, so what of it is rare lies in memory of its own.
+pub(crate) fn serve(accepted: Accepted, context: Rc<Context>) -> impl Future<Output = ()> {
+    let client = accepted.peer.ip();
+    // Split here, since a future holds what it was given beside what it makes of it.
     let (reader, writer) = accepted.stream.into_split();
-    let flight = pin!(None);
-    let worker = Rc::clone(&context);
-    let draining = pin!(worker.worker().until_draining());
-    let mut connection = Connection {
-        inlet: Inlet::new(reader, read, flight),
-        writer,
-        draining,
-        client: accepted.peer.ip(),
-        head: RequestHead::new(),
-        chunked: Vec::new(),
-        long: Vec::new(),
-        out: Vec::new(),
-        context,
-    };
-    // An I/O error means that the client is gone: there is nobody left to tell.
-    if let Ok(End::Unread) = connection.run().await {
-        connection.linger().await;
-    }
-    for memory in [connection.long, connection.chunked, connection.out] {
-        if memory.capacity() > LONG_BODY_LEN {
-            connection.context.aside().let_go(memory);
+    async move {
+        let flight = pin!(None);
+        let worker = Rc::clone(&context);
+        worker.note_start();
+        let draining = pin!(worker.worker().until_draining());
+        let mut connection = Connection {
+            inlet: Inlet::new(reader, read, flight),
+            writer,
+            draining,
+            client,
+            head: LentHead::default(),
+            asks_to_end: false,
+            chunked: Vec::new(),
+            long: Vec::new(),
+            out: Vec::new(),
+            context,
+        };
+        // An I/O error means that the client is gone: there is nobody left to tell.
+        if let Ok(End::Unread) = connection.run().await {
+            connection.linger().await;
         }
+        for memory in [connection.long, connection.chunked, connection.out] {
+            if memory.capacity() > LONG_BODY_LEN {
+                connection.context.aside().let_go(memory);
+            }
+        }
+        worker.note_end();
     }
 }
 
@@ -75,7 +85,9 @@ struct Connection<'p, F, D> {
     draining: Pin<&'p mut D>,
     /// The client's address.
     client: IpAddr,
-    head: RequestHead,
+    head: LentHead,
+    /// Whether the client has asked with the current request that the connection ends.
+    asks_to_end: bool,
     /// The body of the current request, where it came in chunks.
     chunked: Vec<u8>,
     /// The body of the current request, where it is long: then it is here and nowhere else.
@@ -83,6 +95,19 @@ struct Connection<'p, F, D> {
     /// Responses not yet written.
     out: Vec<u8>,
     context: Rc<Context>,
+}
+
+/// The head of the current request, in memory that the worker lends from its first byte until it has been used; before and after that, an empty one.
+#[derive(Default)]
+struct LentHead(Option<Box<RequestHead>>);
+
+impl Deref for LentHead {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        static NONE: RequestHead = RequestHead::new();
+        self.0.as_deref().unwrap_or(&NONE)
+    }
 }
 
 /// How a connection came to its end.
@@ -115,7 +140,9 @@ enum Begun {
 impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> {
     async fn run(&mut self) -> io::Result<End> {
         let end = loop {
-            if let Some(end) = self.exchange().await? {
+            let exchanged = self.exchange().await;
+            self.give_back_head();
+            if let Some(end) = exchanged? {
                 break end;
             }
             if self.out.len() > BUFFER_KEEP_LEN_MAX {
@@ -139,7 +166,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         if self.head.asks_for_websocket(self.inlet.bytes())
-            && let Some(end) = self.open_socket(head_len).await?
+            && let Some(end) = Box::pin(self.open_socket(head_len)).await?
         {
             return Ok(Some(end));
         }
@@ -147,7 +174,9 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         if !self.is_body_here(head_len) {
             match self.context.check(&self.head, self.inlet.bytes()) {
                 Ok(Intake::Whole) => {}
-                Ok(Intake::Streaming) => return self.begin_upload(head_len, envelope).await,
+                Ok(Intake::Streaming) => {
+                    return Box::pin(self.begin_upload(head_len, envelope)).await;
+                }
                 // A body that is near is read first, so that the connection can stay; one for another server is passed on as a whole.
                 Err(error)
                     if self.is_body_near(head_len) || self.context.origin_for(error).is_some() => {}
@@ -190,6 +219,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                     return self.stream(outgoing, streams, envelope).await;
                 }
                 self.inlet.consume(request_len);
+                self.give_back_head();
                 let reply = match self.call(&outgoing).await {
                     Ok(reply) => reply,
                     Err(gone) => {
@@ -217,12 +247,19 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         Ok(self.end_after(keeps_open))
     }
 
+    /// Lets other connections have the memory of the head, now that it has been used.
+    fn give_back_head(&mut self) {
+        if let Some(head) = self.head.0.take() {
+            self.context.worker().buffers().give_back_head(head);
+        }
+    }
+
     /// How the connection goes on after an answer.
     fn end_after(&self, keeps_open: bool) -> Option<End> {
         match (keeps_open, self.inlet.bytes()) {
             (true, _) => None,
             // A client that asked for the end sends no more; one that did not may have, and a reset would cost it the answer.
-            (false, []) if !self.head.keep_alive() => Some(End::Read),
+            (false, []) if self.asks_to_end => Some(End::Read),
             (false, _) => Some(End::Unread),
         }
     }
@@ -250,6 +287,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             }
         };
         self.inlet.consume(head_len);
+        self.give_back_head();
         let wires = Wires {
             inlet: &mut self.inlet,
             writer: &mut self.writer,
@@ -307,6 +345,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         if self.head.version() == Version::Http10 || self.context.worker().is_draining() {
             envelope = envelope.closing();
         }
+        self.give_back_head();
         let carrier = Carrier {
             inlet: &mut self.inlet,
             writer: &mut self.writer,
@@ -331,8 +370,13 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             let bytes = self.inlet.bytes();
             if may_parse_further(bytes, parsed_len) {
                 parsed_len = bytes.len();
-                match self.head.parse(bytes) {
-                    Ok(Parsed::Complete { len }) => return Ok(Part::Whole(len)),
+                let buffers = self.context.worker().buffers();
+                let head = self.head.0.get_or_insert_with(|| buffers.take_head());
+                match head.parse(bytes) {
+                    Ok(Parsed::Complete { len }) => {
+                        self.asks_to_end = !head.keep_alive();
+                        return Ok(Part::Whole(len));
+                    }
                     Ok(Parsed::Partial) => {}
                     Err(error) => return Ok(Part::Refused(error)),
                 }
@@ -431,7 +475,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
                     let passage = self.passage(request, bytes, envelope);
                     return Begun::Passage(Arc::clone(origin), Box::new(passage));
                 }
-                let request = Some((&self.head, bytes, body));
+                let request = Some((&*self.head, bytes, body));
                 self.context
                     .write_error(envelope.clone(), error, request, &mut self.out);
                 Begun::Answered
@@ -442,7 +486,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
     /// The same as [`Self::begin`] for a body that is long.
     async fn begin_long(&mut self, head_len: usize, envelope: &Envelope) -> io::Result<Begun> {
         let request = LongRequest {
-            head: std::mem::replace(&mut self.head, RequestHead::new()),
+            head: *self.head.0.take().unwrap_or_default(),
             bytes: self
                 .inlet
                 .bytes()
@@ -454,7 +498,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
         let asked = (self.client, envelope);
         let begun = self.context.begin_long(request, asked, &mut self.out).await;
         let ((head, bytes), begun) = begun.map_err(|Panicked| io::ErrorKind::Other)?;
-        self.head = head;
+        self.head.0 = Some(Box::new(head));
         Ok(match begun {
             LongBegun::Call(outgoing) => Begun::Call(*outgoing),
             LongBegun::Answered => Begun::Answered,
@@ -525,7 +569,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
 
     /// Answers a request whose body is not read to its end, so that the connection ends too.
     fn refuse(&mut self, envelope: Envelope, error: Error) {
-        let request = Some((&self.head, self.inlet.bytes(), &[][..]));
+        let request = Some((&*self.head, self.inlet.bytes(), &[][..]));
         self.context
             .write_error(envelope.closing(), error, request, &mut self.out);
     }
@@ -541,8 +585,8 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             ..
         } = self;
         let mut call = pin!(context.call(outgoing));
-        let mut flush = pin!(write(writer, out));
-        let mut is_flushed = false;
+        // Mostly there is nothing to write, and a connection does without the memory to do it.
+        let mut flush = (!out.is_empty()).then(|| Box::pin(write(writer, out)));
         let mut reply = None;
         poll_fn(|task| {
             if reply.is_none()
@@ -550,12 +594,16 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             {
                 reply = Some(done);
             }
-            if !is_flushed && let Poll::Ready(written) = flush.as_mut().poll(task) {
+            if let Some(writing) = &mut flush
+                && let Poll::Ready(written) = writing.as_mut().poll(task)
+            {
                 written?;
-                is_flushed = true;
+                flush = None;
             }
             // Both are polled to their ends, and no further.
-            if is_flushed && let Some(reply) = reply.take() {
+            if flush.is_none()
+                && let Some(reply) = reply.take()
+            {
                 return Poll::Ready(Ok(reply));
             }
             inlet
@@ -600,6 +648,18 @@ fn may_parse_further(bytes: &[u8], parsed_len: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How long a future is that lives as long as its connection.
+    fn future_len<F>(_serve: impl Fn(Accepted, Rc<Context>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What a call or a stream needs beyond this belongs into memory of its own, or ten thousand idle connections pay for it.
+    #[test]
+    fn connection_that_is_idle_is_short() {
+        let len = future_len(serve);
+        assert!(len <= 3 * 1024, "{len} bytes");
+    }
 
     #[test]
     fn head_is_parsed_again_at_the_end_of_a_line_or_when_it_has_doubled() {

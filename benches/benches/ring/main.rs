@@ -3,15 +3,19 @@
 //! ```text
 //!     cargo bench -p transom-benches --bench ring                 the tables, about two minutes
 //!     cargo bench -p transom-benches --bench ring -- --quick      does it work? about ten seconds
+//!     cargo bench -p transom-benches --bench ring -- --accept     only what taking a connection costs, half a minute
 //! ```
 //!
 //! One thread on core 0 answers requests over its ring, the way a worker does; another on core 1 asks over a ring of its own, and waits for each
 //! answer. The features vary on the answering side only. CPU is that of all threads but the asking one, so what the kernel's threads do is in it.
+//! What taking a connection costs stands in a table of its own (`accept`).
 //! Rounds are interleaved, and the first row stands twice: what lies between these two is noise.
 #![expect(
     unsafe_code,
     reason = "the kernel is handed addresses, which is what is measured"
 )]
+
+mod accept;
 
 use std::io::{self, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -185,6 +189,13 @@ fn main() -> io::Result<()> {
     } else {
         (5, Duration::from_millis(500))
     };
+    if !std::env::args().any(|argument| argument == "--accept") {
+        compare_requests(round_count, time)?;
+    }
+    compare_accepts(round_count, time)
+}
+
+fn compare_requests(round_count: usize, time: Duration) -> io::Result<()> {
     // Before anything of a ring is counted, so that the first row does not pay for it.
     run(&BASE, 8, ROOM_LEN, time)?;
     for (answer_len, connection_count, variants) in [
@@ -208,6 +219,20 @@ fn main() -> io::Result<()> {
         }
         write!(io::stderr(), "\r\x1b[K")?;
         print_table(answer_len, connection_count, variants, &rounds)?;
+    }
+    Ok(())
+}
+
+fn compare_accepts(round_count: usize, time: Duration) -> io::Result<()> {
+    accept::run(accept::Way::Single, 1, time)?;
+    for burst_count in [1, 64] {
+        let mut rounds = vec![Vec::new(); accept::WAYS.len()];
+        for _ in 0..round_count {
+            for ((_, way), figures) in accept::WAYS.iter().zip(&mut rounds) {
+                figures.push(accept::run(*way, burst_count, time)?);
+            }
+        }
+        print_accepts(burst_count, &rounds)?;
     }
     Ok(())
 }
@@ -242,6 +267,32 @@ fn print_table(
             out,
             "| {} | {cpu:.2} ({low:.2} to {high:.2}) | {ratio:.2} | {rate:.0} |",
             variant.name
+        )?;
+    }
+    Ok(())
+}
+
+fn print_accepts(burst_count: u64, rounds: &[Vec<accept::Figures>]) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "\nNew connections, {burst_count} at once\n")?;
+    writeln!(
+        out,
+        "| way | system calls a connection | ÷ the first row | CPU µs a connection | ÷ the first row | connections/s |\n|---|---:|---:|---:|---:|---:|"
+    )?;
+    let first = rounds.first().map_or(&[][..], Vec::as_slice);
+    for ((name, _), figures) in accept::WAYS.iter().zip(rounds) {
+        let column = |value: fn(&accept::Figures) -> f64| {
+            let values = figures.iter().map(value).collect();
+            let ratios = figures.iter().zip(first);
+            let ratios = ratios.map(|(one, base)| value(one) / value(base)).collect();
+            (median(values), median(ratios).0)
+        };
+        let ((calls, ..), calls_ratio) = column(|one| one.calls);
+        let ((cpu, low, high), cpu_ratio) = column(|one| one.cpu_micros);
+        let ((rate, ..), _) = column(|one| one.per_second);
+        writeln!(
+            out,
+            "| {name} | {calls:.2} | {calls_ratio:.2} | {cpu:.2} ({low:.2} to {high:.2}) | {cpu_ratio:.2} | {rate:.0} |"
         )?;
     }
     Ok(())
