@@ -15,8 +15,9 @@ sharing a worker costs; what "apart" takes longer than nothing at all is what sh
 Gateways are on the first core, all else is on the second, if there are two; the client of the long bodies gives way to all others, and so does the load generator
 to nobody, where that is permitted. On a machine that is busy with other things the tail is theirs: compare with the first rows.
 
-"Turn" is what the worker's thread did without looking at what else had come, from the end of one wait for the kernel to the end of the next, as far as it was running (perf, tracepoints;
-`-` where that is not permitted or with epoll). Its time is the worker's own, whoever else wants the core. What it takes a small request to be seen is one turn at most.
+"Turn" is what the worker's thread did without looking at what else had come, from the end of one wait for the kernel to the end of the next, as far as it was running. Its time is the worker's
+own, whoever else wants the core; a small request is seen after one turn at most. "Waited" is how long the worker could have run while a thread of its own process that converts had its core. Both
+are seen by perf, by tracepoints of the whole machine (`-` where that is not permitted, and with epoll); together they are what long bodies add to a small request, whatever else the machine does.
 "CPU" is what the gateway's process used, all threads, for a MiB of JSON there and back. Nothing keeps running afterwards: every process is stopped by its own id.
 """
 
@@ -51,7 +52,8 @@ SMALL_CONNECTIONS = 4
 WARM_UP_SECONDS = 0.5
 PAUSE_SECONDS = 0.5
 LONG_NICENESS, LOAD_NICENESS = 10, -10
-TURN_EVENTS = "syscalls:sys_exit_io_uring_enter"
+EVENTS = ("sched:sched_switch", "sched:sched_wakeup", "syscalls:sys_exit_io_uring_enter")
+PERF_START_SECONDS = 0.5
 
 
 def text(length):
@@ -182,48 +184,75 @@ class Small:
                 process.wait()
 
 
+class Seen:
+    """What perf saw of a worker, in seconds: its turns, and how long it waited for threads that convert each time when it wanted to run."""
+
+    def __init__(self, worker=0, converting=(), script=""):
+        self.turns, self.waits = [], []
+        spent = waited = mark = 0
+        since, core, is_waiting = None, None, False
+        for line in script.splitlines():
+            match = re.match(r"\s*(\d+)\s+\[(\d+)\]\s+(\d+)\.(\d{9}):\s+(\S+?):\s+(.*)$", line)
+            if not match:
+                continue
+            now, what = int(match[3]) * 10**9 + int(match[4]), match[6]
+            if "io_uring_enter" in match[5]:
+                if int(match[1]) == worker:
+                    if since is not None:
+                        self.turns.append((spent + now - since) / 1e9)
+                    spent, since = 0, now
+            elif "wakeup" in match[5]:
+                if since is None and not is_waiting and f" pid={worker} " in what:
+                    is_waiting, waited, mark = True, 0, now
+            elif switch := re.search(r"prev_pid=(\d+) .*prev_state=(\S+) ==> .*next_pid=(\d+) ", what):
+                before, after = int(switch[1]), int(switch[3])
+                if is_waiting and match[2] == core:
+                    waited, mark = waited + (now - mark if before in converting else 0), now
+                if before == worker:
+                    core = match[2]
+                    if since is not None:
+                        spent, since = spent + now - since, None
+                    if switch[2].startswith("R"):
+                        is_waiting, waited, mark = True, 0, now
+                if after == worker:
+                    core, since = match[2], now
+                    if is_waiting:
+                        self.waits.append(waited / 1e9)
+                        is_waiting = False
+        # The first one may have begun before.
+        del self.turns[:1]
+
+    def cells(self):
+        if not self.turns or not self.waits:
+            return ["-"] * 5
+        turns, waits = sorted(self.turns), sorted(self.waits)
+        cells = [f"{len(turns):,}", *(milliseconds(values[int(0.999 * (len(values) - 1))]) for values in (turns, waits))]
+        return [cells[0], cells[1], milliseconds(turns[-1]), cells[2], milliseconds(waits[-1])]
+
+
 @contextlib.contextmanager
-def turns(program):
-    """How long the worker's turns were, in seconds, once the context is left; nothing where they cannot be seen."""
+def watched(program):
+    """What perf saw of the worker of a program while the context lived, in the list that it gives."""
     pid, found = program.process.pid, []
-    thread = next(each for each in os.listdir(f"/proc/{pid}/task") if read_text(f"/proc/{pid}/task/{each}/comm").startswith("transom-worker"))
+    names = {int(each): read_text(f"/proc/{pid}/task/{each}/comm") for each in os.listdir(f"/proc/{pid}/task")}
+    worker = next(thread for thread, name in names.items() if name.startswith("transom-worker"))
+    converting = {thread for thread, name in names.items() if name.startswith("transom-aside")}
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "perf")
-        arguments = ["perf", "record", "-q", "-o", file, "-m", "1024", "--switch-events", "-e", TURN_EVENTS, "-t", thread]
         try:
-            perf = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            perf = subprocess.Popen(["perf", "record", "-q", "-o", file, "-m", "2048", "-a", "-e", ",".join(EVENTS)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except FileNotFoundError:
             yield found
+            found.append(Seen())
             return
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(PERF_START_SECONDS)
         try:
             yield found
         finally:
             perf.send_signal(signal.SIGINT)
             perf.wait(60)
-        arguments = ["perf", "script", "-i", file, "--show-switch-events", "--ns", "-F", "tid,time,event"]
-        found.extend(read_turns(subprocess.run(arguments, capture_output=True, text=True, check=False).stdout))
-
-
-def read_turns(script):
-    """The time on a core between one return from the kernel's queue and the next."""
-    found, spent, since = [], 0, None
-    for line in script.splitlines():
-        match = re.search(r"\s(\d+)\.(\d{9}):\s+(.*)$", line)
-        if not match:
-            continue
-        now, what = int(match[1]) * 10**9 + int(match[2]), match[3]
-        if "PERF_RECORD_SWITCH" in what:
-            if " IN" in what:
-                since = now
-            elif since is not None:
-                spent, since = spent + now - since, None
-        elif "io_uring_enter" in what:
-            if since is not None:
-                found.append((spent + now - since) / 1e9)
-            spent, since = 0, now
-    # The first one may have begun before.
-    return found[1:]
+        script = subprocess.run(["perf", "script", "-i", file, "--ns", "-F", "tid,cpu,time,event,trace"], capture_output=True, text=True, check=False)
+        found.append(Seen(worker, converting, script.stdout))
 
 
 def read_text(path):
@@ -244,25 +273,18 @@ def row(name, cells):
     print("| " + " | ".join([name, *cells]) + " |", flush=True)
 
 
-def turn_cells(found):
-    if not found:
-        return ["-", "-"]
-    ordered = sorted(found)
-    return [milliseconds(ordered[int(0.999 * (len(ordered) - 1))]), milliseconds(ordered[-1])]
-
-
 def small_cells(results):
     return [" / ".join(f"{result[what]:.2f}" for what in ("p50_ms", "p99_ms", "p999_ms", "max_ms")) for result in results]
 
 
 def beside_nothing(cores, load, gateway, seconds):
-    with turns(gateway) as found:
+    with watched(gateway) as found:
         small = Small(cores, load, gateway.address, seconds)
         try:
             results = small.results()
         finally:
             small.stop()
-    row("none", ["0", "-", "-", *turn_cells(found), "beside nothing", *small_cells(results), "-", "-"])
+    row("none", ["0", "-", "-", *found[0].cells(), "beside nothing", *small_cells(results), "-", "-"])
 
 
 def measure(cores, load, gateways, name, body, seconds):
@@ -274,7 +296,7 @@ def measure(cores, load, gateways, name, body, seconds):
         time.sleep(PAUSE_SECONDS)
         gateway.forget_peak()
         before, used = gateway.memory("VmRSS"), cpu_seconds(carrier)
-        with turns(gateway) as found:
+        with watched(gateway) as found:
             small = Small(cores, load, gateway.address, seconds)
             try:
                 times, answer = run_long(carrier.address, body, seconds + WARM_UP_SECONDS)
@@ -288,7 +310,7 @@ def measure(cores, load, gateways, name, body, seconds):
         peak = gateway.memory("VmHWM")
         time.sleep(2 * PAUSE_SECONDS)
         after = gateway.memory("VmRSS")
-        cells = [f"{size:.1f}", milliseconds(statistics.median(times) / size), milliseconds(used / len(times) / size), *turn_cells(found)]
+        cells = [f"{size:.1f}", milliseconds(statistics.median(times) / size), milliseconds(used / len(times) / size), *found[0].cells()]
         row(name, [*cells, where, *small_cells(results), f"{peak - before:.0f}", f"{after - before:.0f}"])
 
 
@@ -332,7 +354,7 @@ def main():
             gateways.append(start(cores, cores.gateway, [program, *arguments]))
             stack.callback(gateways[-1].stop)
         os.sched_setaffinity(0, cores.others)
-        titles = ["body", "MiB", "ms a MiB, there and back", "CPU ms a MiB", "turn p99.9 ms", "longest", "small requests", "answered by the gateway: p50 / p99 / p99.9 / max ms"]
+        titles = ["body", "MiB", "ms a MiB, there and back", "CPU ms a MiB", "turns", "turn p99.9 ms", "longest", "waited p99.9 ms", "longest", "small requests", "answered by the gateway: p50 / p99 / p99.9 / max ms"]
         titles += ["through the upstream: the same", "peak MiB more", "MiB more after"]
         row(titles[0], titles[1:])
         row("---", ["---"] * (len(titles) - 1))

@@ -140,8 +140,10 @@ mod tests {
             .collect();
         for count in [2, 3, 8, 9, 50, 400] {
             for (from, to) in [(0, 0), (0, count - 1), (count / 2, 0), (1, count / 2)] {
-                let mut strings: Vec<&str> = texts.iter().take(count).map(String::as_str).collect();
-                strings[to] = strings[from];
+                let mut strings: Vec<&str> = texts.iter().map(String::as_str).collect();
+                let repeated = strings.get(from).copied().unwrap();
+                strings.splice(to..=to, [repeated]);
+                strings.truncate(count);
                 let mut seen = std::collections::BTreeSet::new();
                 let mut offset = 0;
                 let mut expected = None;
@@ -166,12 +168,12 @@ mod tests {
     fn keys_of_one_hash_are_told_apart() {
         let (mut keys, out) = written(&["one", "two", "six", "two"]);
         for key in &mut keys {
-            key.len = 7 << 8 | key.len;
+            key.len |= 7 << 8;
         }
         assert_eq!(first_of_run(&mut keys, &out), Some(12));
         let (mut keys, out) = written(&["one", "two", "six"]);
         for key in &mut keys {
-            key.len = 7 << 8 | key.len;
+            key.len |= 7 << 8;
         }
         assert_eq!(first_of_run(&mut keys, &out), None);
     }
