@@ -184,6 +184,7 @@ impl Streams {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use std::collections::BTreeMap;
 

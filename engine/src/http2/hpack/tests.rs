@@ -1,5 +1,4 @@
 //! The examples of RFC 7541 appendix C, and what a block must not be.
-#![expect(clippy::type_complexity, reason = "they are rows of a page")]
 
 use super::decode::Decoded;
 use super::*;
