@@ -190,6 +190,9 @@ pub const GATHER_CALL_COUNT_MIN: usize = 16;
 /// Answers that come together and are yet few: before these a worker rests, so that it is woken for several.
 pub const GATHER_ANSWER_COUNT_MAX: usize = 4;
 
+/// Bytes of an answer up to which it is worth a rest. Longer ones fill the windows meanwhile, so that the upstream would have to rest as well.
+pub const GATHER_ANSWER_LEN_MAX: usize = 4 * 1024;
+
 /// Of what quick calls take, the part that a worker rests.
 pub const GATHER_TIME_DIVISOR: u32 = 32;
 

@@ -66,7 +66,7 @@ impl Driver {
             if read.map_err(refused)? == 0 {
                 return Err(refused("it was closed"));
             }
-            link.take_in(&buffer).map_err(refused)?;
+            link.take_in(&buffer, false).map_err(refused)?;
         }
         Ok(Self {
             link,
@@ -152,6 +152,8 @@ fn refused(why: impl std::fmt::Display) -> Unavailable {
 /// Reads until there is nothing more to be read.
 async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> End {
     let mut read_count = 0;
+    // What came during a rest is not rested for again.
+    let mut has_rested = false;
     loop {
         let mut has_waited = false;
         let (read, back) = {
@@ -169,9 +171,12 @@ async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> En
             Ok(_) => {}
             Err(error) => return End::Failed(error),
         }
-        match link.take_in(&buffer) {
-            Ok(None) => {}
-            Ok(Some(rest)) => rest_thread(rest),
+        match link.take_in(&buffer, !has_rested) {
+            Ok(None) => has_rested = false,
+            Ok(Some(rest)) => {
+                rest_thread(rest);
+                has_rested = true;
+            }
             Err(fault) => return End::Broken(fault),
         }
         read_count = if has_waited { 0 } else { read_count + 1 };

@@ -53,7 +53,15 @@ impl Pace {
     }
 
     /// One read has brought `count` answers, the quickest of which took `quickest`. Says how long to rest before they are looked at.
-    pub(super) fn note_answers(&self, count: usize, quickest: Duration) -> Option<Duration> {
+    ///
+    /// There is no rest unless they `came_singly`: short ones, and not what came during a rest. Before others a rest would only hold up what lies in the
+    /// socket already, and by that make calls slow enough to be rested for.
+    pub(super) fn note_answers(
+        &self,
+        count: usize,
+        quickest: Duration,
+        came_singly: bool,
+    ) -> Option<Duration> {
         let quick = self.quick.get();
         let rise = quickest.saturating_sub(quick) / RISE_DIVISOR;
         self.quick.set(quickest.min(quick + rise));
@@ -61,7 +69,8 @@ impl Pace {
         let is_worth_it =
             self.call_count.get() >= GATHER_CALL_COUNT_MIN && count <= GATHER_ANSWER_COUNT_MAX;
         let rest = self.quick.get() / GATHER_TIME_DIVISOR;
-        (is_worth_it && is_all_whole && rest >= GATHER_TIME_MIN).then(|| rest.min(GATHER_TIME_MAX))
+        (came_singly && is_worth_it && is_all_whole && rest >= GATHER_TIME_MIN)
+            .then(|| rest.min(GATHER_TIME_MAX))
     }
 }
 
@@ -79,7 +88,7 @@ mod tests {
             pace.note_whole();
         }
         for _ in 0..1000 {
-            pace.note_answers(1, took);
+            pace.note_answers(1, took, true);
         }
         pace
     }
@@ -87,19 +96,22 @@ mod tests {
     #[test]
     fn rest_is_a_small_part_of_what_slow_calls_take() {
         let pace = steady(GATHER_CALL_COUNT_MIN, SLOW);
-        let rest = pace.note_answers(1, SLOW).unwrap();
+        let rest = pace.note_answers(1, SLOW, true).unwrap();
         assert!(rest <= SLOW / GATHER_TIME_DIVISOR, "{rest:?}");
         assert!(rest > SLOW / GATHER_TIME_DIVISOR / 2, "{rest:?}");
         let slower = steady(GATHER_CALL_COUNT_MIN, SLOW * 100);
-        assert_eq!(slower.note_answers(1, SLOW * 100), Some(GATHER_TIME_MAX));
+        assert_eq!(
+            slower.note_answers(1, SLOW * 100, true),
+            Some(GATHER_TIME_MAX)
+        );
     }
 
     #[test]
     fn quick_calls_are_not_made_to_wait() {
         let pace = steady(GATHER_CALL_COUNT_MIN, Duration::from_millis(1));
-        assert_eq!(pace.note_answers(1, Duration::from_millis(1)), None);
+        assert_eq!(pace.note_answers(1, Duration::from_millis(1), true), None);
         assert_eq!(
-            Pace::default().note_answers(1, SLOW),
+            Pace::default().note_answers(1, SLOW, true),
             None,
             "nothing is known yet"
         );
@@ -109,11 +121,11 @@ mod tests {
     #[test]
     fn quick_call_among_slow_ones_ends_the_rests() {
         let pace = steady(GATHER_CALL_COUNT_MIN, SLOW);
-        assert_eq!(pace.note_answers(1, Duration::from_millis(1)), None);
+        assert_eq!(pace.note_answers(1, Duration::from_millis(1), true), None);
         for _ in 0..10 {
-            assert_eq!(pace.note_answers(1, SLOW), None);
+            assert_eq!(pace.note_answers(1, SLOW, true), None);
         }
-        let until_rest = (0..1000).find(|_| pace.note_answers(1, SLOW).is_some());
+        let until_rest = (0..1000).find(|_| pace.note_answers(1, SLOW, true).is_some());
         assert!(until_rest.is_some());
     }
 
@@ -121,22 +133,36 @@ mod tests {
     fn few_calls_in_flight_are_not_made_to_wait() {
         let pace = steady(GATHER_CALL_COUNT_MIN, SLOW);
         pace.note_gone(true);
-        assert_eq!(pace.note_answers(1, SLOW), None);
+        assert_eq!(pace.note_answers(1, SLOW, true), None);
     }
 
     #[test]
     fn answers_that_come_together_are_not_gathered() {
         let pace = steady(GATHER_CALL_COUNT_MIN, SLOW);
-        assert!(pace.note_answers(GATHER_ANSWER_COUNT_MAX, SLOW).is_some());
-        assert_eq!(pace.note_answers(GATHER_ANSWER_COUNT_MAX + 1, SLOW), None);
+        assert!(
+            pace.note_answers(GATHER_ANSWER_COUNT_MAX, SLOW, true)
+                .is_some()
+        );
+        assert_eq!(
+            pace.note_answers(GATHER_ANSWER_COUNT_MAX + 1, SLOW, true),
+            None
+        );
     }
 
     #[test]
     fn messages_of_a_stream_are_not_made_to_wait() {
         let pace = steady(GATHER_CALL_COUNT_MIN, SLOW);
         pace.note_begun();
-        assert_eq!(pace.note_answers(1, SLOW), None);
+        assert_eq!(pace.note_answers(1, SLOW, true), None);
         pace.note_gone(false);
-        assert!(pace.note_answers(1, SLOW).is_some());
+        assert!(pace.note_answers(1, SLOW, true).is_some());
+    }
+
+    /// What a crowd of long answers did before: each was rested for, which kept all of them slow.
+    #[test]
+    fn answers_that_lie_there_already_are_not_made_to_wait() {
+        let pace = steady(GATHER_CALL_COUNT_MIN, SLOW);
+        assert_eq!(pace.note_answers(1, SLOW, false), None);
+        assert!(pace.note_answers(1, SLOW, true).is_some());
     }
 }
