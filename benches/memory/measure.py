@@ -27,7 +27,7 @@ for beside in ("gateways", "streams"):
     sys.path.insert(0, os.path.join(os.path.dirname(HERE), beside))
 
 import builds  # noqa: E402
-from measure import BUILD_SECONDS, ROOT, TARGET, Program, connect, say  # noqa: E402
+from measure import Program, connect  # noqa: E402
 
 BODY = json.dumps({"stringValue": "x" * (1024 - len('{"stringValue": ""}'))}).encode()
 GET = b"GET /v1/echo?stringValue=small HTTP/1.1\r\nHost: demo\r\n\r\n"
@@ -169,11 +169,7 @@ def main():
     if 0 < options.requests < 1000:
         parser.error("--requests: expected 0 or at least 1000")
     allow_descriptors(options.connections * 2 + 1000)
-    program = options.transom
-    if not program:
-        say("building transom for release")
-        subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", "-p", "transom"], cwd=ROOT, check=True, timeout=BUILD_SECONDS)
-        program = os.path.join(TARGET, "release", "transom")
+    program = options.transom or builds.prepare_transom()
     with contextlib.ExitStack() as stack:
         demo = Program([program, "demo", "--listen", "127.0.0.1:0", "--workers", "1"])
         stack.callback(demo.stop)

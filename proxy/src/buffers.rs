@@ -10,6 +10,13 @@ use transom_engine::http1::RequestHead;
 
 use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX};
 
+/// Lets go of memory that grew large. What is in it has been used; a short buffer keeps its memory.
+pub fn trim(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > BUFFER_KEEP_LEN_MAX {
+        *buffer = Vec::new();
+    }
+}
+
 /// A worker's free lists: plain buffers for responses, and heads of requests. What was given back last is lent first, since it is what the processor's
 /// caches still hold.
 #[derive(Default)]

@@ -202,6 +202,9 @@ pub const GATHER_TIME_MIN: Duration = Duration::from_micros(100);
 /// The longest rest.
 pub const GATHER_TIME_MAX: Duration = Duration::from_micros(500);
 
+/// How long a worker is awake between two rests.
+pub const GATHER_GAP: Duration = Duration::from_micros(100);
+
 /// How long the answer to an upstream's PING may wait for a call to go out with.
 pub const UPSTREAM_PONG_DELAY: Duration = Duration::from_millis(5);
 

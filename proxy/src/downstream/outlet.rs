@@ -4,7 +4,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::limits::{BUFFER_KEEP_LEN_MAX, WRITE_PART_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT};
+use crate::buffers::trim;
+use crate::limits::{WRITE_PART_LEN, WRITE_RATE_MIN, WRITE_TIMEOUT};
 use crate::net::{Elapsed, WriteHalf, timeout, turn};
 
 /// Writes what `out` holds, and leaves it empty with its memory.
@@ -52,8 +53,6 @@ async fn write_long(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()>
 /// The same in a stream, which may last: memory that grew large is let go.
 pub(super) async fn write_and_trim(writer: &mut WriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
     write(writer, out).await?;
-    if out.capacity() > BUFFER_KEEP_LEN_MAX {
-        *out = Vec::new();
-    }
+    trim(out);
     Ok(())
 }

@@ -28,10 +28,10 @@ use super::inlet::{Inlet, ReadDone};
 use super::outlet::{write, write_and_trim};
 use super::streaming::side_by_side;
 use super::websocket::{Ending, Received, WebSocket};
-use crate::buffers::SharedBuffer;
+use crate::buffers::{SharedBuffer, trim};
 use crate::limits::{
-    BUFFER_KEEP_LEN_MAX, IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, SOCKET_AHEAD_LEN_MAX,
-    SOCKET_PING_COUNT_MAX, SOCKET_PING_GAP, STREAM_SEND_LEN, STREAM_WRITE_LEN,
+    IDLE_READ_LEN_MAX, PIPELINE_LEN_MAX, SOCKET_AHEAD_LEN_MAX, SOCKET_PING_COUNT_MAX,
+    SOCKET_PING_GAP, STREAM_SEND_LEN, STREAM_WRITE_LEN,
 };
 use crate::net::{Elapsed, Notify, WriteHalf, timeout};
 use crate::relay::{Context, Socket, failure_of, is_late};
@@ -522,9 +522,7 @@ impl ReplyWriter<'_> {
                     frames.send_text(&self.text);
                 }
                 self.text.clear();
-                if self.text.capacity() > BUFFER_KEEP_LEN_MAX {
-                    self.text = Vec::new();
-                }
+                trim(&mut self.text);
             }
             rest = rest.get(pushed.used..).unwrap_or_default();
         }

@@ -11,7 +11,8 @@ use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use super::pieces::Pieces;
-use crate::limits::{BUFFER_KEEP_LEN_MAX, SOCKET_PIECE_LEN};
+use crate::buffers::trim;
+use crate::limits::SOCKET_PIECE_LEN;
 
 /// Bytes that the reason of a close frame may have (RFC 6455 section 5.5.1: a control frame has 125, two of them the code).
 const REASON_LEN_MAX: usize = 123;
@@ -147,9 +148,7 @@ impl WebSocket {
         } else {
             out.append(to_write);
         }
-        if to_write.capacity() > BUFFER_KEEP_LEN_MAX {
-            *to_write = Vec::new();
-        }
+        trim(to_write);
     }
 
     /// Bytes that are to be written.
@@ -242,6 +241,7 @@ impl Write for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BUFFER_KEEP_LEN_MAX;
 
     const LEN_MAX: usize = 1024;
 

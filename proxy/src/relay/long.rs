@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use transom_engine::Error;
 use transom_engine::exchange::{self, Envelope, Request};
-use transom_engine::http1::{RequestHead, write_passed_request};
+use transom_engine::http1::RequestHead;
 
-use super::{Context, Directions, Outgoing, Parcel};
+use super::{Context, Directions, Outgoing, Parcel, passed_request};
 use crate::aside::{Aside, Lane};
 use crate::buffers::SharedBuffer;
-use crate::limits::{LONG_BODY_LEN, LONG_CODED_REPLY_LEN, READ_ROOM_LEN, SHORT_CODED_BODY_LEN};
+use crate::limits::{LONG_BODY_LEN, LONG_CODED_REPLY_LEN, SHORT_CODED_BODY_LEN};
 use crate::upstream::{Reply, ReplyMetadata, Upstream};
 
 /// A request whose body is long.
@@ -130,9 +130,7 @@ impl Context {
     ) -> Result<(Used, LongBegun), Panicked> {
         let LongRequest { head, bytes, body } = request;
         let written = self.aside().run(Lane::Long, move |_| {
-            let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN + body.len());
-            let authority = origin.target().authority().as_str().as_bytes();
-            write_passed_request(&head, &bytes, &body, client, authority, &mut request);
+            let request = passed_request(&origin, &head, &bytes, &body, client);
             ((head, bytes), origin, request)
         });
         let (used, origin, request) = written.await.ok_or(Panicked)?;

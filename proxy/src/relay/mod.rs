@@ -17,7 +17,7 @@ use transom_engine::exchange::{
     Request, Requests, Scratch, SizeLimits, Transcoder,
 };
 use transom_engine::grpc::{Code, Status};
-use transom_engine::http1::RequestHead;
+use transom_engine::http1::{RequestHead, write_passed_request};
 use transom_engine::http2::HeaderList;
 use transom_engine::{Error, Schema};
 
@@ -26,7 +26,9 @@ use crate::buffers::SharedBuffer;
 use crate::clock;
 use crate::clock::Date;
 use crate::crowd::Crowd;
-use crate::limits::{BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, LONG_BODY_LEN, STREAM_SEND_LEN};
+use crate::limits::{
+    BUFFER_KEEP_COUNT_MAX, BUFFER_KEEP_LEN_MAX, LONG_BODY_LEN, READ_ROOM_LEN, STREAM_SEND_LEN,
+};
 use crate::upstream::{
     Answer, CallError, CallPath, CallRequest, Carriage, Pool, ReceiveHalf, Reply, ReplyMetadata,
     SendHalf, Upstream,
@@ -649,4 +651,18 @@ fn status_of(error: CallError) -> Status {
         CallError::Protocol { .. } | CallError::RequestInvalid => Code::Internal,
     };
     Status::new(code, &error.to_string())
+}
+
+/// A request as the server of unknown paths gets it.
+pub fn passed_request(
+    origin: &Upstream,
+    head: &RequestHead,
+    bytes: &[u8],
+    body: &[u8],
+    client: IpAddr,
+) -> Vec<u8> {
+    let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN + body.len());
+    let authority = origin.target().authority().as_str().as_bytes();
+    write_passed_request(head, bytes, body, client, authority, &mut request);
+    request
 }

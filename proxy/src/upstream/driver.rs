@@ -17,7 +17,8 @@ use super::connection::{Connection, keep_alive};
 use super::error::{CallError, Unavailable};
 use super::link::Link;
 use super::pace::Pace;
-use crate::limits::{BUFFER_KEEP_LEN_MAX, UPSTREAM_PONG_DELAY, UPSTREAM_READ_LEN};
+use crate::buffers::trim;
+use crate::limits::{UPSTREAM_PONG_DELAY, UPSTREAM_READ_LEN};
 use crate::net::{Dialed, DialedReader, DialedWriter, rest_thread, sleep, timeout, turn};
 
 /// Reads in a row after which other tasks have their turn.
@@ -66,7 +67,7 @@ impl Driver {
             if read.map_err(refused)? == 0 {
                 return Err(refused("it was closed"));
             }
-            link.take_in(&buffer, false).map_err(refused)?;
+            link.take_in(&buffer).map_err(refused)?;
         }
         Ok(Self {
             link,
@@ -152,8 +153,6 @@ fn refused(why: impl std::fmt::Display) -> Unavailable {
 /// Reads until there is nothing more to be read.
 async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> End {
     let mut read_count = 0;
-    // What came during a rest is not rested for again.
-    let mut has_rested = false;
     loop {
         let mut has_waited = false;
         let (read, back) = {
@@ -171,11 +170,11 @@ async fn read(link: &Link, reader: &mut DialedReader, mut buffer: Vec<u8>) -> En
             Ok(_) => {}
             Err(error) => return End::Failed(error),
         }
-        match link.take_in(&buffer, !has_rested) {
-            Ok(None) => has_rested = false,
+        match link.take_in(&buffer) {
+            Ok(None) => {}
             Ok(Some(rest)) => {
                 rest_thread(rest);
-                has_rested = true;
+                link.note_rested();
             }
             Err(fault) => return End::Broken(fault),
         }
@@ -216,8 +215,6 @@ async fn write(link: &Link, writer: &mut DialedWriter, is_writing: &Cell<bool>) 
             return error;
         }
         // The next may be long in coming.
-        if buffer.capacity() > BUFFER_KEEP_LEN_MAX {
-            buffer = Vec::new();
-        }
+        trim(&mut buffer);
     }
 }

@@ -250,11 +250,7 @@ impl Link {
     ///
     /// # Errors
     /// When the peer broke a rule that ends the connection.
-    pub(super) fn take_in(
-        &self,
-        mut input: &[u8],
-        may_rest: bool,
-    ) -> Result<Option<Duration>, Fault> {
+    pub(super) fn take_in(&self, mut input: &[u8]) -> Result<Option<Duration>, Fault> {
         self.is_active.set(true);
         let came_len = self.unanswered_len.get() + input.len();
         self.unanswered_len.set(came_len);
@@ -324,12 +320,17 @@ impl Link {
         }
         state.send_on();
         Ok(answers.last_began.and_then(|began| {
-            let quickest = clock::now().saturating_duration_since(began);
             self.unanswered_len.set(0);
-            let is_short = came_len <= answers.count * GATHER_ANSWER_LEN_MAX;
-            self.pace
-                .note_answers(answers.count, quickest, may_rest && is_short)
+            let now = clock::now();
+            let quickest = now.saturating_duration_since(began);
+            let rest = self.pace.note_answers(answers.count, quickest, now);
+            rest.filter(|_| came_len <= answers.count * GATHER_ANSWER_LEN_MAX)
         }))
+    }
+
+    /// The worker has rested for them.
+    pub(super) fn note_rested(&self) {
+        self.pace.note_rested(clock::now());
     }
 
     /// The connection is over: tells the calls in flight why, and takes no more.
@@ -520,7 +521,7 @@ mod tests {
     fn greeted() -> Rc<Link> {
         let link = Link::new(&Rc::default());
         assert!(!link.is_ready());
-        link.take_in(GREETING, false).unwrap();
+        link.take_in(GREETING).unwrap();
         assert!(link.is_ready());
         let mut opening = Vec::new();
         assert!(link.poll_output(&mut opening).is_ready());
@@ -582,7 +583,7 @@ mod tests {
         const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
         let link = greeted();
         let mut written = Vec::new();
-        link.take_in(PING, false).unwrap();
+        link.take_in(PING).unwrap();
         assert!(link.poll_output(&mut written).is_pending());
         assert!(link.holds_pong());
         let first = call(&link);
@@ -590,19 +591,19 @@ mod tests {
         assert_eq!(types_of(&written), [6, 1, 0]);
         assert!(!link.holds_pong());
         link.let_pong_go();
-        link.take_in(PING, false).unwrap();
+        link.take_in(PING).unwrap();
         assert!(link.poll_output(&mut written).is_pending());
         link.let_pong_go();
         assert!(link.poll_output(&mut written).is_ready());
         assert_eq!(types_of(&written), [6]);
         // Two at once are no measuring, and one that leaves waits for nothing.
-        link.take_in(&PING.repeat(2), false).unwrap();
+        link.take_in(&PING.repeat(2)).unwrap();
         assert!(link.poll_output(&mut written).is_ready());
         drop(first);
         assert!(link.poll_output(&mut written).is_ready());
         assert!(link.leave());
         assert!(link.poll_output(&mut written).is_ready());
-        link.take_in(PING, false).unwrap();
+        link.take_in(PING).unwrap();
         assert!(link.poll_output(&mut written).is_ready());
     }
 
@@ -612,34 +613,25 @@ mod tests {
         const LONG: Duration = Duration::from_secs(10);
         let link = greeted();
         for _ in 0..1000 {
-            link.pace.note_answers(1, LONG, true);
+            link.pace.note_answers(1, LONG, clock::now());
         }
         let mut calls: Vec<_> = (0..=GATHER_CALL_COUNT_MIN).map(|_| call(&link)).collect();
         for mailbox in &mut link.state.borrow_mut().mailboxes {
             mailbox.began = mailbox.began.and_then(|at| at.checked_sub(LONG));
         }
-        let came_during_a_rest = link.take_in(&answer(7), false).unwrap();
-        assert_eq!(came_during_a_rest, None);
         // A frame of a kind that nobody knows stands for a long body.
         let mut long = vec![0, 0x40, 0, 0xee, 0, 0, 0, 0, 0];
         long.resize(long.len() + 0x4000, 0);
-        assert_eq!(link.take_in(&long, true).unwrap(), None);
-        assert_eq!(link.take_in(&answer(9), true).unwrap(), None, "it is long");
-        assert_eq!(
-            link.take_in(&answer(1), true).unwrap(),
-            Some(GATHER_TIME_MAX)
-        );
+        assert_eq!(link.take_in(&long).unwrap(), None);
+        assert_eq!(link.take_in(&answer(9)).unwrap(), None, "it is long");
+        assert_eq!(link.take_in(&answer(1)).unwrap(), Some(GATHER_TIME_MAX));
         calls.drain(..2);
-        assert_eq!(
-            link.take_in(&answer(5), true).unwrap(),
-            None,
-            "too few are left"
-        );
+        assert_eq!(link.take_in(&answer(5)).unwrap(), None, "too few are left");
         calls.clear();
         let fresh: Vec<_> = (0..GATHER_CALL_COUNT_MIN).map(|_| call(&link)).collect();
         let quick = 5 + 2 * u8::try_from(GATHER_CALL_COUNT_MIN).unwrap();
         assert_eq!(
-            link.take_in(&answer(quick), true).unwrap(),
+            link.take_in(&answer(quick)).unwrap(),
             None,
             "it took no time"
         );
@@ -654,7 +646,7 @@ mod tests {
         for number in [1, 3, 5] {
             let stream = call(&link);
             assert!(stream.poll_whole(&task).is_pending());
-            link.take_in(&answer(number), false).unwrap();
+            link.take_in(&answer(number)).unwrap();
             let Poll::Ready(Ok(reply)) = stream.poll_whole(&task) else {
                 panic!("there is no reply");
             };
@@ -685,7 +677,7 @@ mod tests {
             bytes.extend_from_slice(&[0, 0x27, 0x10, 0, 0, 0, 0, 0, 1]);
             bytes.extend_from_slice(frame);
         }
-        link.take_in(&bytes, true).unwrap();
+        link.take_in(&bytes).unwrap();
         assert!(matches!(stream.poll_answer(&task), Poll::Ready(Ok(_))));
         let mut received = Vec::new();
         while let Poll::Ready(Some(Ok(piece))) = stream.poll_bytes(&task) {
@@ -700,7 +692,7 @@ mod tests {
         let link = greeted();
         let task = Context::from_waker(Waker::noop());
         let (waiting, answered) = (call(&link), call(&link));
-        link.take_in(&answer(3), true).unwrap();
+        link.take_in(&answer(3)).unwrap();
         link.end(CallError::ConnectionLost);
         assert!(link.leave());
         let Poll::Ready(Err(failure)) = waiting.poll_whole(&task) else {

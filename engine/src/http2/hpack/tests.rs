@@ -23,11 +23,12 @@ fn read(
     (decoded, lines.collect())
 }
 
-/// Blocks with the table after each.
-fn check(table: &mut Table, rows: &[(&str, &[&str], usize)]) -> Vec<Vec<String>> {
+/// The headers of blocks that a connection begins with, `tables` being what its table holds after each, and how long that is.
+fn check(blocks: &[&str], tables: &[(&[&str], usize)]) -> Vec<Vec<String>> {
+    let mut table = Table::new();
     let mut lists = Vec::new();
-    for (block, lines, len) in rows {
-        let (decoded, list) = read(table, Section::Headers, &hexadecimal(block));
+    for (block, (lines, len)) in blocks.iter().zip(tables) {
+        let (decoded, list) = read(&mut table, Section::Headers, &hexadecimal(block));
         assert!(
             !matches!(decoded, Err(Undecoded::Broken(_))),
             "{block}: {decoded:?}"
@@ -36,6 +37,7 @@ fn check(table: &mut Table, rows: &[(&str, &[&str], usize)]) -> Vec<Vec<String>>
         assert_eq!(table.print(), (lines, *len), "{block}");
         lists.push(list);
     }
+    assert_eq!(lists.len(), tables.len());
     lists
 }
 
@@ -62,12 +64,7 @@ fn requests_of_appendix_c_3_and_4_are_kept() {
         (&[CUSTOM, NO_CACHE, AUTHORITY], 164),
     ];
     for blocks in [plain, coded] {
-        let rows: Vec<_> = blocks
-            .iter()
-            .zip(tables)
-            .map(|(block, (lines, len))| (*block, lines, len))
-            .collect();
-        let lists = check(&mut Table::new(), &rows);
+        let lists = check(&blocks, &tables);
         assert_eq!(lists, [vec![], vec![NO_CACHE], vec![CUSTOM]]);
     }
 }
@@ -101,12 +98,7 @@ fn responses_of_appendix_c_5_and_6_come_and_go() {
         (&[cookie, gzip, later], 215),
     ];
     for blocks in [plain, coded] {
-        let rows: Vec<_> = blocks
-            .iter()
-            .zip(tables)
-            .map(|(block, (lines, len))| (*block, lines, len))
-            .collect();
-        let lists = check(&mut Table::new(), &rows);
+        let lists = check(&blocks, &tables);
         assert_eq!(
             lists,
             [

@@ -17,9 +17,7 @@ use std::time::Duration;
 use transom_engine::Error;
 use transom_engine::error::ErrorKind;
 use transom_engine::exchange::{Envelope, write_upgrade};
-use transom_engine::http1::{
-    self, Parsed, PassedResponse, RequestHead, Version, write_passed_request,
-};
+use transom_engine::http1::{self, Parsed, PassedResponse, RequestHead, Version};
 use transom_engine::limits::HEAD_LEN_MAX;
 
 use super::inlet::{Inlet, ReadDone, read};
@@ -31,11 +29,12 @@ use super::websocket::accept_of;
 use crate::clock;
 use crate::limits::{
     BUFFER_KEEP_LEN_MAX, DRAIN_GRACE, HEAD_TIMEOUT, IDLE_TIMEOUT, IDLE_TIMEOUT_CROWDED,
-    LINGER_LEN_MAX, LINGER_TIMEOUT, LONG_BODY_LEN, PIPELINE_LEN_MAX, READ_ROOM_LEN,
+    LINGER_LEN_MAX, LINGER_TIMEOUT, LONG_BODY_LEN, PIPELINE_LEN_MAX,
 };
 use crate::net::{Accepted, Elapsed, WriteHalf};
 use crate::relay::{
     Context, Directions, Intake, LongBegun, LongRequest, Outgoing, Panicked, is_long,
+    passed_request,
 };
 use crate::upstream::{CallError, Reply, Upstream};
 use body::Body;
@@ -462,16 +461,7 @@ impl<F: Future<Output = ReadDone>, D: Future<Output = ()>> Connection<'_, F, D> 
             Ok(None) => Begun::Answered,
             Err(error) => {
                 if let Some(origin) = self.context.origin_for(error) {
-                    let authority = origin.target().authority().as_str().as_bytes();
-                    let mut request = Vec::with_capacity(bytes.len() + READ_ROOM_LEN);
-                    write_passed_request(
-                        &self.head,
-                        bytes,
-                        body,
-                        self.client,
-                        authority,
-                        &mut request,
-                    );
+                    let request = passed_request(origin, &self.head, bytes, body, self.client);
                     let passage = self.passage(request, bytes, envelope);
                     return Begun::Passage(Arc::clone(origin), Box::new(passage));
                 }
